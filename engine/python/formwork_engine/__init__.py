@@ -1,0 +1,1 @@
+"""The grammar engine: schema → index → masks."""
