@@ -1,0 +1,198 @@
+"""Kinds of values: the schema, the JSON value and the way a text writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from models.training import words
+from models.training.domains import COLORS, JOBS
+from models.training.samples import Json, Schema
+from models.training.values import Values
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A value drawn for one field, with its schema and its wording."""
+
+    schema: Schema
+    value: Json
+    written: str
+
+
+def _text(value: str, **extra: object) -> Drawn:
+    return Drawn({"type": "string", **extra}, value, value)
+
+
+def _integer(value: int, values: Values) -> Drawn:
+    spelled = value < len(words.SMALL_NUMBERS) and values.rng.random() < 0.3  # noqa: PLR2004 - a share
+    return Drawn({"type": "integer"}, value, words.SMALL_NUMBERS[value] if spelled else str(value))
+
+
+def _number(value: float, form: str = "{}") -> Drawn:
+    return Drawn({"type": "number"}, value, form.format(value))
+
+
+def _date(values: Values) -> Drawn:
+    date = values.date()
+    return Drawn({"type": "string", "format": "date"}, date.iso, date.written(values.rng))
+
+
+def _money(values: Values) -> Drawn:
+    value = values.decimal() if values.rng.random() < 0.7 else values.integer()  # noqa: PLR2004 - a share
+    return _number(value, values.rng.choice(("{}", "{}", "${}", "{} EUR", "€{}", "{} dollars")))
+
+
+def _flag(values: Values) -> Drawn:
+    value = values.rng.random() < 0.5  # noqa: PLR2004 - a fair coin
+    written = values.rng.choice(("yes", "true") if value else ("no", "false"))
+    return Drawn({"type": "boolean"}, value, written)
+
+
+def _stock(values: Values) -> Drawn:
+    value = values.rng.random() < 0.5  # noqa: PLR2004 - a fair coin
+    yes, no = ("in stock", "available"), ("out of stock", "not available", "sold out")
+    return Drawn({"type": "boolean"}, value, values.rng.choice(yes if value else no))
+
+
+def join_words(items: list[str], values: Values) -> str:
+    """Write a list as prose: `a`, `a and b`, `a, b and c`."""
+    if len(items) == 1:
+        return items[0]
+    last = values.rng.choice((" and ", " and ", ", "))
+    return ", ".join(items[:-1]) + last + items[-1]
+
+
+def _nouns(values: Values) -> Drawn:
+    count = values.rng.randint(1, 4)
+    items = list(dict.fromkeys(values.noun() for _ in range(count)))
+    schema: Schema = {"type": "array", "items": {"type": "string"}}
+    value: list[Json] = [*items]
+    return Drawn(schema, value, join_words(items, values))
+
+
+def _people(values: Values) -> Drawn:
+    items = [values.first_name() for _ in range(values.rng.randint(1, 4))]
+    value: list[Json] = [*items]
+    return Drawn({"type": "array", "items": {"type": "string"}}, value, join_words(items, values))
+
+
+def _integers(values: Values) -> Drawn:
+    items = [values.integer() for _ in range(values.rng.randint(1, 4))]
+    value: list[Json] = [*items]
+    written = join_words([str(i) for i in items], values)
+    return Drawn({"type": "array", "items": {"type": "integer"}}, value, written)
+
+
+def _choice(values: Values, options: list[str]) -> Drawn:
+    chosen = values.rng.choice(options)
+    order = values.rng.sample(options, len(options))
+    return Drawn({"type": "string", "enum": order}, chosen, chosen)
+
+
+def _random_enum(values: Values) -> Drawn:
+    rng = values.rng
+    listed = rng.random() < 0.6 and not values.held_out  # noqa: PLR2004 - a share
+    count = rng.randint(2, 5)
+    options = rng.sample(words.ADJECTIVE_VALUES, count) if listed else [
+        values.made_up() for _ in range(count)
+    ]
+    return _choice(values, list(dict.fromkeys(options)))
+
+
+def _noun_phrase(values: Values) -> Drawn:
+    rng = values.rng
+    head = values.noun()
+    return _text(f"{rng.choice(words.ADJECTIVE_VALUES)} {head}" if rng.random() < 0.5 else head)  # noqa: PLR2004 - a share
+
+
+def _job(values: Values) -> Drawn:
+    return _text(values.noun() if values.held_out else values.rng.choice(JOBS))
+
+
+KINDS: dict[str, Callable[[Values], Drawn]] = {
+    "person": lambda v: _text(v.person()),
+    "city": lambda v: _text(v.city()),
+    "country": lambda v: _text(v.country()),
+    "company": lambda v: _text(v.company()),
+    "phrase": lambda v: _text(v.phrase().capitalize()),
+    "word": lambda v: _text(v.phrase()),
+    "noun_phrase": _noun_phrase,
+    "job": _job,
+    "color": lambda v: _text(v.rng.choice(COLORS)),
+    "code": lambda v: _text(v.code()),
+    "phone": lambda v: _text(v.phone()),
+    "time": lambda v: _text(v.time()),
+    "email": lambda v: _text(v.email(), **({"format": "email"} if v.rng.random() < 0.5 else {})),  # noqa: PLR2004 - a share
+    "url": lambda v: _text(v.url(), format="uri"),
+    "uuid": lambda v: _text(v.uuid(), format="uuid"),
+    "age": lambda v: _integer(v.rng.randint(1, 99), v),
+    "small": lambda v: _integer(v.rng.randint(1, 20), v),
+    "year": lambda v: _integer(v.rng.randint(1900, 2039), v),
+    "integer": lambda v: _integer(v.integer(), v),
+    "decimal": lambda v: _number(v.decimal()),
+    "money": _money,
+    "date": _date,
+    "flag": _flag,
+    "stock": _stock,
+    "nouns": _nouns,
+    "people": _people,
+    "integers": _integers,
+    "enum": _random_enum,
+}
+
+# What a field with a random key may hold, with weights.
+GENERIC_KINDS = {
+    "person": 4, "city": 2, "company": 3, "word": 6, "noun_phrase": 2, "code": 3, "integer": 5,
+    "decimal": 3, "money": 1, "date": 3, "flag": 3, "nouns": 3, "people": 1, "integers": 1,
+    "enum": 4, "email": 1, "url": 1, "uuid": 0.3, "time": 1, "phone": 1,
+}  # fmt: skip
+
+
+def draw(kind: str, values: Values) -> Drawn:
+    """Draw a value of a kind; `enum:a,b,c` names its options."""
+    if kind.startswith("enum:"):
+        return _choice(values, kind[5:].split(","))
+    return KINDS[kind](values)
+
+
+def draw_generic(values: Values) -> Drawn:
+    """Draw a value of any kind."""
+    kinds = list(GENERIC_KINDS)
+    return draw(values.rng.choices(kinds, list(GENERIC_KINDS.values()))[0], values)
+
+
+def empty_value(schema: Schema) -> Json:
+    """Return the short value that stands for "the text does not say"."""
+    kinds = schema.get("type")
+    if isinstance(kinds, list) and "null" in kinds:
+        return None
+    if isinstance(schema.get("enum"), list):
+        return _empty_option(schema)
+    empties: dict[object, Json] = {
+        "integer": 0, "number": 0, "boolean": False, "array": [], "object": {}, "null": None,
+    }  # fmt: skip
+    if kinds == "string":
+        return FORMAT_EMPTIES.get(str(schema.get("format")), "")
+    return empties.get(kinds, "")
+
+
+def _empty_option(schema: Schema) -> Json:
+    options = schema["enum"]
+    assert isinstance(options, list)  # noqa: S101 - the caller looked
+    neutral = [o for o in options if o in {"unknown", "other", "none", None, ""}]
+    chosen: Json = (neutral or options)[0]
+    return chosen
+
+
+FORMAT_EMPTIES: dict[str, str] = {
+    "date": "1970-01-01",
+    "date-time": "1970-01-01T00:00:00Z",
+    "time": "00:00:00Z",
+    "email": "unknown@example.com",
+    "uri": "https://example.com",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "ipv4": "0.0.0.0",  # noqa: S104 - a value, not an address to bind
+    "hostname": "example.com",
+    "duration": "PT0S",
+}

@@ -1,0 +1,166 @@
+"""A compact Llama whose parameter names and arithmetic are those of LlamaForCausalLM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+KeyValue = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class LlamaConfig:
+    """Sizes of the model; lengths are in tokens."""
+
+    vocab_size: int = 2048
+    hidden_size: int = 192
+    intermediate_size: int = 448
+    layers: int = 6
+    heads: int = 6
+    kv_heads: int = 6
+    rope_theta: float = 10000.0
+    rms_norm_eps: float = 1e-5
+    max_positions: int = 4096
+
+    @property
+    def head_dim(self) -> int:
+        """Size of one attention head."""
+        return self.hidden_size // self.heads
+
+
+def rope_tables(config: LlamaConfig, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines, (batch, 1, length, head_dim), for positions (batch, length)."""
+    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
+    angles = positions.float()[..., None] * config.rope_theta**-exponents
+    angles = torch.cat((angles, angles), dim=-1)[:, None]
+    return angles.cos(), angles.sin()
+
+
+def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Apply rotary positions in the rotate-half convention to (batch, heads, length, head_dim)."""
+    first, second = heads.chunk(2, dim=-1)
+    return heads * cos + torch.cat((-second, first), dim=-1) * sin
+
+
+class RmsNorm(nn.Module):
+    """Root-mean-square norm with a learned gain."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Normalise the last dimension."""
+        return functional.rms_norm(hidden, (hidden.shape[-1],), self.weight, self.eps)
+
+
+class Attention(nn.Module):
+    """Causal self-attention with rotary positions and an optional key-value cache."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, kv_width = config.hidden_size, config.kv_heads * config.head_dim
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(width, kv_width, bias=False)
+        self.v_proj = nn.Linear(width, kv_width, bias=False)
+        self.o_proj = nn.Linear(width, width, bias=False)
+
+    def forward(
+        self, hidden: Tensor, rope: tuple[Tensor, Tensor], past: KeyValue | None, mask: Tensor | None
+    ) -> tuple[Tensor, KeyValue]:
+        """Attend over past and present; mask (batch, 1, length, total) is None for plain causal."""
+        batch, length, width = hidden.shape
+        shape = (batch, length, -1, self.config.head_dim)
+        query = rotate(self.q_proj(hidden).view(shape).transpose(1, 2), *rope)
+        key = rotate(self.k_proj(hidden).view(shape).transpose(1, 2), *rope)
+        value = self.v_proj(hidden).view(shape).transpose(1, 2)
+        if past is not None:
+            key, value = torch.cat((past[0], key), 2), torch.cat((past[1], value), 2)
+        mixed = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, is_causal=mask is None,
+            enable_gqa=self.config.kv_heads != self.config.heads,
+        )
+        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, width)), (key, value)
+
+
+class Mlp(nn.Module):
+    """Gated SiLU feed-forward."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Map (batch, length, hidden) to the same shape."""
+        gated = functional.silu(self.gate_proj(hidden)) * self.up_proj(hidden)
+        projected: Tensor = self.down_proj(gated)
+        return projected
+
+
+class Layer(nn.Module):
+    """One pre-norm transformer layer."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.input_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = Mlp(config)
+
+    def forward(
+        self, hidden: Tensor, rope: tuple[Tensor, Tensor], past: KeyValue | None, mask: Tensor | None
+    ) -> tuple[Tensor, KeyValue]:
+        """Return the new hidden state and this layer's keys and values."""
+        attended, cache = self.self_attn(self.input_layernorm(hidden), rope, past, mask)
+        hidden = hidden + attended
+        return hidden + self.mlp(self.post_attention_layernorm(hidden)), cache
+
+
+class Decoder(nn.Module):
+    """Embedding, layers and final norm, under the names LlamaModel uses."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class Llama(nn.Module):
+    """A decoder whose output head is its embedding (tied)."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Decoder(config)
+        self.apply(self._initialise)
+
+    def _initialise(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.5 * module.in_features**-0.5)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.05)
+
+    def hidden(
+        self, tokens: Tensor, positions: Tensor,
+        past: list[KeyValue] | None = None, mask: Tensor | None = None,
+    ) -> tuple[Tensor, list[KeyValue]]:
+        """Return final hidden states (batch, length, hidden) and the cache of every layer."""
+        rope = rope_tables(self.config, positions)
+        hidden = self.model.embed_tokens(tokens)
+        caches: list[KeyValue] = []
+        for index, layer in enumerate(self.model.layers):
+            hidden, cache = layer(hidden, rope, past[index] if past else None, mask)
+            caches.append(cache)
+        return self.model.norm(hidden), caches
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Project hidden states (..., hidden) to logits (..., vocab)."""
+        return functional.linear(hidden, self.model.embed_tokens.weight)

@@ -1,0 +1,155 @@
+"""Random values: pronounceable words, names, numbers, dates and ids, split into seen and held out."""
+
+from __future__ import annotations
+
+import random
+import string
+import zlib
+from dataclasses import dataclass
+
+from models.training import words
+
+ONSETS = """b c d f g h j k l m n p r s t v w z br cr dr fr gr pr tr bl cl fl gl pl sl st sk sp sh ch
+th qu""".split()
+VOWELS = "a a e e i i o o u ai ea ee ie oa oo ou".split()
+CODAS = ["", "", "", "", *"n r s l t m k d x nd nt rk st sk lm rn ck".split()]
+HELD_OUT_SHARE = 8
+
+
+def is_held_out(word: str) -> bool:
+    """Tell whether a random or key word belongs to evaluation only (one in eight, by hash)."""
+    return zlib.crc32(word.lower().encode()) % HELD_OUT_SHARE == 0
+
+
+@dataclass(frozen=True)
+class Date:
+    """A calendar date and the ways a text may write it."""
+
+    year: int
+    month: int
+    day: int
+
+    @property
+    def iso(self) -> str:
+        """YYYY-MM-DD, as the schema's date format wants it."""
+        return f"{self.year:04d}-{self.month:02d}-{self.day:02d}"
+
+    def written(self, rng: random.Random) -> str:
+        """Write the date as a text would: mostly ISO, else with the month's name."""
+        month = words.MONTHS[self.month - 1]
+        forms = (f"{self.day} {month} {self.year}", f"{month} {self.day}, {self.year}")
+        return self.iso if rng.random() < 0.6 else rng.choice(forms)  # noqa: PLR2004 - a share
+
+
+class Values:
+    """Draws values; with held_out, every random word is one that training never shows."""
+
+    def __init__(self, rng: random.Random, *, held_out: bool = False) -> None:
+        self.rng = rng
+        self.held_out = held_out
+
+    def made_up(self, low: int = 2, high: int = 3) -> str:
+        """Return a lower-case pronounceable word of low to high syllables, of this split."""
+        rng = self.rng
+        while True:
+            count = rng.randint(low, high)
+            syllables = [rng.choice(ONSETS) + rng.choice(VOWELS) for _ in range(count)]
+            word = "".join(syllables) + rng.choice(CODAS)
+            if is_held_out(word) == self.held_out:
+                return word
+
+    def _listed(self, listed: list[str], share: float) -> str:
+        """Return a listed word with the given probability (never when held out), else a new one."""
+        if not self.held_out and self.rng.random() < share:
+            return self.rng.choice(listed)
+        return self.made_up().capitalize()
+
+    def first_name(self) -> str:
+        """A given name."""
+        return self._listed(words.FIRST_NAMES, 0.3)
+
+    def person(self) -> str:
+        """A full name of two, rarely three, words."""
+        names = [self.first_name(), self._listed(words.LAST_NAMES, 0.3)]
+        if self.rng.random() < 0.1:  # noqa: PLR2004 - a share
+            names.insert(1, self.made_up(1, 2).capitalize())
+        return " ".join(names)
+
+    def city(self) -> str:
+        """A town's name."""
+        return self._listed(words.CITIES, 0.4)
+
+    def country(self) -> str:
+        """A country's name."""
+        return self._listed(words.COUNTRIES, 0.6)
+
+    def company(self) -> str:
+        """A company's name."""
+        tail = self.rng.choice("Ltd Inc Group Labs Works Foods Media Systems & Co".split())
+        name = self.made_up().capitalize()
+        return name if self.rng.random() < 0.4 else f"{name} {tail}".replace(" &", " & Co")  # noqa: PLR2004 - a share
+
+    def noun(self) -> str:
+        """A common thing, or a made-up one."""
+        return self._listed(words.NOUN_VALUES, 0.6).lower()
+
+    def phrase(self) -> str:
+        """One to four words, in a random casing."""
+        rng = self.rng
+        parts = []
+        for _ in range(rng.choice((1, 1, 2, 2, 3, 4))):
+            known = rng.random() < 0.4 and not self.held_out  # noqa: PLR2004 - a share
+            pool = rng.choice((words.NOUN_VALUES, words.ADJECTIVE_VALUES))
+            parts.append(rng.choice(pool) if known else self.made_up())
+        text = " ".join(parts)
+        return rng.choice((text, text.title(), text.capitalize()))
+
+    def integer(self) -> int:
+        """An integer of one to five digits, small ones more often."""
+        return self.rng.randrange(10 ** self.rng.choice((1, 2, 2, 3, 3, 4, 5)))
+
+    def decimal(self) -> float:
+        """A number with one or two decimals."""
+        places = self.rng.choice((1, 2, 2))
+        return round(self.rng.uniform(0, 10 ** self.rng.choice((1, 2, 3))), places)
+
+    def date(self) -> Date:
+        """A date between 1950 and 2039."""
+        rng = self.rng
+        return Date(rng.randint(1950, 2039), rng.randint(1, 12), rng.randint(1, 28))
+
+    def time(self) -> str:
+        """A time of day, HH:MM."""
+        return f"{self.rng.randrange(24):02d}:{self.rng.randrange(60):02d}"
+
+    def email(self) -> str:
+        """An address at a made-up domain."""
+        local = self.made_up()
+        if self.rng.random() < 0.5:  # noqa: PLR2004 - a share
+            local += self.rng.choice("._") + self.made_up()
+        return f"{local}@{self.made_up()}.{self.rng.choice(('com', 'org', 'net', 'example'))}"
+
+    def url(self) -> str:
+        """A web address at a made-up domain."""
+        tail = self.rng.choice(("", f"/{self.made_up()}", f"/{self.made_up()}/{self.integer()}"))
+        return f"https://{self.made_up()}.{self.rng.choice(('com', 'org', 'example'))}{tail}"
+
+    def code(self) -> str:
+        """An identifier such as AB-1234, X77 or q3f9a2."""
+        rng = self.rng
+        letters = "".join(rng.choices(string.ascii_uppercase, k=rng.randint(1, 3)))
+        digits = "".join(rng.choices(string.digits, k=rng.randint(2, 6)))
+        hexed = "".join(rng.choices("0123456789abcdef", k=rng.randint(5, 8)))
+        return rng.choice((f"{letters}-{digits}", letters + digits, f"{letters}{digits}", hexed))
+
+    def uuid(self) -> str:
+        """A version 4 UUID."""
+        digits = f"{self.rng.getrandbits(128):032x}"
+        lead = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}"
+        return f"{lead}-{self.rng.choice('89ab')}{digits[17:20]}-{digits[20:]}"
+
+    def phone(self) -> str:
+        """A phone number in one of three layouts."""
+        rng = self.rng
+        digits = "".join(rng.choices(string.digits, k=10))
+        return rng.choice((f"+{digits[:2]} {digits[2:]}", f"555-{digits[:4]}", f"0{digits[:9]}"))
