@@ -1,0 +1,1 @@
+"""Running the mesh: local launcher, database, migrations."""
