@@ -1,1 +1,64 @@
-"""The grammar engine: schema → index → masks."""
+"""The grammar engine: schema → index → masks.
+
+    vocabulary = load_vocabulary(folder)
+    index = compile_index(JsonSchema(text), vocabulary)
+    cursor = index.cursor()
+    cursor.fill_mask(mask)      # which tokens may come next
+    cursor.advance(token_id)
+
+llguidance stands behind this interface until the native engine lands; nothing outside this package
+may know. What it cannot tell is None (`shortest_answer_tokens`) or () (`forced`).
+"""
+
+from formwork_engine.cursor import Cursor, fill_masks
+from formwork_engine.errors import (
+    CursorError,
+    EngineError,
+    IndexFormatError,
+    MalformedError,
+    TooLargeError,
+    UnsupportedError,
+    VocabularyError,
+)
+from formwork_engine.index import Index, compile_index
+from formwork_engine.inputs import (
+    AnyJson,
+    Budget,
+    GrammarInput,
+    IndexOptions,
+    JsonSchema,
+    Lark,
+    PropertyOrder,
+    Regex,
+    Spellings,
+    Whitespace,
+)
+from formwork_engine.version import ENGINE_VERSION
+from formwork_engine.vocabulary import Vocabulary, load_vocabulary
+
+__all__ = [
+    "ENGINE_VERSION",
+    "AnyJson",
+    "Budget",
+    "Cursor",
+    "CursorError",
+    "EngineError",
+    "GrammarInput",
+    "Index",
+    "IndexFormatError",
+    "IndexOptions",
+    "JsonSchema",
+    "Lark",
+    "MalformedError",
+    "PropertyOrder",
+    "Regex",
+    "Spellings",
+    "TooLargeError",
+    "UnsupportedError",
+    "Vocabulary",
+    "VocabularyError",
+    "Whitespace",
+    "compile_index",
+    "fill_masks",
+    "load_vocabulary",
+]

@@ -1,0 +1,194 @@
+"""One sequence's place in an index."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formwork_engine import _llguidance
+from formwork_engine.errors import CursorError
+from formwork_engine.vocabulary import Vocabulary
+
+
+class Cursor:
+    """Where one sequence stands: which tokens may come next, and what is forced.
+
+    Made by `Index.cursor`. Not safe for use by two threads at once. A cursor that has failed, by a
+    token outside its mask or by running out of fuel, stays failed and says why.
+    """
+
+    def __init__(self, matcher: Any, vocabulary: Vocabulary) -> None:  # noqa: ANN401 - untyped library
+        self._matcher = matcher
+        self._vocabulary = vocabulary
+        self._advanced = 0
+        self._finished = False
+        self._failure: str | None = None
+
+    @property
+    def failure(self) -> str | None:
+        """Why the cursor has failed; None while it has not."""
+        return self._failure
+
+    @property
+    def is_finished(self) -> bool:
+        """The sequence has ended with an end token."""
+        return self._finished
+
+    @property
+    def may_end(self) -> bool:
+        """The text so far is a whole answer: exactly then the end ids are in the mask."""
+        return not self._finished and self._failure is None and bool(self._matcher.is_accepting())
+
+    @property
+    def shortest_end_tokens(self) -> int | None:
+        """Tokens of the shortest ending from here; None: this engine cannot tell."""
+        return 0 if self.may_end else None
+
+    def fill_mask(self, out: NDArray[np.int32]) -> None:
+        """Write which tokens may come next.
+
+        Args:
+            out: Shape (at least `vocabulary.words`,), int32, contiguous; bit i % 32 of word i // 32
+                is token i. Words and bits beyond the vocabulary become 0.
+
+        Raises:
+            CursorError: The cursor has failed, now or earlier.
+        """
+        row = _checked_row(out, self._vocabulary)
+        self._check_usable()
+        _llguidance.fill_mask(self._matcher, row[: self._vocabulary.words])
+        self._settle_row(row)
+
+    def advance(self, token_id: int) -> None:
+        """Move on by one token of the mask.
+
+        Raises:
+            CursorError: The token is not in the mask, which fails the cursor; or it had failed.
+        """
+        self._check_usable()
+        if self._finished:
+            raise self._fail(f"token {token_id} after the end")
+        if token_id in self._vocabulary.end_ids and self.may_end:
+            self._finished = True
+        elif not self._is_text(token_id) or not self._matcher.consume_token(token_id):
+            raise self._fail(f"token {token_id} is not allowed here")
+        self._advanced += 1
+
+    def forced(self) -> tuple[int, ...]:
+        """Return the tokens that must come next, as the tokenizer would write them; () if unknown.
+
+        Raises:
+            CursorError: The cursor has failed.
+        """
+        self._check_usable()
+        if self._finished:
+            return ()
+        tokens = tuple(self._matcher.compute_ff_tokens())
+        return tokens if all(self._is_text(token_id) for token_id in tokens) else ()
+
+    def rollback(self, count: int) -> None:
+        """Take back the last `count` tokens.
+
+        Raises:
+            CursorError: There are not that many, or the cursor has failed.
+        """
+        self._check_usable()
+        if not 0 <= count <= self._advanced:
+            raise CursorError(f"cannot take back {count} of {self._advanced} tokens")
+        text_tokens = count - 1 if self._finished and count else count
+        if text_tokens and not self._matcher.rollback(text_tokens):
+            raise self._fail("rollback failed")
+        self._finished = self._finished and not count
+        self._advanced -= count
+
+    def fork(self) -> "Cursor":
+        """Return an independent cursor at the same place."""
+        other = Cursor(self._matcher.deep_copy(), self._vocabulary)
+        other._advanced = self._advanced
+        other._finished = self._finished
+        other._failure = self._failure
+        return other
+
+    def _is_text(self, token_id: int) -> bool:
+        return 0 <= token_id < self._vocabulary.size and bool(
+            self._vocabulary.token_bytes(token_id)
+        )
+
+    def _check_usable(self) -> None:
+        if self._failure is not None:
+            raise CursorError(self._failure)
+
+    def _fail(self, reason: str) -> CursorError:
+        detail = self._matcher.get_error().strip() if self._matcher.is_error() else ""
+        self._failure = f"{reason}: {detail}" if detail else reason
+        return CursorError(self._failure)
+
+    def _settle_row(self, row: NDArray[np.int32]) -> None:
+        """Allow text only where the library allows it, and end ids exactly where one may end."""
+        words = self._vocabulary.words
+        row[words:] = 0
+        if self._finished:
+            row[:] = 0
+            return
+        if self._matcher.is_error():
+            row[:] = 0
+            raise self._fail("no mask")
+        row[:words] &= self._vocabulary.text_mask
+        if self.may_end:
+            row[:words] |= self._vocabulary.end_mask
+        if not row.any():
+            raise self._fail("no token is allowed here")
+
+
+def fill_masks(
+    cursors: Sequence[Cursor], rows: Sequence[int], out: NDArray[np.int32], threads: int = 1
+) -> None:
+    """Write the masks of many cursors.
+
+    A cursor that fails gets an all-zero row and says why in `failure`; the others are not touched
+    by it.
+
+    Args:
+        cursors: Of one vocabulary; each once. Failed and finished ones get zero rows.
+        rows: The row of each; others are left alone.
+        out: Shape (batch, at least words), int32, C-contiguous.
+        threads: To compute on.
+    """
+    live = [(c, row) for c, row in zip(cursors, rows, strict=True) if c.failure is None]
+    if threads > 1 and len(live) > 1:
+        _check_batch(out, rows)
+        running = [(c, row) for c, row in live if not c.is_finished]
+        _llguidance.fill_masks(
+            [cursor._matcher for cursor, _ in running],  # noqa: SLF001 - same module
+            [row for _, row in running],
+            out,
+            threads,
+        )
+    for cursor, row in zip(cursors, rows, strict=True):
+        _fill_or_zero(cursor, out[row], computed=threads > 1 and len(live) > 1)
+
+
+def _fill_or_zero(cursor: Cursor, row: NDArray[np.int32], *, computed: bool) -> None:
+    try:
+        if not computed or cursor.failure is not None:
+            cursor.fill_mask(row)
+        else:
+            cursor._settle_row(_checked_row(row, cursor._vocabulary))  # noqa: SLF001 - same module
+    except CursorError:
+        row[:] = 0
+
+
+def _checked_row(out: NDArray[np.int32], vocabulary: Vocabulary) -> NDArray[np.int32]:
+    if out.dtype != np.int32 or out.ndim != 1 or not out.flags.c_contiguous:
+        raise ValueError("a mask is a contiguous int32 array of one dimension")
+    if out.shape[0] < vocabulary.words:
+        raise ValueError(f"a mask has {vocabulary.words} words, not {out.shape[0]}")
+    return out
+
+
+def _check_batch(out: NDArray[np.int32], rows: Sequence[int]) -> None:
+    if out.dtype != np.int32 or out.ndim != 2 or not out.flags.c_contiguous:  # noqa: PLR2004 - rows, words
+        raise ValueError("masks are a contiguous int32 array of two dimensions")
+    if len(set(rows)) != len(rows) or not all(0 <= row < out.shape[0] for row in rows):
+        raise ValueError("each cursor has a row of its own")

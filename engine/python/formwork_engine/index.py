@@ -1,0 +1,97 @@
+"""One compiled grammar for one vocabulary."""
+
+import threading
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from formwork_engine import _llguidance, index_format
+from formwork_engine.cursor import Cursor
+from formwork_engine.errors import CursorError, TooLargeError
+from formwork_engine.grammar import write_grammar
+from formwork_engine.index_format import IndexContent
+from formwork_engine.inputs import Budget, GrammarInput, IndexOptions
+from formwork_engine.vocabulary import Vocabulary
+
+_tokenizers: WeakKeyDictionary[Vocabulary, Any] = WeakKeyDictionary()
+_tokenizers_lock = threading.Lock()
+
+
+class Index:
+    """A grammar compiled for a vocabulary: immutable, shareable between threads.
+
+    Made by `compile_index` or `Index.load`.
+    """
+
+    def __init__(self, content: IndexContent, vocabulary: Vocabulary, matcher: Any) -> None:  # noqa: ANN401 - untyped library
+        self._content = content
+        self._matcher = matcher
+        self.vocabulary = vocabulary
+
+    @property
+    def shortest_answer_tokens(self) -> int | None:
+        """Tokens of the shortest answer, without the end token; None: this engine cannot tell."""
+        return None
+
+    def cursor(self) -> Cursor:
+        """Return a cursor at the start."""
+        return Cursor(self._matcher.deep_copy(), self.vocabulary)
+
+    def dump(self) -> bytes:
+        """Return the index as bytes that `load` takes: versioned, checked, the same each time."""
+        return index_format.write_index(self._content, self.vocabulary.fingerprint)
+
+    @classmethod
+    def load(cls, data: bytes, vocabulary: Vocabulary) -> "Index":
+        """Return the index that `dump` wrote.
+
+        Raises:
+            IndexFormatError: Not an index, damaged, or of another engine version or vocabulary.
+            EngineError: What its grammar is refused for: a compiler never wrote these bytes.
+        """
+        content = index_format.read_index(data, vocabulary.fingerprint)
+        return compile_index(content.grammar, vocabulary, content.options, content.budget)
+
+
+def compile_index(
+    grammar: GrammarInput,
+    vocabulary: Vocabulary,
+    options: IndexOptions | None = None,
+    budget: Budget | None = None,
+) -> Index:
+    """Return the index of a grammar, its first mask computed.
+
+    Bounded by the budget in size and by llguidance's fuel in work, not by a clock: run it where a
+    process may be ended.
+
+    Raises:
+        MalformedError: Not a schema, expression or grammar.
+        UnsupportedError: It says something that cannot be enforced.
+        TooLargeError: A limit of the budget.
+    """
+    content = IndexContent(grammar, options or IndexOptions(), budget or Budget())
+    text = write_grammar(content.grammar, content.options, content.budget)
+    matcher = _llguidance.open_matcher(_tokenizer_of(vocabulary), text, content.budget)
+    index = Index(content, vocabulary, matcher)
+    _compute_first_mask(index, content.budget)
+    return index
+
+
+def _compute_first_mask(index: Index, budget: Budget) -> None:
+    """Fail now if no sequence could start: out of fuel at the first step, or nothing to say."""
+    mask = np.zeros(index.vocabulary.words, dtype=np.int32)
+    try:
+        index.cursor().fill_mask(mask)
+    except CursorError as error:
+        raise TooLargeError(
+            "max_step_fuel", budget.max_step_fuel, budget.max_step_fuel + 1
+        ) from error
+
+
+def _tokenizer_of(vocabulary: Vocabulary) -> Any:  # noqa: ANN401 - untyped library
+    with _tokenizers_lock:
+        tokenizer = _tokenizers.get(vocabulary)
+        if tokenizer is None:
+            tokenizer = _tokenizers[vocabulary] = _llguidance.open_tokenizer(vocabulary)
+        return tokenizer
