@@ -1,0 +1,1 @@
+"""Who is calling, what they asked, and how the answer looks on the wire."""

@@ -1,0 +1,56 @@
+"""Conversations put into the terms of a template that cannot express them as they are."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from gateway.families import SCHEMA_INSTRUCTION
+from gateway.messages import Message
+from gateway.response_format import ResponseFormat
+from gateway.schema_outline import outline
+
+_INSTRUCTING = ("system", "developer")
+_BETWEEN = "\n\n"
+
+
+def schema_outline(form: ResponseFormat) -> str:
+    """Return the sketch of a schema, its description where a sketch has one."""
+    sketch = outline(form.schema)
+    return f"{sketch} /*{form.description}*/" if form.description else sketch
+
+
+def schema_instruction(form: ResponseFormat) -> str:
+    """Return the instruction to follow a schema, in words, for templates without a place for it."""
+    lines = [form.description] if form.description else []
+    return "\n".join([*lines, SCHEMA_INSTRUCTION, form.schema_text])
+
+
+def with_instruction(messages: Sequence[Message], instruction: str) -> list[Message]:
+    """Return the messages with an instruction at the end of the first system text."""
+    first = messages[0]
+    if first.role in _INSTRUCTING:
+        return [replace(first, text=_joined([first.text, instruction])), *messages[1:]]
+    return [Message("system", instruction), *messages]
+
+
+def refusal_as_content(message: Message) -> Message:
+    """Return an earlier refusal as what it said."""
+    if message.refusal is None:
+        return message
+    return replace(message, text=_joined([message.text, message.refusal]), refusal=None)
+
+
+def system_in_user(messages: Sequence[Message]) -> list[Message]:
+    """Return the messages with every instruction before the first user message's text."""
+    instructions = [message.text for message in messages if message.role in _INSTRUCTING]
+    others = [message for message in messages if message.role not in _INSTRUCTING]
+    if not instructions:
+        return others
+    for index, message in enumerate(others):
+        if message.role == "user":
+            merged = replace(message, text=_joined([*instructions, message.text]))
+            return [*others[:index], merged, *others[index + 1 :]]
+    return [Message("user", _joined(instructions)), *others]
+
+
+def _joined(texts: Iterable[str | None]) -> str:
+    return _BETWEEN.join(text for text in texts if text)

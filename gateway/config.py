@@ -1,0 +1,69 @@
+"""Section `gateway` of the configuration: every bound of the HTTP edge, with usable defaults."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GatewayConfig:
+    """Section `gateway`. Times are seconds, sizes bytes unless the name says otherwise."""
+
+    http_host: str = "127.0.0.1"
+    http_port: int = 8080
+
+    # What a request may ask for.
+    max_body_bytes: int = 4 * 1024 * 1024
+    max_messages: int = 2048
+    max_schema_bytes: int = 512 * 1024
+    max_choices: int = 128
+    max_completion_tokens: int = 32_768
+    """Bound, and default where the context leaves more."""
+    max_prompt_characters: int = 2_000_000
+    """Of a rendered prompt."""
+
+    # How long things may take.
+    body_seconds: float = 30.0
+    header_seconds: float = 20.0
+    request_seconds: float = 600.0
+    """From a request's arrival to its last byte."""
+    render_seconds: float = 5.0
+    compile_seconds: float = 30.0
+    queue_seconds: float = 120.0
+    reconnect_seconds: float = 2.0
+    """Waiting once for the compiler or the scheduler to come back."""
+    slow_client_seconds: float = 30.0
+    """A client that takes nothing off its socket for that long is cancelled and billed."""
+    keep_alive_seconds: float = 75.0
+
+    # How much at a time.
+    max_in_flight: int = 1024
+    render_threads: int = 2
+    validation_threads: int = 1
+    pause_frames: int = 64
+    """Unread frames of a request at which its worker is told to pause."""
+    resume_frames: int = 16
+    max_attempts: int = 3
+    """Places that a request is tried on, when workers are lost before anything was sent."""
+    settle_seconds: float = 60.0
+    """How long a settlement is tried before the worker's own report has to do."""
+    socket_send_bytes: int = 64 * 1024
+    """Kernel buffer of a client's connection: how far a client may lag before it counts as slow."""
+
+    # What is remembered.
+    index_memory: int = 4096
+    index_memory_seconds: float = 60.0
+    validator_memory: int = 512
+    key_memory: int = 10_000
+    key_fresh_seconds: float = 0.5
+    """How long a verified key is not looked up again: bounds how long a revoked one still works."""
+    key_stale_seconds: float = 300.0
+    """How long a verified key is served while the database does not answer."""
+    readiness_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that break a promise."""
+        if not 0 <= self.key_fresh_seconds <= 0.5:  # noqa: PLR2004 - revocation within a second
+            raise ValueError("key_fresh_seconds must be between 0 and 0.5")
+        if not 0 < self.resume_frames < self.pause_frames:
+            raise ValueError("resume_frames must be positive and below pause_frames")
+        if self.max_attempts < 1:
+            raise ValueError("max_attempts must be at least 1")

@@ -1,0 +1,49 @@
+"""How each family of chat models is spoken to: data that a new family adds a row to."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SchemaStyle(StrEnum):
+    """Where a schema stands in the prompt."""
+
+    OUTLINE = "outline"
+    """A type sketch (`gateway.schema_outline`) in the template's variable `schema`."""
+    SYSTEM = "system"
+    """The schema's text, after an instruction, at the end of the system message."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One row: how a schema is written, and the separators its models were trained on.
+
+    Empty separators are the engine's own.
+    """
+
+    schema_style: SchemaStyle = SchemaStyle.SYSTEM
+    item_separator: str = ", "
+    key_separator: str = ": "
+
+
+SCHEMA_INSTRUCTION = "Answer with JSON that fits this JSON Schema, and with nothing else:"
+
+FAMILIES = {
+    "formwork": Family(SchemaStyle.OUTLINE, item_separator="", key_separator=""),
+    "chatml": Family(),
+    "llama": Family(),
+    "mistral": Family(),
+    "qwen": Family(),
+}
+OTHER = Family()
+
+# For a model folder without a chat template, under the name `plain`.
+PLAIN_TEMPLATE = (
+    "{{ bos_token }}"
+    "{% for message in messages %}{{ message.role }}: {{ message.content }}\n\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
+
+
+def family_of(name: str) -> Family:
+    """Return the row of a family; families that nobody described are spoken to like most are."""
+    return FAMILIES.get(name, OTHER)

@@ -1,0 +1,111 @@
+"""The prompt writers of a model table, loaded once, and the threads that they run in."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jinja2 import TemplateError
+
+from gateway.config import GatewayConfig
+from gateway.families import PLAIN_TEMPLATE, family_of
+from gateway.prompt import PromptWriter
+from gateway.request import ChatRequest
+from gateway.template import ChatTemplate
+from gateway.tokenizer import load_tokenizer
+from mesh.clock import Clock
+from mesh.config import ConfigError
+from mesh.ids import Snapshot
+from mesh.models import ModelEntry, ModelTable
+
+_TOKEN_NAMES = ("bos_token", "eos_token", "pad_token", "unk_token")
+
+T = TypeVar("T")
+
+
+class PromptWriters:
+    """Writes prompts for every snapshot of a model table, off the event loop."""
+
+    def __init__(self, writers: Mapping[Snapshot, PromptWriter], threads: int) -> None:
+        self._writers = writers
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prompt")
+
+    def of(self, snapshot: Snapshot) -> PromptWriter:
+        """Return the writer of a snapshot of the table."""
+        return self._writers[snapshot]
+
+    async def write(self, snapshot: Snapshot, request: ChatRequest) -> list[int]:
+        """Return the prompt's token ids; raises as `PromptWriter.write` does."""
+        return await self.in_thread(lambda: self._writers[snapshot].write(request))
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Return the result of work that would hold up the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def load_prompt_writers(models: ModelTable, config: GatewayConfig, clock: Clock) -> PromptWriters:
+    """Return the writers of every model of the table.
+
+    Raises:
+        ConfigError: A folder without a tokenizer, or with a malformed template.
+    """
+    writers = {
+        snapshot: _load_writer(snapshot, entry, config, clock)
+        for snapshot, entry in models.entries.items()
+    }
+    return PromptWriters(writers, config.render_threads)
+
+
+def _load_writer(
+    snapshot: Snapshot, entry: ModelEntry, config: GatewayConfig, clock: Clock
+) -> PromptWriter:
+    tokenizer = load_tokenizer(entry.folder)
+    try:
+        template = ChatTemplate(
+            find_template(entry.folder) or PLAIN_TEMPLATE,
+            _special_tokens(entry.folder),
+            clock,
+            max_characters=config.max_prompt_characters,
+            max_seconds=config.render_seconds,
+        )
+    except TemplateError as error:
+        raise ConfigError(f"{entry.folder}: chat template: {error}") from error
+    return PromptWriter(snapshot, family_of(entry.family), template, tokenizer)
+
+
+def find_template(folder: Path) -> str | None:
+    """Return a model folder's chat template: its own file, or the one in tokenizer_config.json."""
+    path = folder / "chat_template.jinja"
+    if path.exists():
+        return path.read_text(encoding="utf-8")
+    template = _read_json(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(template, list):  # several, by name
+        named = {entry["name"]: entry["template"] for entry in template}
+        template = named.get("default")
+    return template if isinstance(template, str) else None
+
+
+def _special_tokens(folder: Path) -> dict[str, str]:
+    """Return the variables that templates expect; a token may be given with its attributes."""
+    config = _read_json(folder / "tokenizer_config.json")
+    tokens: dict[str, str] = {}
+    for name in _TOKEN_NAMES:
+        token = config.get(name)
+        tokens[name] = str(token["content"] if isinstance(token, dict) else token or "")
+    return tokens
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return value if isinstance(value, dict) else {}

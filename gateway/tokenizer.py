@@ -1,0 +1,103 @@
+"""Text to token ids, twice: template text may hold special tokens, message text never does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from mesh.config import ConfigError
+
+_PREFIXING = {"Metaspace"}
+
+
+class PromptTokenizer:
+    """The tokenizers of one model folder.
+
+    Args:
+        data: Contents of `tokenizer.json`.
+
+    Raises:
+        ValueError: Not a tokenizer.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        definition = json.loads(data)
+        definition["truncation"] = definition["padding"] = None
+        self._added = [str(token["content"]) for token in definition.get("added_tokens", ())]
+        self._special_ids = {
+            int(token["id"]) for token in definition.get("added_tokens", ()) if token.get("special")
+        }
+        self._first = _load(definition)
+        inner = _without_prefix(definition)
+        self._inner = _load(inner)
+        self._plain = _load({**inner, "added_tokens": [], "post_processor": None})
+        self.size = self._first.get_vocab_size(with_added_tokens=True)
+
+    def encode_template(self, text: str, *, is_first: bool) -> list[int]:
+        """Return the ids of a part of a template, special tokens read as such; no BOS is added."""
+        tokenizer = self._first if is_first else self._inner
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def encode_message(self, text: str) -> list[int]:
+        """Return the ids of a message's text: never a special one, whatever the text says."""
+        ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
+        if self._special_ids.isdisjoint(ids):
+            return ids
+        # A vocabulary may hold its control tokens as ordinary pieces too: break them up.
+        head, tail = self._broken(text)
+        return self.encode_message(head) + self.encode_message(tail)
+
+    def holds_added_token(self, text: str) -> bool:
+        """Return whether the text contains the spelling of an added token."""
+        return any(token in text for token in self._added)
+
+    def _broken(self, text: str) -> tuple[str, str]:
+        """Split a text inside the first special spelling that it holds, or else in the middle."""
+        starts = [text.find(token) for token in self._added if len(token) > 1 and token in text]
+        place = min(starts) + 1 if starts else len(text) // 2
+        if place == 0:
+            raise ValueError("a single character of the text is a control token")
+        return text[:place], text[place:]
+
+
+def load_tokenizer(folder: Path) -> PromptTokenizer:
+    """Read the tokenizer of a model folder.
+
+    Raises:
+        ConfigError: There is none, or it is malformed.
+    """
+    path = folder / "tokenizer.json"
+    try:
+        return PromptTokenizer(path.read_bytes())
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _load(definition: dict[str, Any]) -> Tokenizer:
+    return Tokenizer.from_str(json.dumps(definition))
+
+
+def _without_prefix(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return the tokenizer without the space that some put before a text: ours stand inside one."""
+    normalizer = definition.get("normalizer")
+    pre_tokenizer = definition.get("pre_tokenizer")
+    return {
+        **definition,
+        "normalizer": _rewrite(normalizer, "normalizers"),
+        "pre_tokenizer": _rewrite(pre_tokenizer, "pretokenizers"),
+    }
+
+
+def _rewrite(step: dict[str, Any] | None, members: str) -> dict[str, Any] | None:
+    if step is None or step["type"] == "Prepend":
+        return None
+    if step["type"] == "Sequence":
+        kept = [_rewrite(inner, members) for inner in step[members]]
+        return {**step, members: [inner for inner in kept if inner is not None]}
+    if step["type"] in _PREFIXING:
+        return {**step, "prepend_scheme": "never", "add_prefix_space": False}
+    if step["type"] == "ByteLevel":
+        return {**step, "add_prefix_space": False}
+    return step
