@@ -1,0 +1,1 @@
+"""The next token: a worker that turns prompts into constrained tokens."""

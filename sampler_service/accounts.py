@@ -1,0 +1,182 @@
+"""What each lease has generated here, from its first sequence to its report."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from formwork.scheduler.v1 import scheduler_pb2
+from formwork.scheduler.v1.scheduler_pb2 import Lease, SignedLease
+
+from mesh.errors import LeaseInvalidError
+from mesh.leases import read_lease
+from sampler_service.sequence import Finish, Output, SequenceKey
+
+LeaseKey = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class WorkerIdentity:
+    """What a lease must name to be served here."""
+
+    worker_id: str
+    snapshot: str
+    served_by: str
+    """Device class and determinism, as reports tell them."""
+
+
+@dataclass
+class Account:
+    """One lease and its sequences; tokens are counted over all choices, the prompt once."""
+
+    signed: SignedLease
+    lease: Lease
+    live: dict[SequenceKey, int] = field(default_factory=dict)
+    choices: set[int] = field(default_factory=set)
+    prompt_tokens: int = 0
+    cached_prompt_tokens: int | None = None
+    completion_tokens: int = 0
+    aborted: bool = False
+    failure: str | None = None
+    detached: bool = False
+    """Its stream is gone: no further choice can come."""
+
+    @property
+    def counts(self) -> scheduler_pb2.TokenCounts:
+        """Its tokens so far."""
+        return scheduler_pb2.TokenCounts(
+            prompt_tokens=self.prompt_tokens,
+            cached_prompt_tokens=self.cached_prompt_tokens or 0,
+            completion_tokens=self.completion_tokens,
+        )
+
+    @property
+    def outcome(self) -> scheduler_pb2.Outcome:
+        """How it ended; the worst of its sequences counts."""
+        if self.failure is not None:
+            return scheduler_pb2.OUTCOME_FAILED
+        return (
+            scheduler_pb2.OUTCOME_CANCELLED if self.aborted else scheduler_pb2.OUTCOME_COMPLETED
+        )
+
+    def record(self, output: Output) -> None:
+        """Count what a sequence made."""
+        self.completion_tokens += output.tokens
+        if self.cached_prompt_tokens is None:
+            self.cached_prompt_tokens = output.cached_prompt_tokens
+        if output.is_last:
+            self.live.pop(output.key, None)
+            self.aborted |= output.finish is Finish.ABORTED
+        if output.error is not None:
+            self.failure = output.error.reason
+
+
+class LeaseAccounts:
+    """Every lease with sequences here.
+
+    Args:
+        key: Signs leases.
+        identity: Of this worker.
+    """
+
+    def __init__(self, key: bytes, identity: WorkerIdentity) -> None:
+        self._key = key
+        self._identity = identity
+        self._accounts: dict[LeaseKey, Account] = {}
+        self._of_sequence: dict[SequenceKey, LeaseKey] = {}
+        self._closed: dict[LeaseKey, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def admit(self, signed: SignedLease, choice: int, now: float) -> Lease:
+        """Return the lease, if it lets one more sequence be opened; nothing is kept yet.
+
+        Args:
+            signed: As the scheduler gave it.
+            choice: Of the sequence.
+            now: Seconds since 1970.
+
+        Raises:
+            LeaseInvalidError: Forged, expired, for another worker, or used up.
+        """
+        lease = read_lease(self._key, signed)
+        key = (lease.lease_id, lease.attempt)
+        if (lease.worker_id, lease.snapshot) != (self._identity.worker_id, self._identity.snapshot):
+            raise LeaseInvalidError("The lease is for another worker.")
+        account = self._accounts.get(key)
+        if key in self._closed or (account is None and _expiry(lease) <= now):
+            raise LeaseInvalidError("The lease has expired.")
+        if choice >= max(lease.choices, 1) or (account is not None and choice in account.choices):
+            raise LeaseInvalidError(f"The lease has no further choice {choice}.")
+        return lease
+
+    def open(self, key: SequenceKey, signed: SignedLease, choice: int, prompt_tokens: int) -> None:
+        """Count a sequence to its lease, which `admit` has let in."""
+        lease = read_lease(self._key, signed)
+        lease_key = (lease.lease_id, lease.attempt)
+        account = self._accounts.setdefault(lease_key, Account(signed, lease))
+        account.live[key] = choice
+        account.choices.add(choice)
+        account.prompt_tokens = max(account.prompt_tokens, prompt_tokens)
+        self._of_sequence[key] = lease_key
+
+    def record(self, output: Output) -> None:
+        """Count what a sequence made."""
+        lease_key = self._of_sequence.get(output.key)
+        if lease_key is None:
+            return
+        self._accounts[lease_key].record(output)
+        if output.is_last:
+            del self._of_sequence[output.key]
+
+    def detach(self, stream: int) -> None:
+        """A stream is gone: its leases get no further choices."""
+        for key, lease_key in self._of_sequence.items():
+            if key.stream == stream:
+                self._accounts[lease_key].detached = True
+
+    def take_ended(self, now: float) -> Iterator[scheduler_pb2.ReportRequest]:
+        """Close the leases that are over, and yield the report of each.
+
+        Args:
+            now: Seconds since 1970.
+        """
+        for key, account in list(self._accounts.items()):
+            whole = len(account.choices) >= max(account.lease.choices, 1)
+            if not account.live and (whole or account.detached or _expiry(account.lease) <= now):
+                del self._accounts[key]
+                self._closed[key] = _expiry(account.lease)
+                yield self._report(account, now)
+        # an expired lease cannot be opened again anyway
+        self._closed = {key: expiry for key, expiry in self._closed.items() if expiry > now}
+
+    def checkpoints(self) -> list[scheduler_pb2.Checkpoint]:
+        """Return how far each live lease is."""
+        return [
+            scheduler_pb2.Checkpoint(lease=account.signed, counts=account.counts)
+            for account in self._accounts.values()
+        ]
+
+    def sequences_of(self, lease_ids: set[str]) -> list[SequenceKey]:
+        """Return the live sequences of some leases, whatever their attempt."""
+        return [key for key, (lease_id, _) in self._of_sequence.items() if lease_id in lease_ids]
+
+    def sequences(self) -> list[SequenceKey]:
+        """Return all live sequences."""
+        return list(self._of_sequence)
+
+    def _report(self, account: Account, now: float) -> scheduler_pb2.ReportRequest:
+        report = scheduler_pb2.ReportRequest(
+            lease=account.signed,
+            counts=account.counts,
+            outcome=account.outcome,
+            served_by=self._identity.served_by,
+        )
+        if account.failure is not None:
+            event = report.events.add(type="sampler.sequence_failed")
+            event.at.FromNanoseconds(int(now * 1e9))
+            event.attributes["reason"] = account.failure
+        return report
+
+
+def _expiry(lease: Lease) -> float:
+    return float(lease.expires_at.seconds + lease.expires_at.nanos / 1e9)

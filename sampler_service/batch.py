@@ -1,0 +1,215 @@
+"""The worker's loop: one ragged step after another over all live sequences.
+
+A step computes pieces of prompts and the last tokens of whoever decodes, in one forward; masks are
+computed in a thread meanwhile; then tokens are sampled, appended, and followed by whatever is forced.
+"""
+
+from collections.abc import Callable
+from collections.abc import Sequence as Ordered
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import structlog
+from formwork_engine.cursor import Cursor
+from formwork_engine.errors import CursorError
+
+from mesh.clock import Clock
+from mesh.errors import DeadlineExceededError, FormworkError, InternalError, QueueFullError
+from sampler_service.config import SamplerConfig
+from sampler_service.prefix_cache import PrefixCache
+from sampler_service.roster import Roster
+from sampler_service.runner import BLOCK, Masks, Runner
+from sampler_service.sampling import Failure, Sampled, sample
+from sampler_service.sequence import Finish, Opening, Output, Sequence, SequenceKey, TokenRules
+from sampler_service.step_plan import Step, plan_step
+from sampler_service.token_masks import TokenMasks
+
+log = structlog.get_logger()
+
+
+class Batch:
+    """Live sequences and the forward that moves them. Used by one thread.
+
+    Args:
+        runner: The forward.
+        rules: Of the model's vocabulary.
+        config: Bounds.
+        clock: Deadlines are on its monotonic scale.
+    """
+
+    def __init__(
+        self, runner: Runner, rules: TokenRules, config: SamplerConfig, clock: Clock
+    ) -> None:
+        self._runner = runner
+        self._rules = rules
+        self._prefill_chunk = config.prefill_chunk
+        self._clock = clock
+        self._roster = Roster(
+            places=runner.info.slots, turns=config.slots, max_waiting=config.max_waiting
+        )
+        self._cache = PrefixCache(config.prefix_cache_bytes)
+        self._masks = TokenMasks(rules.vocabulary, rules.refusal_id, config.mask_threads)
+        self._mask_thread = ThreadPoolExecutor(1, thread_name_prefix="masks")
+        self._outputs: list[Output] = []
+        self._arrivals = 0
+        self.failed_steps = 0
+        """Steps that failed as a whole, since the last one that did not."""
+
+    @property
+    def roster(self) -> Roster:
+        """Who is live, for load figures."""
+        return self._roster
+
+    # -- what streams ask for -------------------------------------------------------------------
+
+    def open(self, opening: Opening) -> None:
+        """Take a sequence in; with a full queue it ends at once with QueueFullError."""
+        now = self._clock.monotonic()
+        self._arrivals += 1
+        sequence = Sequence(opening, self._rules, arrival=self._arrivals, now=now)
+        if not opening.constrained:
+            sequence.stamp("bound", now)
+        try:
+            self._roster.add(sequence)
+        except QueueFullError as error:
+            sequence.fail(error)
+            self._collect(sequence)
+
+    def bind(self, key: SequenceKey, cursor: Cursor) -> None:
+        """Give a sequence its place in its index; ignored where it has ended or has one."""
+        sequence = self._roster.find(key)
+        if sequence is None or sequence.bound:
+            return
+        sequence.cursor = cursor
+        sequence.stamp("bound", self._clock.monotonic())
+        self._advance(sequence, sequence.accept_forced)
+
+    def abort(self, key: SequenceKey) -> None:
+        """End a sequence now; ignored where it has ended."""
+        sequence = self._roster.find(key)
+        if sequence is not None:
+            sequence.end(Finish.ABORTED)
+            self._collect(sequence)
+
+    def fail(self, key: SequenceKey, error: FormworkError) -> None:
+        """End a sequence with an error now; ignored where it has ended."""
+        sequence = self._roster.find(key)
+        if sequence is not None:
+            sequence.fail(error)
+            self._collect(sequence)
+
+    def pause(self, key: SequenceKey, *, paused: bool) -> None:
+        """Stop or resume making tokens for a sequence; ignored where it has ended."""
+        sequence = self._roster.find(key)
+        if sequence is not None:
+            sequence.paused = paused
+
+    # -- the loop -------------------------------------------------------------------------------
+
+    def step(self) -> tuple[list[Output], bool]:
+        """Run one step.
+
+        Returns:
+            What was made, and whether anything was computed; if not, nothing can move before a
+            command comes or a deadline passes.
+        """
+        self._expire()
+        self._give_places()
+        step = plan_step(self._roster, self._cache, self._prefill_chunk)
+        if step.rows:
+            self._compute(step)
+        outputs, self._outputs = self._outputs, []
+        return outputs, bool(step.rows)
+
+    def close(self) -> None:
+        """Stop the mask thread."""
+        self._mask_thread.shutdown()
+
+    def _expire(self) -> None:
+        now = self._clock.monotonic()
+        for sequence in [s for s in self._roster if s.opening.deadline <= now]:
+            sequence.fail(DeadlineExceededError("The sequence's time is over."))
+            self._collect(sequence)
+
+    def _give_places(self) -> None:
+        while True:
+            while (sequence := self._roster.place_next()) is not None:
+                sequence.stamp("placed", self._clock.monotonic())
+            evicted = self._roster.evict()
+            if evicted is None:
+                return
+            self._runner.free(evicted)
+
+    def _compute(self, step: Step) -> None:
+        try:
+            results, masks = self._run(step)
+        except Exception:
+            # the forward as a whole: nobody's numbers can be trusted
+            log.exception("step_failed", rows=len(step.rows))
+            self.failed_steps += 1
+            for sequence in dict.fromkeys(step.sequences):
+                sequence.fail(InternalError("Internal error."))
+                self._collect(sequence)
+            return
+        self.failed_steps = 0
+        for sequence, result, mask in zip(step.wanting, results, masks, strict=True):
+            self._take(sequence, result, mask)
+
+    def _run(self, step: Step) -> tuple[Ordered[Sampled | Failure], Masks]:
+        for sequence, blocks in step.started:
+            if sequence.slot is not None:
+                self._runner.prefill(sequence.slot, blocks)
+        filling: Future[Masks] = self._mask_thread.submit(self._masks.fill, step.wanting)
+        logits = self._runner.step(step.rows, filling.result)
+        self._record_prompts(step)
+        wanted = [sequence.row_sampling() for sequence in step.wanting]
+        results = sample(logits.values, logits.masks, wanted) if wanted else []
+        return results, filling.result()
+
+    def _record_prompts(self, step: Step) -> None:
+        now = self._clock.monotonic()
+        for sequence in step.sequences:
+            if sequence.prefilled:
+                sequence.stamp("prefilled", now)
+        for sequence, start in step.blocks:
+            key = sequence.block_keys[start // BLOCK]
+            if key not in self._cache and sequence.slot is not None:
+                self._cache.put(key, self._runner.snapshot(sequence.slot, start))
+
+    def _take(self, sequence: Sequence, result: Sampled | Failure, mask: Masks) -> None:
+        """Move a sequence on by what was sampled for it."""
+
+        def move() -> None:
+            cursor = sequence.cursor
+            if cursor is not None and cursor.failure is not None:
+                raise CursorError(cursor.failure)
+            if isinstance(result, Failure):
+                raise InternalError(f"No token can be sampled: {result}.")
+            if cursor is not None and self._masks.is_complete(mask):
+                sequence.end(Finish.STOP)
+                return
+            sequence.accept(result, forced=sequence.forced()[:1] == (result.token_id,))
+            sequence.accept_forced()
+
+        self._advance(sequence, move)
+
+    def _advance(self, sequence: Sequence, move: Callable[[], None]) -> None:
+        """Move one sequence; what goes wrong is its own fault."""
+        try:
+            move()
+        except CursorError as error:
+            log.error("cursor_failed", request_id=sequence.opening.request_id, cause=str(error))
+            sequence.fail(InternalError("The index of this request failed."))
+        except FormworkError as error:
+            log.error("sequence_failed", request_id=sequence.opening.request_id, cause=str(error))
+            sequence.fail(error)
+        self._collect(sequence)
+
+    def _collect(self, sequence: Sequence) -> None:
+        """Keep what a sequence has made for the step's result; drop it if it has ended."""
+        output = sequence.take_output(self._clock.monotonic())
+        if output is not None:
+            self._outputs.append(output)
+        if sequence.ended and self._roster.find(sequence.key) is sequence:
+            slot = self._roster.remove(sequence)
+            if slot is not None:
+                self._runner.free(slot)

@@ -1,0 +1,183 @@
+"""Loaded indexes by id, pulled once from the compiler."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from formwork.compiler.v1.compiler_pb2 import FetchIndexRequest
+from formwork_engine.errors import EngineError
+from formwork_engine.index import Index
+from formwork_engine.vocabulary import Vocabulary
+
+from mesh.channels import Caller
+from mesh.clock import Clock
+from mesh.errors import (
+    DeadlineExceededError,
+    FormworkError,
+    InternalError,
+    LimitExceededError,
+    ServiceUnavailableError,
+)
+from sampler_service.config import SamplerConfig
+
+log = structlog.get_logger()
+
+_PASSING = (ServiceUnavailableError, DeadlineExceededError)
+
+
+@dataclass(frozen=True)
+class IndexName:
+    """An index as a Bind names it; `grammar` is empty where the compiler has persisted it."""
+
+    index_id: str
+    revision: int
+    grammar: bytes = b""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    index: Index
+    revision: int
+    size_bytes: int
+
+
+class Indexes:
+    """The worker's indexes: the least recently used leave first; each is fetched once at a time.
+
+    Args:
+        fetch_method: The compiler stub's FetchIndex.
+        caller: Makes the calls.
+        vocabulary: Of the model.
+        config: Bounds and deadlines.
+        clock: Between two tries.
+    """
+
+    def __init__(
+        self,
+        fetch_method: Callable[..., object],
+        caller: Caller,
+        vocabulary: Vocabulary,
+        config: SamplerConfig,
+        clock: Clock,
+    ) -> None:
+        self._fetch_method = fetch_method
+        self._caller = caller
+        self._vocabulary = vocabulary
+        self._config = config
+        self._clock = clock
+        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
+        self._bytes = 0
+        self._fetching: dict[tuple[str, bool], asyncio.Task[_Loaded]] = {}
+        self._waiters: dict[tuple[str, bool], int] = {}
+        self._refreshing: set[asyncio.Task[None]] = set()
+
+    async def get(self, name: IndexName) -> Index:
+        """Return an index, from memory or from the compiler; tried again while that is away.
+
+        Cancelling leaves other waiters alone. An index of a lower revision than named is as good:
+        it is returned, and the newer one fetched behind it.
+
+        Raises:
+            IndexNotFoundError: The compiler does not know it, and no grammar came with it.
+            FormworkError: As the compiler says it; InternalError for bytes that are not an index.
+        """
+        held = self._loaded.get(name.index_id)
+        if held is None:
+            return (await self._fetch_shared(name)).index
+        self._loaded.move_to_end(name.index_id)
+        if held.revision < name.revision:
+            self._refresh(name)
+        return held.index
+
+    async def close(self) -> None:
+        """Cancel what is being fetched."""
+        tasks = [*self._fetching.values(), *self._refreshing]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fetch_shared(self, name: IndexName) -> _Loaded:
+        key = (name.index_id, bool(name.grammar))
+        task = self._fetching.get(key)
+        if task is None:
+            task = self._fetching[key] = asyncio.create_task(self._fetch_patiently(name))
+            task.add_done_callback(lambda _: self._fetching.pop(key, None))
+        self._waiters[key] = self._waiters.get(key, 0) + 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            self._waiters[key] -= 1
+            if not self._waiters[key]:
+                del self._waiters[key]
+                task.cancel()  # nobody waits any more; no effect where it is done
+
+    async def _fetch_patiently(self, name: IndexName) -> _Loaded:
+        """Try until the compiler answers; who waits has a deadline and cancels."""
+        while True:
+            try:
+                return await self._fetch(name)
+            except _PASSING as error:
+                log.info("index_fetch_failed", index_id=name.index_id, reason=error.reason)
+                await self._clock.sleep(self._config.index_retry_seconds)
+
+    async def _fetch(self, name: IndexName) -> _Loaded:
+        data, revision = bytearray(), name.revision
+        request = FetchIndexRequest(
+            index_id=name.index_id, revision=name.revision, canonical_grammar=name.grammar
+        )
+        total: int | None = None
+        async for response in self._caller.stream(
+            self._fetch_method, request, timeout_seconds=self._config.index_attempt_seconds
+        ):
+            if total is None:
+                total, revision = response.total_bytes, response.revision
+            data += response.chunk
+            self._check_size(max(total, len(data)))
+        if not data or len(data) != total:
+            raise ServiceUnavailableError(f"The compiler sent {len(data)} of {total} bytes.")
+        return await self._load(name.index_id, revision, bytes(data))
+
+    async def _load(self, index_id: str, revision: int, data: bytes) -> _Loaded:
+        try:
+            index = await asyncio.to_thread(Index.load, data, self._vocabulary)
+        except EngineError as error:
+            log.error("index_refused", index_id=index_id, cause=str(error))
+            raise InternalError("The compiler sent an index that cannot be loaded.") from error
+        loaded = _Loaded(index, revision, len(data))
+        self._keep(index_id, loaded)
+        return loaded
+
+    def _keep(self, index_id: str, loaded: _Loaded) -> None:
+        before = self._loaded.pop(index_id, None)
+        self._bytes += loaded.size_bytes - (before.size_bytes if before else 0)
+        self._loaded[index_id] = loaded
+        while self._bytes > self._config.index_cache_bytes and self._loaded:
+            _, dropped = self._loaded.popitem(last=False)
+            self._bytes -= dropped.size_bytes
+
+    def _refresh(self, name: IndexName) -> None:
+        if (name.index_id, bool(name.grammar)) in self._fetching:
+            return
+        task = asyncio.create_task(self._refresh_quietly(name))
+        self._refreshing.add(task)
+        task.add_done_callback(self._refreshing.discard)
+
+    async def _refresh_quietly(self, name: IndexName) -> None:
+        try:
+            async with asyncio.timeout(self._config.index_attempt_seconds):
+                await self._fetch_shared(name)
+        except (FormworkError, TimeoutError) as error:
+            log.info("index_refresh_failed", index_id=name.index_id, cause=str(error))
+
+    def _check_size(self, size: int) -> None:
+        if size > self._config.max_index_bytes:
+            raise LimitExceededError(
+                f"The index has {size} bytes.",
+                metadata={
+                    "limit": "max_index_bytes",
+                    "maximum": str(self._config.max_index_bytes),
+                    "value": str(size),
+                },
+            )

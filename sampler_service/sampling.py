@@ -1,0 +1,180 @@
+"""From logits to tokens, for a whole batch, in one documented order.
+
+Penalties (on sampled tokens, not on forced ones), finite bias, mask, temperature, top-p; log
+probabilities are of the logits before all of these. Whatever precedes the mask is finite, so that it
+can make an allowed token unlikely but never take the last one away. Every row is computed by itself:
+its result does not depend on its neighbours.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from sampler_service.philox import Draw, uniforms
+
+_CUDA_ROWS = 64  # kernels are chosen by shape; padding keeps the shape
+
+
+@dataclass(frozen=True)
+class RowSampling:
+    """How one row is sampled.
+
+    `counts` are sampled tokens so far by id; `top_logprobs` is None where no log probabilities are
+    wanted.
+    """
+
+    draw: Draw
+    temperature: float = 0.0
+    top_p: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] | None = None
+    counts: Mapping[int, int] | None = None
+    top_logprobs: int | None = None
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A token; with its natural log probability and the likeliest tokens' where wanted."""
+
+    token_id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+class Failure(StrEnum):
+    """Why a row has no token."""
+
+    NOT_FINITE = "not_finite"
+    EMPTY_MASK = "empty_mask"
+
+
+def sample(logits: Tensor, masks: Tensor, rows: Sequence[RowSampling]) -> list[Sampled | Failure]:
+    """Return the next token of each row, or why it has none.
+
+    Args:
+        logits: Shape (rows, vocabulary), float32.
+        masks: Shape (rows, words), int32, on the same device; bit i % 32 of word i // 32 allows i.
+        rows: One for each.
+    """
+    count = len(rows)
+    logits, masks = _pad_rows(logits), _pad_rows(masks)
+    allowed = expand_masks(masks, logits.shape[1])
+    adjusted = adjust(logits, rows).masked_fill_(~allowed, -torch.inf)
+    tokens = _choose(adjusted, rows)
+    finite = torch.isfinite(logits).all(dim=-1)[:count].tolist()
+    possible = allowed.any(dim=-1)[:count].tolist()
+    logprobs = _logprobs(logits, tokens, rows)
+    results: list[Sampled | Failure] = []
+    for row, token_id in enumerate(tokens.tolist()[:count]):
+        if not finite[row] or not possible[row]:
+            results.append(Failure.EMPTY_MASK if finite[row] else Failure.NOT_FINITE)
+        else:
+            results.append(Sampled(token_id, *logprobs.get(row, (None, ()))))
+    return results
+
+
+def expand_masks(masks: Tensor, vocabulary: int) -> Tensor:
+    """Return bit masks (rows, words) as booleans (rows, vocabulary)."""
+    shifts = torch.arange(32, dtype=torch.int32, device=masks.device)
+    bits = (masks.unsqueeze(-1) >> shifts) & 1
+    return bits.flatten(1)[:, :vocabulary].to(torch.bool)
+
+
+def adjust(logits: Tensor, rows: Sequence[RowSampling]) -> Tensor:
+    """Return a copy of the logits after penalties, then bias; finite where they were."""
+    adjusted = logits.clone()
+    _add(adjusted, [_penalties(row) for row in rows])
+    _add(adjusted, [row.logit_bias or {} for row in rows])
+    limits = torch.finfo(adjusted.dtype)
+    return adjusted.clamp_(limits.min, limits.max)
+
+
+def _penalties(row: RowSampling) -> Mapping[int, float]:
+    if not row.counts or not (row.presence_penalty or row.frequency_penalty):
+        return {}
+    return {
+        token_id: -(row.presence_penalty + row.frequency_penalty * count)
+        for token_id, count in row.counts.items()
+        if count
+    }
+
+
+def _add(logits: Tensor, amounts: Sequence[Mapping[int, float]]) -> None:
+    places = [(row, token_id) for row, of_row in enumerate(amounts) for token_id in of_row]
+    if not places:
+        return
+    rows, tokens = torch.tensor(places, device=logits.device).unbind(1)
+    values = [value for of_row in amounts for value in of_row.values()]
+    logits[rows, tokens] += torch.tensor(values, dtype=logits.dtype, device=logits.device)
+
+
+def _choose(adjusted: Tensor, rows: Sequence[RowSampling]) -> Tensor:
+    """Return a token id for each row; meaningless where nothing is allowed."""
+    highest = adjusted.amax(dim=-1, keepdim=True)
+    ids = torch.arange(adjusted.shape[1], device=adjusted.device)
+    # ties go to the lowest id, on every device
+    greedy = torch.where(adjusted == highest, ids, adjusted.shape[1] - 1).amin(dim=-1)
+    if all(row.temperature == 0 for row in rows):
+        return greedy
+    temperatures = _column([row.temperature for row in rows], adjusted)
+    safe = torch.where(temperatures == 0, 1.0, temperatures)
+    weights = torch.exp(((adjusted - highest) / safe).float()).double()
+    weights = _cut_tail(weights, [row.top_p for row in rows])
+    drawn = _draw(weights, _column(list(uniforms([row.draw for row in rows])), weights))
+    return torch.where(temperatures.squeeze(1) == 0, greedy, drawn)
+
+
+def _cut_tail(weights: Tensor, top_ps: Sequence[float]) -> Tensor:
+    """Keep the fewest likeliest tokens that hold `top_p` of the weight; always one."""
+    if all(top_p >= 1 for top_p in top_ps):
+        return weights
+    ordered, order = torch.sort(weights, dim=-1, descending=True, stable=True)
+    through = torch.cumsum(ordered, dim=-1)
+    limits = _column(top_ps, weights)
+    keep = (through - ordered < limits * through[:, -1:]) | (limits >= 1)
+    keep[:, 0] = True
+    return torch.zeros_like(weights).scatter_(-1, order, ordered * keep)
+
+
+def _draw(weights: Tensor, uniform: Tensor) -> Tensor:
+    """Invert the cumulative weights at `uniform`, shape (rows, 1), in the order of the ids."""
+    cumulative = torch.cumsum(weights, dim=-1)
+    total = cumulative[:, -1:]
+    # strictly below the total, so that the place found has weight
+    target = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+    found = torch.searchsorted(cumulative, target, right=True).squeeze(1)
+    return found.clamp_(max=weights.shape[1] - 1)
+
+
+def _logprobs(
+    logits: Tensor, tokens: Tensor, rows: Sequence[RowSampling]
+) -> dict[int, tuple[float, tuple[tuple[int, float], ...]]]:
+    wanted = [row for row, sampling in enumerate(rows) if sampling.top_logprobs is not None]
+    if not wanted:
+        return {}
+    chosen = torch.log_softmax(logits[wanted], dim=-1)
+    own = chosen.gather(1, tokens[wanted].unsqueeze(1)).squeeze(1).tolist()
+    most = max(rows[row].top_logprobs or 0 for row in wanted)
+    values, ids = chosen.topk(min(most, chosen.shape[1]), dim=-1)
+    listed = zip(wanted, own, ids.tolist(), values.tolist(), strict=True)
+    return {
+        row: (logprob, tuple(zip(of_ids, of_values, strict=True))[: rows[row].top_logprobs])
+        for row, logprob, of_ids, of_values in listed
+    }
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    """Return shape (rows of `like`, 1), padded with ones."""
+    padded = [*values, *[1.0] * (like.shape[0] - len(values))]
+    return torch.tensor(padded, dtype=torch.float64, device=like.device).unsqueeze(1)
+
+
+def _pad_rows(values: Tensor) -> Tensor:
+    if values.device.type == "cpu":
+        return values
+    missing = -values.shape[0] % _CUDA_ROWS
+    return torch.nn.functional.pad(values, (0, 0, 0, missing))

@@ -1,0 +1,352 @@
+"""One generation on the worker: what was asked, how far it is, and what may come next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from formwork_engine.cursor import Cursor
+from formwork_engine.vocabulary import Vocabulary
+
+from mesh.errors import FormworkError
+from sampler_service.philox import Draw
+from sampler_service.prefix_cache import block_keys
+from sampler_service.runner import BLOCK, Slot
+from sampler_service.sampling import RowSampling, Sampled
+from sampler_service.text import TextStream
+
+
+class SequenceKey(NamedTuple):
+    """Names a sequence on this worker: its stream, and its id there."""
+
+    stream: int
+    sequence: int
+
+
+class Channel(Enum):
+    """Where text belongs."""
+
+    CONTENT = 1
+    REFUSAL = 2
+
+
+class Finish(Enum):
+    """Why a sequence ended without an error."""
+
+    STOP = 1
+    LENGTH = 2
+    ABORTED = 3
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How a sequence is sampled; ranges have been checked. `max_tokens` counts the end token."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int = 0
+    max_tokens: int = 1
+    stop: tuple[str, ...] = ()
+    top_logprobs: int | None = None
+    """None: no log probabilities."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A checked request for a sequence. `deadline` is on the clock's monotonic scale, seconds.
+
+    `tier` orders waiting sequences: the lowest is served first.
+    """
+
+    key: SequenceKey
+    prompt: tuple[int, ...]
+    options: SamplingOptions
+    deadline: float
+    choice: int = 0
+    salt: str = ""
+    constrained: bool = False
+    may_refuse: bool = False
+    tier: int = 0
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class TokenOutput:
+    """A token with its log probability."""
+
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where a sequence's time went, seconds."""
+
+    waited: float
+    prefill: float
+    index_wait: float
+    decode: float
+    forced_tokens: int
+
+
+@dataclass
+class Output:
+    """What a step made for one sequence; the last one has a finish or an error."""
+
+    key: SequenceKey
+    channel: Channel = Channel.CONTENT
+    text: str = ""
+    tokens: int = 0
+    logprobs: list[TokenOutput] = field(default_factory=list)
+    finish: Finish | None = None
+    error: FormworkError | None = None
+    cached_prompt_tokens: int | None = None
+    timings: Timings | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Nothing follows."""
+        return self.finish is not None or self.error is not None
+
+
+@dataclass(frozen=True)
+class TokenRules:
+    """What a sequence needs to know of the model's vocabulary."""
+
+    vocabulary: Vocabulary
+    context: int
+    refusal_id: int | None
+
+
+class Sequence:
+    """The state of one generation; the batch moves it on.
+
+    Args:
+        opening: What was asked.
+        rules: Of the model.
+        arrival: Orders sequences of equal tier.
+        now: Monotonic seconds.
+    """
+
+    def __init__(self, opening: Opening, rules: TokenRules, *, arrival: int, now: float) -> None:
+        self.opening = opening
+        self.order = (opening.tier, arrival)
+        self.block_keys = block_keys(opening.salt, opening.prompt)
+        self.tokens = list(opening.prompt)
+        self.slot: Slot | None = None
+        self.computed = 0
+        self.started = False
+        self.decoding = False
+        self.paused = False
+        self.cursor: Cursor | None = None
+        self.finish: Finish | None = None
+        self.error: FormworkError | None = None
+        self.stamps = {"opened": now}
+        self._rules = rules
+        self._limit = min(opening.options.max_tokens, rules.context - len(opening.prompt))
+        self._counts: dict[int, int] = {}
+        self._channel = Channel.CONTENT
+        self._text = TextStream(rules.vocabulary, opening.options.stop)
+        self._cached: int | None = None
+        self._told_cached = False
+        self._forced_tokens = 0
+        self._output = Output(opening.key)
+
+    # -- where it stands ------------------------------------------------------------------------
+
+    @property
+    def key(self) -> SequenceKey:
+        """Its name."""
+        return self.opening.key
+
+    @property
+    def ended(self) -> bool:
+        """It has its last token, or an error."""
+        return self.finish is not None or self.error is not None
+
+    @property
+    def generated(self) -> int:
+        """Completion tokens so far."""
+        return len(self.tokens) - len(self.opening.prompt)
+
+    @property
+    def prefilled(self) -> bool:
+        """The prompt is computed but for its last token, which is computed with the first logits."""
+        return self.started and self.computed >= len(self.opening.prompt) - 1
+
+    @property
+    def bound(self) -> bool:
+        """It has the index that it needs."""
+        free = not self.opening.constrained or self._channel is Channel.REFUSAL
+        return free or self.cursor is not None
+
+    @property
+    def runnable(self) -> bool:
+        """It may make tokens."""
+        return self.bound and not self.paused and not self.ended
+
+    def take_run(self) -> tuple[int, ...]:
+        """Return the next run of the prompt, up to the end of its block; it counts as computed."""
+        stop = min((self.computed // BLOCK + 1) * BLOCK, len(self.opening.prompt) - 1)
+        return self._take(stop)
+
+    def take_tail(self, most: int) -> tuple[int, ...]:
+        """Return tokens behind the prompt's runs, at most so many; they count as computed."""
+        return self._take(min(self.computed + most, len(self.tokens)))
+
+    @property
+    def all_computed(self) -> bool:
+        """No token waits for the forward."""
+        return self.computed == len(self.tokens)
+
+    def stamp(self, name: str, now: float) -> None:
+        """Remember when something first happened."""
+        self.stamps.setdefault(name, now)
+
+    def start(self, cached: int) -> None:
+        """Begin the prompt behind its first `cached` tokens, which are reused."""
+        self.computed = cached
+        self.started = True
+        if self._cached is None:
+            self._cached = cached
+
+    def lose_place(self) -> Slot | None:
+        """Give the slot back; what was in it is computed again later."""
+        slot, self.slot = self.slot, None
+        self.computed = 0
+        self.started = False
+        self.decoding = False
+        return slot
+
+    def _take(self, stop: int) -> tuple[int, ...]:
+        taken = tuple(self.tokens[self.computed : stop])
+        self.computed = max(stop, self.computed)
+        return taken
+
+    # -- what comes next ------------------------------------------------------------------------
+
+    @property
+    def may_refuse_now(self) -> bool:
+        """The refusal token is allowed next."""
+        return (
+            self.opening.may_refuse and self._rules.refusal_id is not None and self.generated == 0
+        )
+
+    def forced(self) -> tuple[int, ...]:
+        """Return tokens that need no choice.
+
+        Raises:
+            CursorError: The cursor has failed.
+        """
+        if self.cursor is None or self.may_refuse_now:
+            return ()
+        return self.cursor.forced()
+
+    def row_sampling(self) -> RowSampling:
+        """Return how the next token is sampled."""
+        options = self.opening.options
+        return RowSampling(
+            draw=Draw(options.seed, self.opening.choice, self.generated),
+            temperature=options.temperature,
+            top_p=options.top_p,
+            presence_penalty=options.presence_penalty,
+            frequency_penalty=options.frequency_penalty,
+            logit_bias=options.logit_bias,
+            counts=self._counts,
+            top_logprobs=options.top_logprobs,
+        )
+
+    # -- moving on ------------------------------------------------------------------------------
+
+    def accept(self, sampled: Sampled, *, forced: bool) -> None:
+        """Append a token.
+
+        Raises:
+            CursorError: The index does not allow it.
+        """
+        token_id = sampled.token_id
+        is_refusal = self.may_refuse_now and token_id == self._rules.refusal_id
+        self._count(sampled, forced=forced)
+        if token_id in self._rules.vocabulary.end_ids:
+            self.end(Finish.STOP)
+            return
+        if is_refusal:
+            self._begin_refusal()
+        elif self.cursor is not None:
+            self.cursor.advance(token_id)
+        self._output.text += self._text.feed(token_id)
+        if self._text.stopped:
+            self.end(Finish.STOP)
+        elif self.generated >= self._limit:
+            self.end(Finish.LENGTH)
+
+    def accept_forced(self) -> None:
+        """Append the tokens that follow without a choice; none where log probabilities are wanted.
+
+        Raises:
+            CursorError: The cursor has failed.
+        """
+        if self.opening.options.top_logprobs is not None:
+            return
+        while not self.ended and (run := self.forced()):
+            for token_id in run:
+                if not self.ended:
+                    self.accept(Sampled(token_id), forced=True)
+
+    def end(self, finish: Finish) -> None:
+        """End without an error."""
+        if self.ended:
+            return
+        self.finish = finish
+        self._output.text += self._text.finish()
+
+    def fail(self, error: FormworkError) -> None:
+        """End with an error."""
+        if not self.ended:
+            self.error = error
+
+    def take_output(self, now: float) -> Output | None:
+        """Return what has come since the last call; None if nothing has."""
+        if not self.ended and (not self._output.tokens or self._cached is None):
+            return None  # the first output tells what was reused, which is known at the start
+        output, self._output = self._output, Output(self.key)
+        output.channel = self._channel
+        if not self._told_cached:
+            output.cached_prompt_tokens, self._told_cached = self._cached or 0, True
+        output.finish, output.error = self.finish, self.error
+        if self.ended:
+            output.timings = self._timings(now)
+        return output
+
+    def _count(self, sampled: Sampled, *, forced: bool) -> None:
+        self.tokens.append(sampled.token_id)
+        self._output.tokens += 1
+        if forced:
+            self._forced_tokens += 1
+        else:
+            self._counts[sampled.token_id] = self._counts.get(sampled.token_id, 0) + 1
+        if sampled.logprob is not None:
+            logprob = TokenOutput(sampled.token_id, sampled.logprob, sampled.top)
+            self._output.logprobs.append(logprob)
+
+    def _begin_refusal(self) -> None:
+        """Go on as unconstrained text of another channel."""
+        self._channel = Channel.REFUSAL
+        self.cursor = None
+
+    def _timings(self, now: float) -> Timings:
+        opened = self.stamps["opened"]
+        placed = self.stamps.get("placed", now)
+        prefilled = max(self.stamps.get("prefilled", now), placed)
+        decoding = max(self.stamps.get("bound", opened), prefilled) if self.bound else now
+        return Timings(
+            waited=placed - opened,
+            prefill=prefilled - placed,
+            index_wait=decoding - prefilled,
+            decode=max(now - decoding, 0.0),
+            forced_tokens=self._forced_tokens,
+        )

@@ -1,0 +1,66 @@
+"""The masks of a step: of every index, and of sequences without one."""
+
+from collections.abc import Sequence as Ordered
+
+import numpy as np
+from formwork_engine.cursor import fill_masks
+from formwork_engine.errors import CursorError
+from formwork_engine.vocabulary import Vocabulary
+
+from sampler_service.runner import Masks
+from sampler_service.sequence import Sequence
+
+
+class TokenMasks:
+    """Writes which token each sequence may take next.
+
+    Text without an index never contains control tokens: only text and end tokens are allowed. The
+    refusal token is added where a sequence may refuse.
+
+    Args:
+        vocabulary: Of the model.
+        refusal_id: The refusal token, where there is one.
+        threads: To compute the masks of indexes on.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, refusal_id: int | None, threads: int) -> None:
+        self._words = vocabulary.words
+        self._threads = threads
+        self._text: Masks = vocabulary.text_mask
+        self._free: Masks = vocabulary.text_mask | vocabulary.end_mask
+        self._of_refusal: Masks = vocabulary.mask_of(() if refusal_id is None else (refusal_id,))
+        self._vocabulary = vocabulary
+
+    def fill(self, sequences: Ordered[Sequence]) -> Masks:
+        """Return one row for each, shape (sequences, words); zero where its cursor has failed."""
+        out = np.zeros((len(sequences), self._words), dtype=np.int32)
+        bound = [(s.cursor, row) for row, s in enumerate(sequences) if s.cursor is not None]
+        cursors, rows = [cursor for cursor, _ in bound], [row for _, row in bound]
+        if cursors:
+            fill_masks(cursors, rows, out, self._threads)
+        for row, sequence in enumerate(sequences):
+            if sequence.cursor is None:
+                out[row] = self._free
+            elif sequence.cursor.failure is not None:
+                continue
+            elif sequence.opening.options.top_logprobs is not None:
+                self._keep_forced(sequence, out[row])
+            if sequence.may_refuse_now:
+                out[row] |= self._of_refusal
+        return out
+
+    def is_complete(self, mask: Masks) -> bool:
+        """Return whether nothing but an end token is allowed."""
+        return bool(mask.any()) and not (mask & self._text).any() and not self._refuses(mask)
+
+    def _refuses(self, mask: Masks) -> bool:
+        return bool((mask & self._of_refusal).any())
+
+    def _keep_forced(self, sequence: Sequence, mask: Masks) -> None:
+        """Leave only a forced token, which is appended unsampled where nobody asks its probability."""
+        try:
+            forced = sequence.forced()
+        except CursorError:
+            return
+        if forced:
+            mask[:] = self._vocabulary.mask_of(forced[:1])
