@@ -1,0 +1,1 @@
+"""Which schemas are accepted, and the indexes they compile to."""

@@ -37,7 +37,7 @@ def write_grammar(grammar: GrammarInput, options: IndexOptions, budget: Budget) 
             _check_size(text, budget)
             return _schema_grammar(text, options)
         case AnyJson(object_only):
-            return _schema_grammar('{"type":"object"}' if object_only else "true", options)
+            return _schema_grammar('{"type":"object"}' if object_only else "{}", options)
         case Regex(pattern):
             _check_size(pattern, budget)
             return _llguidance.grammar_of_regex(pattern)

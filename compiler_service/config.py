@@ -1,0 +1,78 @@
+"""Section `compiler` of the configuration."""
+
+from dataclasses import dataclass
+
+from formwork_engine import Budget
+
+
+@dataclass(frozen=True)
+class CompilerConfig:
+    """What compiling may cost, and what is kept. Defaults are usable."""
+
+    max_schema_bytes: int = 1024 * 1024
+    max_schema_depth: int = 64
+    max_schema_nodes: int = 50_000
+
+    short_compile_seconds: float = 0.005
+    """A compile that ends within this needs no claim and is not persisted at its first use."""
+    short_slots: int = 2
+    """Short attempts at once."""
+    compile_seconds: float = 2.0
+    """Wall-clock time after which a compile is ended."""
+    compile_memory_bytes: int = 512 * 1024 * 1024
+    """Address space that one compile may add to its process."""
+    compile_slots: int = 2
+    """Long compiles at once."""
+    queue_per_project: int = 8
+    """Long compiles of one project that may wait."""
+    queue_total: int = 64
+    """Long compiles that may wait."""
+    start_seconds: float = 120.0
+    """How long the compiling process may take to load the vocabularies."""
+
+    memory_bytes: int = 256 * 1024 * 1024
+    """Indexes kept in this process."""
+    failure_seconds: float = 60.0
+    """How long a failure about the input is remembered."""
+    memory_failures: int = 10_000
+    """Failures kept in this process."""
+
+    claim_seconds: float = 5.0
+    """After which the claim of a replica that died is free; longer than `compile_seconds`."""
+    poll_seconds: float = 0.1
+    """Between looks at what another replica is compiling."""
+    wait_seconds: float = 30.0
+    """Most time that an index may take, queue and other replicas included."""
+    chunk_bytes: int = 256 * 1024
+    """Of an index that is fetched, per message."""
+
+    prune_seconds: float = 600.0
+    """Between prunings of the store."""
+    keep_seconds: float = 30 * 86_400.0
+    """An index unused for this long is pruned; of another engine version: a tenth."""
+    store_bytes: int = 4 * 1024 * 1024 * 1024
+    """Most bytes of indexes in the store; the least recently used go first."""
+
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
+    """Serves Prometheus' text format; 0: nowhere."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            ValueError: By name.
+        """
+        if self.claim_seconds <= self.compile_seconds:
+            raise ValueError("claim_seconds must be more than compile_seconds")
+        for name in ("short_slots", "compile_slots", "queue_per_project", "queue_total"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+
+    def budget(self) -> Budget:
+        """Return the engine's budget: part of every index id."""
+        return Budget(
+            max_bytes=self.max_schema_bytes,
+            max_depth=self.max_schema_depth,
+            max_nodes=self.max_schema_nodes,
+        )
