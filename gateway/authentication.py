@@ -92,7 +92,7 @@ class Authenticator:
         if task is None:
             task = asyncio.create_task(self._fetch_once(key_hash))
             self._lookups[key_hash] = task
-            task.add_done_callback(lambda _: self._lookups.pop(key_hash, None))
+            task.add_done_callback(lambda done: self._forget_lookup(key_hash, done))
         return await asyncio.shield(task)
 
     async def _fetch_once(self, key_hash: bytes) -> KeyRecord | None:
@@ -107,6 +107,11 @@ class Authenticator:
         while len(self._verified) > self._config.key_memory:
             self._verified.popitem(last=False)
         return record
+
+    def _forget_lookup(self, key_hash: bytes, done: asyncio.Task[KeyRecord | None]) -> None:
+        self._lookups.pop(key_hash, None)
+        if not done.cancelled():
+            done.exception()  # seen, even where everybody who waited has left
 
     def _find_verified(self, key_hash: bytes, seconds: float) -> KeyRecord | None:
         verified = self._verified.get(key_hash)

@@ -108,6 +108,8 @@ class Row:
     """Said instead of the error's own, which may tell too much of the inside."""
     retry: bool | None = None
     """Value of x-should-retry, where the SDKs' own rule would be wrong."""
+    closes: bool = False
+    """The rest of the request's body is not read."""
 
 
 _INVALID = "invalid_request_error"
@@ -126,8 +128,8 @@ TABLE: dict[str, Row] = {
     "MODEL_UNKNOWN": Row(404, _INVALID, "model_not_found"),
     "URL_UNKNOWN": Row(404, _INVALID, "unknown_url"),
     "METHOD_NOT_ALLOWED": Row(405, _INVALID, "method_not_supported"),
-    "BODY_TIMEOUT": Row(408, _INVALID, "request_timeout", retry=False),
-    "BODY_TOO_LARGE": Row(413, _INVALID, "request_too_large"),
+    "BODY_TIMEOUT": Row(408, _INVALID, "request_timeout", retry=False, closes=True),
+    "BODY_TOO_LARGE": Row(413, _INVALID, "request_too_large", closes=True),
     "COMPILE_QUEUE_FULL": Row(429, "requests", "rate_limit_exceeded"),
     "QUEUE_FULL": Row(503, _SERVER, "overloaded", _OVERLOADED),
     "QUEUE_TIMEOUT": Row(503, _SERVER, "overloaded", _OVERLOADED),
@@ -158,7 +160,9 @@ class ErrorReply:
 def reply_of(error: FormworkError) -> ErrorReply:
     """Return the status, the OpenAI-shaped body and the headers of an error."""
     row = TABLE.get(error.reason, _INTERNAL)
-    return ErrorReply(row.status, orjson.dumps({"error": _fields(error, row)}), _headers(error, row))
+    return ErrorReply(
+        row.status, orjson.dumps({"error": _fields(error, row)}), _headers(error, row)
+    )
 
 
 def event_of(error: FormworkError) -> bytes:
@@ -208,6 +212,8 @@ def _headers(error: FormworkError, row: Row) -> dict[str, str]:
         headers["retry-after-ms"] = str(math.ceil(seconds * 1000))
     if row.retry is not None:
         headers["x-should-retry"] = "true" if row.retry else "false"
+    if row.closes:
+        headers["connection"] = "close"
     if row.status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2
         headers["www-authenticate"] = "Bearer"
     return headers

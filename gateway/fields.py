@@ -24,7 +24,9 @@ def refuse_type(value: object, path: str, wanted: str) -> NoReturn:
     """Raise OpenAI's error for a value of the wrong type."""
     got = _KINDS.get(type(value), "something else")
     raise RequestError(
-        f"Invalid type for '{path}': expected {wanted}, but got {got} instead.", path, "invalid_type"
+        f"Invalid type for '{path}': expected {wanted}, but got {got} instead.",
+        path,
+        "invalid_type",
     )
 
 
@@ -105,7 +107,9 @@ def read_members(value: object, path: str, known: Collection[str]) -> dict[str, 
     for key in value:
         if key not in known:
             raise RequestError(
-                f"Unknown parameter: '{path}.{key[:64]}'.", f"{path}.{key[:64]}", "unknown_parameter"
+                f"Unknown parameter: '{path}.{key[:64]}'.",
+                f"{path}.{key[:64]}",
+                "unknown_parameter",
             )
     return {key: member for key, member in value.items() if member is not None}
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined] # missing in typeshed
 from typing import Any
 
 import orjson
@@ -50,7 +50,9 @@ def read_object(body: bytes) -> tuple[dict[str, Any], str]:
         value = _DECODER.decode(text)
     except _DuplicateKeyError as error:
         key = str(error)[:64]
-        raise RequestError(f"Duplicate key in the JSON body: '{key}'.", None, "duplicate_key") from None
+        raise RequestError(
+            f"Duplicate key in the JSON body: '{key}'.", None, "duplicate_key"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise RequestError(_BAD_JSON.format(reason=_first_line(error))) from None
     if not isinstance(value, dict):

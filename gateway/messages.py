@@ -76,7 +76,16 @@ def _read_tool(value: dict[str, Any], path: str) -> Message:
 
 def _read_assistant(value: dict[str, Any], path: str) -> Message:
     # `annotations`, empty, comes back when a client appends our answer to its history.
-    known = ("role", "content", "refusal", "name", "tool_calls", "annotations", "audio", "function_call")
+    known = (
+        "role",
+        "content",
+        "refusal",
+        "name",
+        "tool_calls",
+        "annotations",
+        "audio",
+        "function_call",
+    )
     members = read_members(value, path, known)
     for key in ("audio", "function_call"):
         if key in members:
@@ -97,7 +106,8 @@ def _read_answer(members: dict[str, Any], path: str) -> tuple[str | None, str | 
     content = members.get("content")
     if content is None:
         return None, refusal
-    return _read_content(content, f"{path}.content", refusals=True), refusal
+    text = _read_content(content, f"{path}.content", refusals=True)
+    return (None if refusal and not text else text), refusal
 
 
 def _read_calls(value: object, path: str) -> tuple[ToolCall, ...]:

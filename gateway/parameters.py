@@ -64,11 +64,15 @@ def refuse_unsupported(members: Mapping[str, Any]) -> None:
             continue
         if name not in UNSUPPORTED:
             raise RequestError(
-                f"Unrecognized request argument supplied: {name[:64]}", name[:64], "unknown_parameter"
+                f"Unrecognized request argument supplied: {name[:64]}",
+                name[:64],
+                "unknown_parameter",
             )
         if not _is_taken(value, UNSUPPORTED[name]):
             raise RequestError(
-                f"Unsupported parameter: '{name}' is not supported yet.", name, "unsupported_parameter"
+                f"Unsupported parameter: '{name}' is not supported yet.",
+                name,
+                "unsupported_parameter",
             )
 
 

@@ -1,6 +1,7 @@
 """Makes and revokes keys from the operator's shell: `python -m gateway.provision create-key …`.
 
-Reads DATABASE_URL (the gateway's role suffices). The key is printed once, alone, on standard output.
+Reads DATABASE_URL (the gateway's role suffices). The key is printed once, alone, on
+standard output.
 """
 
 import argparse

@@ -130,7 +130,9 @@ def _read_stream(members: dict[str, Any]) -> dict[str, bool]:
         )
     known = ("include_usage", "include_obfuscation")
     options = read_members(members["stream_options"], "stream_options", known)
-    chosen = {name: read_boolean(options.get(name, False), f"stream_options.{name}") for name in known}
+    chosen = {
+        name: read_boolean(options.get(name, False), f"stream_options.{name}") for name in known
+    }
     return {"stream": stream, **chosen}
 
 
@@ -159,7 +161,9 @@ def _read_stop_string(value: object, path: str) -> str:
     text = read_string(value, path, maximum=_MAX_STOP_CHARACTERS)
     if not text:
         raise RequestError(
-            f"Invalid '{path}': empty string. Expected at least one character.", path, "empty_string"
+            f"Invalid '{path}': empty string. Expected at least one character.",
+            path,
+            "empty_string",
         )
     return text
 
@@ -211,8 +215,8 @@ def _read_metadata(value: object) -> dict[str, str] | None:
         refuse_type(value, "metadata", "an object")
     if len(value) > _MAX_PAIRS:
         raise RequestError(
-            f"Invalid 'metadata': too many properties. Expected an object with at most {_MAX_PAIRS} "
-            f"properties, but got an object with {len(value)} properties instead.",
+            "Invalid 'metadata': too many properties. Expected an object with at most "
+            f"{_MAX_PAIRS} properties, but got an object with {len(value)} properties instead.",
             "metadata",
             "object_above_max_properties",
         )

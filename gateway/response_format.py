@@ -6,7 +6,14 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.errors import RequestError
-from gateway.fields import read_boolean, read_choice, read_members, read_string, refuse_type, require
+from gateway.fields import (
+    read_boolean,
+    read_choice,
+    read_members,
+    read_string,
+    refuse_type,
+    require,
+)
 from gateway.json_body import text_at
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

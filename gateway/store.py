@@ -98,7 +98,8 @@ class PostgresKeyStore:
             organization_id = await _organization_of(connection, project_id)
             await connection.execute(
                 text(
-                    "INSERT INTO gateway.keys (id, project_id, name, hash, redacted_value, expires_at)"
+                    "INSERT INTO gateway.keys"
+                    " (id, project_id, name, hash, redacted_value, expires_at)"
                     " VALUES (:id, :project, :name, :hash, :redacted, :expires_at)"
                 ),
                 {
@@ -181,8 +182,8 @@ async def _ensure_project(
 ) -> ProjectId:
     values = {"id": new_id("proj"), "organization": organization_id, "name": name}
     insert = text(
-        "INSERT INTO gateway.projects (id, organization_id, name) VALUES (:id, :organization, :name)"
-        " ON CONFLICT DO NOTHING RETURNING id"
+        "INSERT INTO gateway.projects (id, organization_id, name)"
+        " VALUES (:id, :organization, :name) ON CONFLICT DO NOTHING RETURNING id"
     )
     made = (await connection.execute(insert, values)).scalar_one_or_none()
     if made is not None:

@@ -45,7 +45,9 @@ class Markers:
         self._count = 0
 
     def wrap(self, text: str) -> str:
-        """Return the text between two markers."""
+        """Return the text between two markers; nothing stays nothing, as templates may drop it."""
+        if not text:
+            return ""
         return f"{self._start(self._next())}{text}{self._end}"
 
     def wrap_json(self, text: str) -> JsonText:
@@ -144,7 +146,9 @@ class ChatTemplate:
         for piece in pieces:
             characters += len(piece)
             if characters > self._max_characters:
-                raise TemplateRefusedError(f"the prompt is longer than {self._max_characters} characters")
+                raise TemplateRefusedError(
+                    f"the prompt is longer than {self._max_characters} characters"
+                )
             if self._clock.monotonic() > until:
                 raise TemplateRefusedError(f"it takes longer than {self._max_seconds:g} s")
             yield piece

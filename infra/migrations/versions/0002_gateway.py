@@ -65,7 +65,8 @@ CREATE INDEX audit_events_by_time ON gateway.audit_events (organization_id, effe
 _FUNCTIONS = """
 -- Appends one event to an organisation's chain: hash = sha256(previous hash || canonical text).
 CREATE FUNCTION gateway.record_audit_event(
-    p_organization_id text, p_id text, p_type text, p_project_id text, p_actor jsonb, p_payload jsonb
+    p_organization_id text, p_id text, p_type text, p_project_id text, p_actor jsonb,
+    p_payload jsonb
 ) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -112,7 +113,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
            OR hash <> sha256(previous_hash || convert_to(canonical, 'UTF8'))
            OR canonical::jsonb <> jsonb_build_object(
                 'organization_id', organization_id, 'sequence', sequence, 'id', id, 'type', type,
-                'effective_at', to_char(effective_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                'effective_at',
+                to_char(effective_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                 'project_id', project_id, 'actor', actor, 'payload', payload)
         UNION ALL
         -- Events cut off the end.

@@ -1,0 +1,106 @@
+"""`POST /v1/chat/completions`: from the HTTP request to the HTTP response."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from formwork.scheduler.v1.scheduler_pb2 import TokenCounts
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.answer import collect
+from gateway.authentication import Authenticator, Caller
+from gateway.body import read_body
+from gateway.config import GatewayConfig
+from gateway.disconnects import while_connected
+from gateway.edge import LOG_KEY
+from gateway.errors import MEDIA_TYPE
+from gateway.event_stream import EventStream
+from gateway.flow import ChatFlow
+from gateway.generation import Generation
+from mesh.clock import Clock
+from mesh.errors import DeadlineExceededError, FormworkError
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Completions:
+    """Answers chat completion requests."""
+
+    authenticator: Authenticator
+    flow: ChatFlow
+    config: GatewayConfig
+    clock: Clock
+
+    async def answer(self, request: Request) -> Response:
+        """Return the response: whole, or a stream whose status is certain.
+
+        Raises:
+            FormworkError: The request is refused or failed.
+            ClientGoneError: The client left.
+        """
+        until = self.clock.monotonic() + self.config.request_seconds
+        caller = await self.authenticator.authenticate(request.headers.get("authorization"))
+        _note(request, project_id=caller.project_id, key_id=caller.key_id)
+        body = await read_body(request.receive, request.headers, self.config)
+        try:
+            async with asyncio.timeout(self.config.request_seconds):
+                work = self._generate(request, caller, body, until)
+                return await while_connected(work, request.receive)
+        except TimeoutError as error:
+            raise DeadlineExceededError("The request took too long.") from error
+
+    async def _generate(
+        self, request: Request, caller: Caller, body: bytes, until: float
+    ) -> Response:
+        generation = await self.flow.begin(caller, body)
+        _note(request, model=generation.job.snapshot, stream=generation.job.request.stream)
+        headers = {"openai-organization": caller.organization_id}
+        if not generation.job.request.stream:
+            return await self._whole(request, generation, headers)
+        remaining = until - self.clock.monotonic()
+        response = EventStream(
+            generation, self.config, remaining, lambda end: _note_end(request, generation, end)
+        )
+        response.headers.update(headers)
+        return response
+
+    async def _whole(
+        self, request: Request, generation: Generation, headers: dict[str, str]
+    ) -> Response:
+        ended_as = "cancelled"
+        try:
+            body = await collect(generation)
+            ended_as = "completed"
+        except FormworkError as error:
+            ended_as = error.reason
+            generation.fail()
+            raise
+        finally:
+            generation.close()
+            _note_end(request, generation, ended_as)
+        headers["server-timing"] = generation.spent.header()
+        return Response(body, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _note(request: Request, **facts: Any) -> None:  # noqa: ANN401 - any JSON value
+    request.scope[LOG_KEY].update(facts)
+
+
+def _note_end(request: Request, generation: Generation, ended_as: str) -> None:
+    usage: TokenCounts = generation.usage
+    spent = generation.spent
+    _note(
+        request,
+        outcome=ended_as,
+        attempt=generation.attempt,
+        prompt_tokens=usage.prompt_tokens,
+        cached_prompt_tokens=usage.cached_prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        queue_ms=round(spent.queue * 1000, 1),
+        compile_ms=round(spent.compile * 1000, 1),
+        prefill_ms=round(spent.prefill * 1000, 1),
+        decode_ms=round(spent.decode * 1000, 1),
+    )

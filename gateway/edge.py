@@ -1,0 +1,140 @@
+"""The outermost layer: request id, headers, load bound, metrics, and one log event per request."""
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.config import GatewayConfig
+from gateway.errors import ErrorReply, OverloadedError, reply_of
+from gateway.metrics import Metrics
+from mesh.clock import Clock
+from mesh.context import REQUEST_ID_KEY, TRACEPARENT_KEY, bind_request
+from mesh.errors import DrainingError, FormworkError, InternalError
+
+log = structlog.get_logger()
+
+API_VERSION = "2020-10-01"
+LOG_KEY = "formwork.log"
+_LIMITED = "/v1/"
+
+
+class Edge:
+    """Wraps the application.
+
+    Args:
+        app: Answers requests; what it raises is rendered here.
+        config: Bound of requests in flight.
+        metrics: Counts requests.
+        clock: Measures them.
+    """
+
+    def __init__(self, app: ASGIApp, config: GatewayConfig, metrics: Metrics, clock: Clock) -> None:
+        self._app = app
+        self._config = config
+        self._metrics = metrics
+        self._clock = clock
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = _headers_of(scope, (REQUEST_ID_KEY, TRACEPARENT_KEY))
+        with bind_request(headers.get(REQUEST_ID_KEY), headers.get(TRACEPARENT_KEY)) as request_id:
+            exchange = _Exchange(scope, send, request_id, self._clock)
+            await self._serve(exchange, receive)
+
+    async def _serve(self, exchange: "_Exchange", receive: Receive) -> None:
+        self._in_flight += 1
+        self._metrics.in_flight.inc()
+        try:
+            await self._answer(exchange, receive)
+        except asyncio.CancelledError:
+            await exchange.reply(DrainingError("The server is going away."))
+            raise
+        except FormworkError as error:
+            await exchange.reply(error)
+        except Exception:
+            log.exception("request_crashed")
+            await exchange.reply(InternalError("Internal error."))
+        finally:
+            self._in_flight -= 1
+            self._metrics.in_flight.dec()
+            self._record(exchange)
+
+    async def _answer(self, exchange: "_Exchange", receive: Receive) -> None:
+        scope = exchange.scope
+        if scope["path"].startswith(_LIMITED) and self._in_flight > self._config.max_in_flight:
+            raise OverloadedError("Too many requests are in flight.", retry_after_seconds=1)
+        await self._app(scope, receive, exchange.send)
+
+    def _record(self, exchange: "_Exchange") -> None:
+        route = getattr(exchange.scope.get("route"), "path", "other")
+        seconds = exchange.seconds()
+        self._metrics.requests.labels(route, str(exchange.status)).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        log.info(
+            "request",
+            method=exchange.scope["method"],
+            route=route,
+            status=exchange.status,
+            duration_ms=round(seconds * 1000, 1),
+            **exchange.scope[LOG_KEY],
+        )
+
+
+class _Exchange:
+    """One request and its response: adds the headers that every response has."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str, clock: Clock) -> None:
+        self.scope = scope
+        self.scope[LOG_KEY] = {}
+        self.status = 0
+        self._send = send
+        self._request_id = request_id
+        self._clock = clock
+        self._started = clock.monotonic()
+
+    def seconds(self) -> float:
+        return self._clock.monotonic() - self._started
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self._common()]
+        await self._send(message)
+
+    async def reply(self, error: FormworkError) -> None:
+        """Send an error, where nothing was sent yet."""
+        self.scope[LOG_KEY]["reason"] = error.reason
+        if self.status:
+            return
+        reply = reply_of(error)
+        start = {"type": "http.response.start", "status": reply.status, "headers": _raw(reply)}
+        await self.send(start)
+        await self.send({"type": "http.response.body", "body": reply.body, "more_body": False})
+
+    def _common(self) -> list[tuple[bytes, bytes]]:
+        milliseconds = int(self.seconds() * 1000)
+        return [
+            (b"x-request-id", self._request_id.encode()),
+            (b"openai-processing-ms", str(milliseconds).encode()),
+            (b"openai-version", API_VERSION.encode()),
+        ]
+
+
+def _raw(reply: ErrorReply) -> list[tuple[bytes, bytes]]:
+    headers = {**reply.headers, "content-length": str(len(reply.body))}
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _headers_of(scope: Scope, names: Iterable[str]) -> dict[str, str]:
+    wanted = {name.encode(): name for name in names}
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        if name in wanted:
+            found.setdefault(wanted[name], value.decode("latin-1"))
+    return found

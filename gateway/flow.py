@@ -1,0 +1,267 @@
+"""The path of a chat completion, step by step: design.md, section 1."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from formwork.sampler.v1.sampler_pb2 import Open
+from formwork.scheduler.v1.scheduler_pb2 import OUTCOME_FAILED, AcquireRequest, TokenCounts
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.authentication import Caller
+from gateway.config import GatewayConfig
+from gateway.errors import RequestError, schema_error
+from gateway.generation import Generation, Job, Opened
+from gateway.indexes import Indexes, IndexHandle, IndexWish
+from gateway.metrics import Metrics
+from gateway.placement import SERVICE_TIERS, Place, Placement
+from gateway.plan import Plan, affinity, cache_salt, check_shortest, make_plan
+from gateway.prompt_writers import PromptWriters
+from gateway.request import ChatRequest, read_chat_request
+from gateway.sampler_stream import WorkerStreams
+from gateway.validation import AnswerValidator, Validators
+from mesh.clock import Clock
+from mesh.context import current_request_id, current_traceparent
+from mesh.errors import FormworkError, IndexNotFoundError
+from mesh.ids import Snapshot, new_id
+from mesh.models import ModelEntry, ModelTable
+
+_LARGE_BODY_BYTES = 64 * 1024  # beyond it, parsing leaves the event loop
+
+
+@dataclass(frozen=True)
+class ChatFlow:
+    """Turns a body into a running generation.
+
+    `salt_secret` is shared by the gateways of a mesh and makes the projects' cache salts.
+    """
+
+    config: GatewayConfig
+    models: ModelTable
+    writers: PromptWriters
+    validators: Validators
+    indexes: Indexes
+    placement: Placement
+    streams: WorkerStreams
+    metrics: Metrics
+    clock: Clock
+    salt_secret: str
+
+    async def begin(self, caller: Caller, body: bytes) -> Generation:
+        """Return a generation whose status may be sent: it has a place, and its index is ready.
+
+        Raises:
+            FormworkError: The request is refused, or nothing can serve it; nothing is charged.
+        """
+        deadline = self._deadline()
+        request = await self._read(body)
+        snapshot = self.models.resolve(request.model)
+        entry = self.models.entries[snapshot]
+        wish = self._wish(caller, request, snapshot, entry)
+        self._refuse_early(request, wish)
+        prompt = await self.writers.write(snapshot, request)
+        plan = self._plan(request, snapshot, entry, prompt)
+        attempt = _Attempt(self, caller, request, snapshot, plan, wish, deadline)
+        opened, index, validator = await attempt.start()
+        job = self._job(request, snapshot, entry, plan, validator)
+        generation = Generation(
+            job, opened, attempt, self.placement, self.metrics, self.config.max_attempts
+        )
+        generation.spent.queue = opened.place.queued_seconds
+        generation.spent.compile = index.seconds if index else 0.0
+        return generation
+
+    async def _read(self, body: bytes) -> ChatRequest:
+        if len(body) < _LARGE_BODY_BYTES:
+            return read_chat_request(body, self.config)
+        return await self.writers.in_thread(lambda: read_chat_request(body, self.config))
+
+    def _wish(
+        self, caller: Caller, request: ChatRequest, snapshot: Snapshot, entry: ModelEntry
+    ) -> IndexWish | None:
+        if not request.format.is_structured:
+            return None
+        if not entry.structured:
+            raise RequestError(
+                f"Invalid parameter: 'response_format' of type '{request.format.kind}' is not "
+                "supported with this model.",
+                "response_format",
+                "unsupported_value",
+            )
+        return IndexWish(
+            form=request.format,
+            fingerprint=entry.tokenizer_fingerprint,
+            family=self.writers.of(snapshot).family,
+            strict=request.format.strict and caller.dialect == "strict",
+            project_id=caller.project_id,
+        )
+
+    def _refuse_early(self, request: ChatRequest, wish: IndexWish | None) -> None:
+        """Refuse a schema that was refused a moment ago, before anything is queued or prefilled."""
+        refusal = self.indexes.find_refusal(wish) if wish else None
+        if refusal is not None:
+            raise schema_error(refusal, request.format.name)
+
+    def _plan(
+        self, request: ChatRequest, snapshot: Snapshot, entry: ModelEntry, prompt: Sequence[int]
+    ) -> Plan:
+        return make_plan(
+            request,
+            prompt,
+            context=entry.context,
+            vocabulary_size=self.writers.of(snapshot).vocabulary_size,
+            config=self.config,
+        )
+
+    def _job(
+        self,
+        request: ChatRequest,
+        snapshot: Snapshot,
+        entry: ModelEntry,
+        plan: Plan,
+        validator: AnswerValidator | None,
+    ) -> Job:
+        return Job(
+            completion_id=new_id("chatcmpl").replace("_", "-", 1),
+            created=int(self.clock.now().timestamp()),
+            request=request,
+            snapshot=snapshot,
+            entry=entry,
+            plan=plan,
+            validator=validator,
+            system_fingerprint=system_fingerprint(snapshot, entry),
+        )
+
+    def _deadline(self) -> Timestamp:
+        deadline = Timestamp()
+        seconds = self.clock.now().timestamp() + self.config.request_seconds
+        deadline.FromNanoseconds(int(seconds * 1e9))
+        return deadline
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """How one request gets its place, its sequences and its index: at first, and again."""
+
+    flow: ChatFlow
+    caller: Caller
+    request: ChatRequest
+    snapshot: Snapshot
+    plan: Plan
+    wish: IndexWish | None
+    deadline: Timestamp
+
+    async def start(self) -> tuple[Opened, IndexHandle | None, AnswerValidator | None]:
+        """Acquire and open while the index is ensured; then bind, or take everything back."""
+        opening = asyncio.create_task(self._open_first())
+        ensuring = asyncio.create_task(self._ensure())
+        try:
+            index, validator = await _first_failure(opening, ensuring)
+            opened = opening.result()
+            opened.bind(index)
+        except BaseException:
+            await _cancel(opening, ensuring)
+            self._take_back(opening)
+            raise
+        return opened, index, validator
+
+    async def reopen(self, place: Place) -> Opened:
+        """Return sequences on another place of the same lease."""
+        return self._open(await self.flow.placement.retry(place))
+
+    async def rebind(self, opened: Opened, error: FormworkError) -> None:
+        """Bind them to the index, ensured anew where the error says that it was not found."""
+        if self.wish is None:
+            return
+        if isinstance(error, IndexNotFoundError):
+            self.flow.indexes.forget(self.wish)
+        opened.bind(await self.flow.indexes.ensure_index(self.wish))
+
+    async def _open_first(self) -> Opened:
+        return self._open(await self.flow.placement.acquire(self._acquire_request()))
+
+    async def _ensure(self) -> tuple[IndexHandle | None, AnswerValidator | None]:
+        if self.wish is None:
+            return None, None
+        try:
+            index = await self.flow.indexes.ensure_index(self.wish)
+            check_shortest(
+                self.request,
+                self.plan,
+                index.shortest_answer_tokens,
+                self.flow.models.entries[self.snapshot].context,
+            )
+            validator = await self.flow.validators.of(self.request.format)
+        except FormworkError as error:
+            raise schema_error(error, self.request.format.name) from error
+        return index, validator
+
+    def _open(self, place: Place) -> Opened:
+        opens = [self._open_message(place, choice) for choice in range(self.request.choices)]
+        stream = self.flow.streams.to(place.worker_address)
+        return Opened(place, stream, stream.open(opens))
+
+    def _open_message(self, place: Place, choice: int) -> Open:
+        return Open(
+            lease=place.lease,
+            choice=choice,
+            prompt_tokens=self.plan.prompt,
+            sampling=self.plan.sampling,
+            deadline=self.deadline,
+            request_id=current_request_id(),
+            traceparent=current_traceparent(),
+            cache_salt=self._salt(),
+            constrained=self.wish is not None,
+            may_refuse=self.flow.models.entries[self.snapshot].refusal,
+        )
+
+    def _acquire_request(self) -> AcquireRequest:
+        return AcquireRequest(
+            request_id=current_request_id(),
+            project_id=self.caller.project_id,
+            key_id=self.caller.key_id,
+            snapshot=self.snapshot,
+            service_tier=SERVICE_TIERS[self.request.service_tier],
+            prompt_tokens=len(self.plan.prompt),
+            max_completion_tokens=self.plan.max_tokens * self.request.choices,
+            choices=self.request.choices,
+            affinity=affinity(
+                self._salt(), self.request.labels.get("prompt_cache_key", ""), self.plan.prompt
+            ),
+        )
+
+    def _salt(self) -> str:
+        return cache_salt(self.flow.salt_secret, self.caller.project_id)
+
+    def _take_back(self, opening: "asyncio.Task[Opened]") -> None:
+        """Give back a place that was got for nothing: the request is refused, nothing is charged."""
+        if opening.cancelled() or opening.exception() is not None:
+            return
+        opened = opening.result()
+        opened.group.abort()
+        self.flow.placement.settle(opened.place, TokenCounts(), OUTCOME_FAILED)
+
+
+def system_fingerprint(snapshot: str, entry: ModelEntry) -> str:
+    """Return what changes when the same seed may give another answer."""
+    facts = (snapshot, entry.tokenizer_fingerprint, entry.device, entry.dtype, entry.determinism)
+    return "fp_" + sha256("/".join(facts).encode()).hexdigest()[:10]
+
+
+async def _first_failure(
+    opening: "asyncio.Task[Opened]",
+    ensuring: "asyncio.Task[tuple[IndexHandle | None, AnswerValidator | None]]",
+) -> tuple[IndexHandle | None, AnswerValidator | None]:
+    """Return once both have ended; raise as soon as one has failed."""
+    await asyncio.wait((opening, ensuring), return_when=asyncio.FIRST_EXCEPTION)
+    if ensuring.done():
+        ensuring.result()  # a refusal says more than a full queue
+    opening.result()
+    return ensuring.result()
+
+
+async def _cancel(*tasks: "asyncio.Task[object]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

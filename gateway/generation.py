@@ -1,0 +1,179 @@
+"""A running generation: its frames, tried again elsewhere while nothing was sent, settled once."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+from formwork.sampler.v1.sampler_pb2 import FINISH_ABORTED, Frame, Timings
+from formwork.scheduler.v1.scheduler_pb2 import (
+    OUTCOME_CANCELLED,
+    OUTCOME_COMPLETED,
+    OUTCOME_FAILED,
+    Outcome,
+    TokenCounts,
+)
+
+from gateway.indexes import IndexHandle
+from gateway.metrics import Metrics
+from gateway.placement import Place, Placement
+from gateway.plan import Plan
+from gateway.request import ChatRequest
+from gateway.sampler_stream import WorkerStream
+from gateway.sequences import SequenceGroup
+from gateway.validation import AnswerValidator
+from mesh.errors import FormworkError, IndexNotFoundError, WorkerLostError
+from mesh.models import ModelEntry
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A place, and the sequences that were opened on its worker's stream."""
+
+    place: Place
+    stream: WorkerStream
+    group: SequenceGroup
+
+    def bind(self, index: IndexHandle | None) -> None:
+        """Bind the sequences to an index, where the answer has one."""
+        if index is not None:
+            self.stream.bind(self.group, index.to_bind())
+
+
+@dataclass
+class Spent:
+    """Where a request's time went, seconds."""
+
+    queue: float = 0.0
+    compile: float = 0.0
+    prefill: float = 0.0
+    decode: float = 0.0
+
+    def note(self, timings: Timings) -> None:
+        """Take in what the worker measured for a sequence; the slowest choice counts."""
+        self.prefill = max(self.prefill, timings.prefill / 1e6)
+        self.decode = max(self.decode, timings.decode / 1e6)
+
+    def header(self) -> str:
+        """Return it as the value of a Server-Timing header, in milliseconds."""
+        stages = ("queue", "compile", "prefill", "decode")
+        return ", ".join(f"{name};dur={getattr(self, name) * 1000:.1f}" for name in stages)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What stays the same over every attempt of a request."""
+
+    completion_id: str
+    created: int
+    request: ChatRequest
+    snapshot: str
+    entry: ModelEntry
+    plan: Plan
+    validator: AnswerValidator | None
+    system_fingerprint: str
+
+
+class Attempts(Protocol):
+    """Gets a request going again after its worker was lost."""
+
+    async def reopen(self, place: Place) -> Opened:
+        """Return sequences on another place of the same lease."""
+
+    async def rebind(self, opened: Opened, error: FormworkError) -> None:
+        """Bind them to the index, ensured anew where the error says that it was not found."""
+
+
+@dataclass
+class Generation:
+    """Frames of one request, whatever happens to its workers.
+
+    Args:
+        job: What is being made.
+        opened: The first attempt.
+        attempts: Get another place after an error.
+        placement: Settles.
+        metrics: Counts.
+        max_attempts: Places tried in all.
+    """
+
+    job: Job
+    opened: Opened
+    attempts: Attempts
+    placement: Placement
+    metrics: Metrics
+    max_attempts: int
+    spent: Spent = field(default_factory=Spent)
+    attempt: int = 1
+    outcome: "Outcome.ValueType" = OUTCOME_CANCELLED
+    _is_closed: bool = False
+    _has_sent: bool = False
+
+    async def frames(self) -> AsyncIterator[tuple[int, Frame] | None]:
+        """Yield frames with their choice; None means: start over, an earlier attempt was lost.
+
+        Raises:
+            FormworkError: Why it ended early.
+        """
+        while True:
+            try:
+                async for choice, frame in self.opened.group.frames():
+                    self._check(frame)
+                    # What goes into a stream is sent at once; other answers only at the end.
+                    self._has_sent = self._has_sent or self.job.request.stream
+                    yield choice, frame
+            except (WorkerLostError, IndexNotFoundError) as error:
+                await self._start_over(error)
+                yield None
+            else:
+                return
+
+    @property
+    def usage(self) -> TokenCounts:
+        """Tokens of the attempt that counts: those in frames that arrived."""
+        group = self.opened.group
+        return TokenCounts(
+            prompt_tokens=len(self.job.plan.prompt) if group.has_begun else 0,
+            cached_prompt_tokens=group.cached_prompt_tokens,
+            completion_tokens=group.accepted_tokens,
+        )
+
+    def complete(self) -> None:
+        """Settle as completed."""
+        self.outcome = OUTCOME_COMPLETED
+        self.close()
+
+    def fail(self) -> None:
+        """Settle as failed by a fault of ours."""
+        self.outcome = OUTCOME_FAILED
+        self.close()
+
+    def close(self) -> None:
+        """Stop what still runs and settle, exactly once; as cancelled unless told otherwise."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.opened.group.abort()
+        usage = self.usage
+        self.placement.settle(self.opened.place, usage, self.outcome)
+        self.metrics.prompt_tokens.inc(usage.prompt_tokens)
+        self.metrics.completion_tokens.inc(usage.completion_tokens)
+
+    async def _start_over(self, error: FormworkError) -> None:
+        if self._has_sent or self.attempt >= self.max_attempts:
+            raise error
+        log.warning("attempt_repeated", attempt=self.attempt, reason=error.reason)
+        self.metrics.attempts_repeated.inc()
+        self.attempt += 1
+        self.opened.group.abort()
+        self.opened = await self.attempts.reopen(self.opened.place)
+        self.spent.queue += self.opened.place.queued_seconds
+        await self.attempts.rebind(self.opened, error)
+
+    def _check(self, frame: Frame) -> None:
+        if frame.HasField("timings"):
+            self.spent.note(frame.timings)
+        if frame.finish == FINISH_ABORTED:
+            raise WorkerLostError("The worker stopped the sequence.")

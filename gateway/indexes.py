@@ -1,0 +1,178 @@
+"""The compiler as the gateway sees it: a response format in, an index or a precise refusal out."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from formwork.compiler.v1 import compiler_pb2 as messages
+from formwork.sampler.v1.sampler_pb2 import Bind
+
+from gateway.config import GatewayConfig
+from gateway.families import Family
+from gateway.peer import Peer
+from gateway.response_format import FormatKind, ResponseFormat
+from mesh.clock import Clock
+from mesh.errors import (
+    CompileBudgetError,
+    FormworkError,
+    GrammarRefusedError,
+    LimitExceededError,
+    SchemaRefusedError,
+)
+
+if TYPE_CHECKING:  # exists in the stubs only
+    from formwork.compiler.v1.compiler_pb2_grpc import CompilerServiceAsyncStub
+
+_ABOUT_INPUT = (SchemaRefusedError, GrammarRefusedError, LimitExceededError, CompileBudgetError)
+# A refusal is forgotten sooner: the compiler may learn more with its next version.
+_REFUSAL_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class IndexHandle:
+    """A ready index, and what it cost to have it."""
+
+    index_id: str
+    revision: int
+    shortest_answer_tokens: int | None
+    canonical_grammar: bytes
+    seconds: float
+
+    def to_bind(self) -> Bind:
+        """Return the message that ties a sequence to the index."""
+        return Bind(
+            index_id=self.index_id,
+            revision=self.revision,
+            canonical_grammar=self.canonical_grammar,
+        )
+
+
+@dataclass(frozen=True)
+class IndexWish:
+    """What decides which index a request needs."""
+
+    form: ResponseFormat
+    fingerprint: str
+    family: Family
+    strict: bool
+    project_id: str
+
+    def key(self) -> bytes:
+        """Return the hash under which the outcome is remembered: of the schema as it was written."""
+        facts = (
+            self.form.kind,
+            self.fingerprint,
+            self.family.item_separator,
+            self.family.key_separator,
+            str(self.strict),
+            self.form.schema_text,
+        )
+        return sha256("\0".join(facts).encode()).digest()
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    outcome: IndexHandle | FormworkError
+    until: float
+
+
+class Indexes:
+    """Ensures indexes, and remembers for a short time what the compiler said.
+
+    Args:
+        peer: The compiler service.
+        config: Deadline, and bounds of the memory.
+        clock: Ages the memory.
+    """
+
+    def __init__(
+        self, peer: "Peer[CompilerServiceAsyncStub]", config: GatewayConfig, clock: Clock
+    ) -> None:
+        self._peer = peer
+        self._config = config
+        self._clock = clock
+        self._memory: OrderedDict[bytes, _Remembered] = OrderedDict()
+
+    async def ensure_index(self, wish: IndexWish) -> IndexHandle:
+        """Return the index of a response format.
+
+        Raises:
+            SchemaRefusedError: With pointer and keyword; also its kin of limits and budgets.
+            CompileQueueFullError: Try again later.
+        """
+        key = wish.key()
+        outcome = self._recall(key)
+        if outcome is None:
+            outcome = await self._ask(wish)
+            self._remember(key, outcome)
+        if isinstance(outcome, FormworkError):
+            raise outcome
+        return outcome
+
+    def find_refusal(self, wish: IndexWish) -> FormworkError | None:
+        """Return the refusal of this schema that is still remembered."""
+        outcome = self._recall(wish.key())
+        return outcome if isinstance(outcome, FormworkError) else None
+
+    def forget(self, wish: IndexWish) -> None:
+        """Drop what is remembered: a worker could not get the index."""
+        self._memory.pop(wish.key(), None)
+
+    async def _ask(self, wish: IndexWish) -> IndexHandle | FormworkError:
+        started = self._clock.monotonic()
+        try:
+            answer = await self._peer.call(
+                self._peer.stub.EnsureIndex,
+                _to_request(wish),
+                timeout_seconds=self._config.compile_seconds,
+            )
+        except _ABOUT_INPUT as error:
+            return error
+        return IndexHandle(
+            answer.index_id,
+            answer.revision,
+            answer.shortest_answer_tokens if answer.HasField("shortest_answer_tokens") else None,
+            answer.canonical_grammar,
+            self._clock.monotonic() - started,
+        )
+
+    def _recall(self, key: bytes) -> IndexHandle | FormworkError | None:
+        remembered = self._memory.get(key)
+        if remembered is None or remembered.until <= self._clock.monotonic():
+            return None
+        self._memory.move_to_end(key)
+        return remembered.outcome
+
+    def _remember(self, key: bytes, outcome: IndexHandle | FormworkError) -> None:
+        seconds = self._config.index_memory_seconds
+        if isinstance(outcome, FormworkError):
+            seconds *= _REFUSAL_SHARE
+        else:
+            outcome = IndexHandle(
+                outcome.index_id,
+                outcome.revision,
+                outcome.shortest_answer_tokens,
+                outcome.canonical_grammar,
+                0.0,
+            )
+        self._memory[key] = _Remembered(outcome, self._clock.monotonic() + seconds)
+        self._memory.move_to_end(key)
+        while len(self._memory) > self._config.index_memory:
+            self._memory.popitem(last=False)
+
+
+def _to_request(wish: IndexWish) -> messages.EnsureIndexRequest:
+    if wish.form.kind is FormatKind.JSON_OBJECT:
+        grammar = messages.GrammarInput(any_json=messages.AnyJson(object_only=True))
+    else:
+        grammar = messages.GrammarInput(json_schema=wish.form.schema_text)
+    return messages.EnsureIndexRequest(
+        input=grammar,
+        tokenizer_fingerprint=wish.fingerprint,
+        options=messages.IndexOptions(
+            item_separator=wish.family.item_separator, key_separator=wish.family.key_separator
+        ),
+        dialect=messages.DIALECT_STRICT if wish.strict else messages.DIALECT_EXTENDED,
+        project_id=wish.project_id,
+    )

@@ -1,0 +1,88 @@
+"""What /docs shows of the request: the official clients know the rest."""
+
+from typing import Any
+
+CHAT_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "required": ["model", "messages"],
+    "additionalProperties": False,
+    "properties": {
+        "model": {"type": "string", "description": "A snapshot or an alias of GET /v1/models."},
+        "messages": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["role"],
+                "properties": {
+                    "role": {"enum": ["developer", "system", "user", "assistant", "tool"]},
+                    "content": {"description": "Text, or an array of text parts."},
+                },
+            },
+        },
+        "response_format": {
+            "type": "object",
+            "required": ["type"],
+            "description": "What the answer must look like; it will.",
+            "properties": {
+                "type": {"enum": ["text", "json_object", "json_schema"]},
+                "json_schema": {
+                    "type": "object",
+                    "required": ["name", "schema"],
+                    "properties": {
+                        "name": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"},
+                        "description": {"type": "string"},
+                        "schema": {"type": "object"},
+                        "strict": {"type": "boolean", "default": False},
+                    },
+                },
+            },
+        },
+        "stream": {"type": "boolean", "default": False},
+        "stream_options": {
+            "type": "object",
+            "properties": {
+                "include_usage": {"type": "boolean", "default": False},
+                "include_obfuscation": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "Pads each event. Off by default here, unlike at OpenAI.",
+                },
+            },
+        },
+        "temperature": {"type": "number", "minimum": 0, "maximum": 2, "default": 1},
+        "top_p": {"type": "number", "minimum": 0, "maximum": 1, "default": 1},
+        "seed": {"type": "integer"},
+        "stop": {"description": "A string or up to 4; not together with a structured format."},
+        "n": {"type": "integer", "minimum": 1, "maximum": 128, "default": 1},
+        "max_completion_tokens": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "An upper bound; the context may leave less.",
+        },
+        "max_tokens": {"type": "integer", "minimum": 1, "deprecated": True},
+        "presence_penalty": {"type": "number", "minimum": -2, "maximum": 2, "default": 0},
+        "frequency_penalty": {"type": "number", "minimum": -2, "maximum": 2, "default": 0},
+        "logit_bias": {
+            "type": "object",
+            "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+        },
+        "logprobs": {
+            "type": "boolean",
+            "default": False,
+            "description": "Of the model itself: before penalties, bias, mask and temperature.",
+        },
+        "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20},
+        "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
+        "service_tier": {"enum": ["auto", "default", "flex", "priority", "fast"]},
+        "store": {"enum": [False]},
+        "user": {"type": "string", "deprecated": True},
+        "safety_identifier": {"type": "string", "maxLength": 64},
+        "prompt_cache_key": {"type": "string"},
+    },
+}
+
+
+def json_body(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an operation that describes its JSON body."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -1,0 +1,134 @@
+"""The last check: a structured answer that claims to be complete fits its schema, or is a fault."""
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, Protocol
+
+import jsonschema_rs
+
+from gateway.config import GatewayConfig
+from gateway.response_format import FormatKind, ResponseFormat
+from mesh.errors import SchemaRefusedError
+
+_PATTERN_BYTES = 64 * 1024 * 1024  # of one compiled pattern; the engine takes long repetitions too
+
+
+class AnswerValidator(Protocol):
+    """Tells whether an answer's text is what was promised."""
+
+    async def is_valid(self, text: str) -> bool:
+        """Return whether the text is JSON, without repeated keys, that fits."""
+
+
+class _Fits(Protocol):
+    def is_valid(self, instance: Any) -> bool: ...  # noqa: ANN401 - any JSON value
+
+
+class _AnyObject:
+    """JSON mode's schema."""
+
+    def is_valid(self, instance: object) -> bool:
+        return isinstance(instance, dict)
+
+
+class _ThreadedValidator:
+    def __init__(self, fits: _Fits, pool: ThreadPoolExecutor) -> None:
+        self._fits = fits
+        self._pool = pool
+
+    async def is_valid(self, text: str) -> bool:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._check, text)
+
+    def _check(self, text: str) -> bool:
+        try:
+            value = json.loads(
+                text,
+                parse_float=Decimal,  # exact, as the digits stand
+                parse_constant=_refuse_constant,
+                object_pairs_hook=_without_duplicates,
+            )
+            return bool(self._fits.is_valid(value))
+        except (ValueError, RecursionError):
+            return False
+
+
+class Validators:
+    """Validators by schema text, a bounded number of them, built and run in threads.
+
+    Formats are asserted, patterns run on the linear-time engine, references stay inside the schema.
+    """
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._maximum = config.validator_memory
+        self._pool = ThreadPoolExecutor(config.validation_threads, thread_name_prefix="validation")
+        self._built: OrderedDict[bytes, AnswerValidator] = OrderedDict()
+
+    async def of(self, form: ResponseFormat) -> AnswerValidator:
+        """Return the validator of a structured response format.
+
+        Raises:
+            SchemaRefusedError: The schema cannot be validated with, so nothing could be promised.
+        """
+        key = sha256(f"{form.kind}\0{form.schema_text}".encode()).digest()
+        validator = self._built.get(key)
+        if validator is None:
+            validator = _ThreadedValidator(await self._in_thread(lambda: _build(form)), self._pool)
+            self._built[key] = validator
+        self._built.move_to_end(key)
+        while len(self._built) > self._maximum:
+            self._built.popitem(last=False)
+        return validator
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_thread(self, work: Callable[[], _Fits]) -> _Fits:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+def _build(form: ResponseFormat) -> _Fits:
+    if form.kind is FormatKind.JSON_OBJECT:
+        return _AnyObject()
+    make = jsonschema_rs.validator_for
+    schema = form.schema
+    if not _is_known_dialect(schema):
+        make = jsonschema_rs.Draft202012Validator
+        schema = {key: value for key, value in schema.items() if key != "$schema"}
+    try:
+        return make(
+            schema,
+            validate_formats=True,
+            pattern_options=jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES),
+            offline=True,
+        )
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        reason = str(error).split("\n", 1)[0][:300]
+        raise SchemaRefusedError(f"The schema cannot be validated with: {reason}") from error
+
+
+def _is_known_dialect(schema: dict[str, Any]) -> bool:
+    uri = schema.get("$schema")
+    if uri is None:
+        return True
+    try:
+        jsonschema_rs.validator_cls_for({"$schema": uri})
+    except (ValueError, TypeError, jsonschema_rs.ReferencingError):
+        return False
+    return True
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a key stands twice")
+    return fields
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
