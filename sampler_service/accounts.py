@@ -49,13 +49,11 @@ class Account:
         )
 
     @property
-    def outcome(self) -> scheduler_pb2.Outcome:
+    def outcome(self) -> scheduler_pb2.Outcome.ValueType:
         """How it ended; the worst of its sequences counts."""
         if self.failure is not None:
             return scheduler_pb2.OUTCOME_FAILED
-        return (
-            scheduler_pb2.OUTCOME_CANCELLED if self.aborted else scheduler_pb2.OUTCOME_COMPLETED
-        )
+        return scheduler_pb2.OUTCOME_CANCELLED if self.aborted else scheduler_pb2.OUTCOME_COMPLETED
 
     def record(self, output: Output) -> None:
         """Count what a sequence made."""
@@ -133,6 +131,11 @@ class LeaseAccounts:
         for key, lease_key in self._of_sequence.items():
             if key.stream == stream:
                 self._accounts[lease_key].detached = True
+
+    def detach_all(self) -> None:
+        """Nothing new is taken: no lease gets further choices."""
+        for account in self._accounts.values():
+            account.detached = True
 
     def take_ended(self, now: float) -> Iterator[scheduler_pb2.ReportRequest]:
         """Close the leases that are over, and yield the report of each.

@@ -1,7 +1,8 @@
 """The worker's loop: one ragged step after another over all live sequences.
 
-A step computes pieces of prompts and the last tokens of whoever decodes, in one forward; masks are
-computed in a thread meanwhile; then tokens are sampled, appended, and followed by whatever is forced.
+A step computes pieces of prompts and the last tokens of whoever decodes, in one forward; masks
+are computed in a thread meanwhile; then tokens are sampled, appended, and followed by whatever is
+forced.
 """
 
 from collections.abc import Callable
@@ -46,7 +47,8 @@ class Batch:
         self._roster = Roster(
             places=runner.info.slots, turns=config.slots, max_waiting=config.max_waiting
         )
-        self._cache = PrefixCache(config.prefix_cache_bytes)
+        reusable = config.prefix_cache_bytes if runner.info.reuses_prefixes else 0
+        self._cache = PrefixCache(reusable)
         self._masks = TokenMasks(rules.vocabulary, rules.refusal_id, config.mask_threads)
         self._mask_thread = ThreadPoolExecutor(1, thread_name_prefix="masks")
         self._outputs: list[Output] = []
@@ -172,7 +174,7 @@ class Batch:
                 sequence.stamp("prefilled", now)
         for sequence, start in step.blocks:
             key = sequence.block_keys[start // BLOCK]
-            if key not in self._cache and sequence.slot is not None:
+            if self._cache.wants(key) and sequence.slot is not None:
                 self._cache.put(key, self._runner.snapshot(sequence.slot, start))
 
     def _take(self, sequence: Sequence, result: Sampled | Failure, mask: Masks) -> None:
@@ -197,10 +199,10 @@ class Batch:
         try:
             move()
         except CursorError as error:
-            log.error("cursor_failed", request_id=sequence.opening.request_id, cause=str(error))
+            log.warning("cursor_failed", request_id=sequence.opening.request_id, cause=str(error))
             sequence.fail(InternalError("The index of this request failed."))
         except FormworkError as error:
-            log.error("sequence_failed", request_id=sequence.opening.request_id, cause=str(error))
+            log.warning("sequence_failed", request_id=sequence.opening.request_id, cause=str(error))
             sequence.fail(error)
         self._collect(sequence)
 

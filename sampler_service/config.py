@@ -45,7 +45,7 @@ class SamplerConfig:
     lost_scheduler_seconds: float = 30.0
     """Without an answer for longer, the worker stops its sequences."""
     spool_folder: Path | None = None
-    """Keeps reports until they are acknowledged; default: below FORMWORK_HOME, else a temporary one."""
+    """Keeps reports until they are acknowledged; by default below FORMWORK_HOME, else temporary."""
     spool_max_reports: int = 10_000
 
     def __post_init__(self) -> None:

@@ -143,7 +143,7 @@ class Indexes:
         try:
             index = await asyncio.to_thread(Index.load, data, self._vocabulary)
         except EngineError as error:
-            log.error("index_refused", index_id=index_id, cause=str(error))
+            log.warning("index_refused", index_id=index_id, cause=str(error))
             raise InternalError("The compiler sent an index that cannot be loaded.") from error
         loaded = _Loaded(index, revision, len(data))
         self._keep(index_id, loaded)

@@ -1,8 +1,8 @@
 """The native forward of Llama-type models.
 
-Row for row its numbers do not depend on what else is computed with it: linear layers run over tiles
-of a fixed number of rows, the rest of a layer is elementwise or within a row, and attention runs for
-one sequence at a time in shapes that depend on that sequence alone. (He et al., "Defeating
+Row for row its numbers do not depend on what else is computed with it: linear layers run over
+tiles of a fixed number of rows, the rest of a layer is elementwise or within a row, and attention
+runs for one sequence at a time in shapes that depend on that sequence alone. (He et al., "Defeating
 Nondeterminism in LLM Inference", 2025, has the idea for GPUs.)
 """
 
@@ -33,7 +33,9 @@ class Linear:
         """Return (rows, out) of (rows, in), the number of rows a multiple of `tile`."""
         if rows.shape[0] == tile:
             return functional.linear(rows, self.weight, self.bias)
-        tiles = [functional.linear(part, self.weight, self.bias) for part in rows.split(tile)]
+        tiles = [
+            functional.linear(part, self.weight, self.bias) for part in torch.split(rows, tile)
+        ]
         return torch.cat(tiles) if tiles else rows.new_empty(0, self.weight.shape[0])
 
 
@@ -141,7 +143,9 @@ class Llama:
         rope = self._cosines[plan.positions], self._sines[plan.positions]
         hidden = self._embedding[plan.tokens]
         for layer, keys_values in zip(self._layers, cache, strict=True):
-            hidden = hidden + self._attend(layer, layer.attention_norm(hidden), plan, rope, keys_values)
+            hidden = hidden + self._attend(
+                layer, layer.attention_norm(hidden), plan, rope, keys_values
+            )
             hidden = hidden + _feed_forward(layer, layer.mlp_norm(hidden), plan)
         return self._norm(hidden)
 
@@ -160,9 +164,9 @@ class Llama:
         keys_values: Tensor,
     ) -> Tensor:
         shape, rows = self.shape, hidden.shape[0]
-        sizes = (shape.heads, shape.kv_heads, shape.kv_heads)
+        sizes = [shape.heads, shape.kv_heads, shape.kv_heads]
         heads = _tiled(layer.qkv, hidden, plan).view(rows, sum(sizes), shape.head_dim)
-        query, key, value = heads.split(sizes, dim=1)
+        query, key, value = torch.split(heads, sizes, dim=1)
         if layer.q_norm is not None and layer.k_norm is not None:
             query, key = layer.q_norm(query), layer.k_norm(key)
         query = rotate(query, *rope)
@@ -238,7 +242,9 @@ def _take_layer(shape: LlamaShape, weights: Weights, number: int) -> Layer:
     def linear(inputs: int, **outputs: int) -> Linear:
         parts = [f"{name}.{part.replace('__', '.')}" for part in outputs]
         sizes = list(outputs.values())
-        stacked = [weights.take(f"{p}.weight", n, inputs) for p, n in zip(parts, sizes, strict=True)]
+        stacked = [
+            weights.take(f"{p}.weight", n, inputs) for p, n in zip(parts, sizes, strict=True)
+        ]
         return Linear(torch.cat(stacked), _find_bias(weights, parts, sizes))
 
     return Layer(

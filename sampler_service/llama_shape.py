@@ -28,7 +28,7 @@ class Rope:
 
 @dataclass(frozen=True)
 class LlamaShape:
-    """What the forward needs to know besides the weights; sizes in elements, `context` in tokens."""
+    """What the forward knows besides the weights; sizes in elements, `context` in tokens."""
 
     vocabulary: int
     hidden: int

@@ -1,7 +1,7 @@
 """Counter-based random numbers: Philox-4x32-10.
 
-Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. A number depends
-on its key and counter only, so that it can be had in any order and for any batch.
+Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. A number
+depends on its key and counter only, so that it can be had in any order and for any batch.
 """
 
 from collections.abc import Sequence

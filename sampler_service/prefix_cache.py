@@ -38,8 +38,9 @@ class PrefixCache:
         self._blocks: OrderedDict[bytes, KvBlock] = OrderedDict()
         self._bytes = 0
 
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._blocks
+    def wants(self, key: bytes) -> bool:
+        """Return whether a block is worth its copy: there is room for any, and it is new."""
+        return self._max_bytes > 0 and key not in self._blocks
 
     @property
     def size_bytes(self) -> int:

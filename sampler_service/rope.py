@@ -22,7 +22,7 @@ def rope_tables(
 
 
 def rotate(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Return heads, shape (tokens, heads, head_dim), rotated to the positions of the tables' rows."""
+    """Return heads (tokens, heads, head_dim), rotated to the positions of the tables' rows."""
     swapped = heads.roll(heads.shape[-1] // 2, -1)
     return torch.addcmul(heads * cosines, swapped, sines).to(heads.dtype)
 

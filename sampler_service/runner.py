@@ -12,8 +12,8 @@ Slot = NewType("Slot", int)
 Masks = NDArray[np.int32]
 
 BLOCK = 64
-"""Prompts are computed, cached and reused in runs of this many tokens that start at its multiples, so
-that the numbers do not depend on how a prompt was cut. Part of what a seed's bytes depend on."""
+"""Prompts are computed, cached and reused in runs of this many tokens that start at its multiples,
+so that the numbers do not depend on how a prompt was cut. A seed's bytes depend on it."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class RunnerInfo:
     """What a runner offers.
 
     `vocabulary` ids have logits; `context` tokens fit a slot; `device_class` is for example
-    "cpu/float32"; `determinism` is "seeded" where the same seed gives the same bytes whatever else is
-    in the batch, else "best effort".
+    "cpu/float32"; `determinism` is "seeded" where the same seed gives the same bytes whatever else
+    is in the batch, else "best effort"; `reuses_prefixes` where `snapshot` works.
     """
 
     slots: int
@@ -30,6 +30,7 @@ class RunnerInfo:
     vocabulary: int
     device_class: str
     determinism: str
+    reuses_prefixes: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,9 @@ class Runner(Protocol):
         """Append every row's tokens, and return logits.
 
         Args:
-            rows: Any mixture of prompt runs and later tokens; for one slot, prompt before the rest.
-            masks: Called once, when the forward is on its way: shape (rows that want logits, words).
+            rows: Any mixture of prompt runs and later tokens; of one slot, prompt first.
+            masks: Called once, when the forward is on its way; shape (rows that want
+                logits, words).
         """
 
     def truncate(self, slot: Slot, length: int) -> None:

@@ -1,9 +1,9 @@
 """From logits to tokens, for a whole batch, in one documented order.
 
 Penalties (on sampled tokens, not on forced ones), finite bias, mask, temperature, top-p; log
-probabilities are of the logits before all of these. Whatever precedes the mask is finite, so that it
-can make an allowed token unlikely but never take the last one away. Every row is computed by itself:
-its result does not depend on its neighbours.
+probabilities are of the logits before all of these. Whatever precedes the mask is finite, so that
+it can make an allowed token unlikely but never take the last one away. Every row is computed by
+itself: its result does not depend on its neighbours.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from formwork_engine.cursor import Cursor
 from formwork_engine.vocabulary import Vocabulary
 
 from mesh.errors import FormworkError
@@ -14,6 +13,9 @@ from sampler_service.prefix_cache import block_keys
 from sampler_service.runner import BLOCK, Slot
 from sampler_service.sampling import RowSampling, Sampled
 from sampler_service.text import TextStream
+
+if TYPE_CHECKING:
+    from formwork_engine.cursor import Cursor
 
 
 class SequenceKey(NamedTuple):
@@ -175,7 +177,7 @@ class Sequence:
 
     @property
     def prefilled(self) -> bool:
-        """The prompt is computed but for its last token, which is computed with the first logits."""
+        """The prompt is computed but for its last token, which goes with the first logits."""
         return self.started and self.computed >= len(self.opening.prompt) - 1
 
     @property

@@ -45,7 +45,7 @@ class Spool:
         if not _OWNER.fullmatch(owner):
             raise SpoolError(f"{owner!r} cannot name a folder")
         self._folder = folder / owner
-        self._max_reports = max_reports
+        self.max_reports = max_reports
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _lock(self._folder)
@@ -77,8 +77,8 @@ class Spool:
         aside.rename(self._folder / name)
         if name not in self._names:
             self._names.append(name)
-        while len(self._names) > self._max_reports:
-            log.error("spool_full", dropped=self._names[0], max_reports=self._max_reports)
+        while len(self._names) > self.max_reports:
+            log.error("spool_full", dropped=self._names[0], max_reports=self.max_reports)
             self.remove(self._names[0])
         return name
 
@@ -121,17 +121,25 @@ class Spool:
 
     def _adopt(self, folder: Path) -> None:
         """Take over the reports of workers that are gone."""
-        for other in sorted(path for path in folder.iterdir() if path.is_dir()):
-            if other == self._folder or (lock := _lock(other)) is None:
-                continue
+        others = (path for path in folder.iterdir() if _OWNER.fullmatch(path.name))
+        for other in sorted(path for path in others if path.is_dir() and path != self._folder):
             try:
-                for path in other.glob(f"*{_SUFFIX}"):
-                    path.rename(self._folder / path.name)
-                for path in other.iterdir():
-                    path.unlink()
-                other.rmdir()
-            finally:
-                os.close(lock)
+                self._take_over(other)
+            except FileNotFoundError:
+                continue  # another worker that starts was faster
+
+    def _take_over(self, other: Path) -> None:
+        lock = _lock(other)
+        if lock is None:
+            return
+        try:
+            for path in other.glob(f"*{_SUFFIX}"):
+                path.rename(self._folder / path.name)
+            for path in other.iterdir():
+                path.unlink()
+            other.rmdir()
+        finally:
+            os.close(lock)
 
 
 def _lock(folder: Path) -> int | None:

@@ -1,13 +1,26 @@
 """Small models with random weights, and doubles of the services that a worker calls."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from formwork.compiler.v1.compiler_pb2 import FetchIndexRequest, FetchIndexResponse
+from formwork.compiler.v1.compiler_pb2_grpc import CompilerServiceServicer
+from formwork.scheduler.v1.scheduler_pb2 import (
+    RenewRequest,
+    RenewResponse,
+    ReportRequest,
+    ReportResponse,
+)
+from formwork.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceServicer
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from mesh.errors import IndexNotFoundError, ServiceUnavailableError
+from mesh.leases import peek_lease
 
 SPECIAL_TOKENS = ("<|pad|>", "<|begin|>", "<|end|>", "<|refusal|>", "<|user|>", "<|assistant|>")
 END_ID, REFUSAL_ID = 2, 3
@@ -137,3 +150,79 @@ def _write_weights(folder: Path, tensors: dict[str, torch.Tensor], shards: int) 
         places |= dict.fromkeys(part, name)
     index = {"metadata": {}, "weight_map": places}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+class CompilerDouble(CompilerServiceServicer):
+    """A compiler that serves FetchIndex for indexes that it was given.
+
+    As the real one, it streams the bytes in pieces, the first with revision and size, and answers
+    NOT_FOUND for others. `failures` calls fail with UNAVAILABLE first; `gate`, where set, is waited
+    for before an answer.
+    """
+
+    def __init__(self) -> None:
+        self.indexes: dict[str, tuple[int, bytes]] = {}
+        self.requests: list[FetchIndexRequest] = []
+        self.failures = 0
+        self.gate: asyncio.Event | None = None
+
+    async def FetchIndex(  # noqa: N802 - the contract's name
+        self,
+        request: FetchIndexRequest,
+        context: Any,  # noqa: ANN401, ARG002 - grpc ships no types; not needed
+    ) -> AsyncIterator[FetchIndexResponse]:
+        """Stream an index."""
+        self.requests.append(request)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.failures > 0:
+            self.failures -= 1
+            raise ServiceUnavailableError("The compiler is away.")
+        if request.index_id not in self.indexes:
+            raise IndexNotFoundError("No such index.")
+        revision, data = self.indexes[request.index_id]
+        pieces = [data[start : start + 1000] for start in range(0, len(data), 1000)]
+        yield FetchIndexResponse(revision=revision, total_bytes=len(data), chunk=pieces[0])
+        for piece in pieces[1:]:
+            yield FetchIndexResponse(chunk=piece)
+
+
+class SchedulerDouble(SchedulerServiceServicer):
+    """A scheduler that remembers what workers tell it.
+
+    As the real one, it acknowledges a report twice without counting it twice. While `away`, it
+    answers UNAVAILABLE. `stop_lease_ids` go out with the next Renew.
+    """
+
+    def __init__(self) -> None:
+        self.reports: dict[tuple[str, int], ReportRequest] = {}
+        self.renewals: list[RenewRequest] = []
+        self.stop_lease_ids: list[str] = []
+        self.away = False
+
+    async def Report(  # noqa: N802 - the contract's name
+        self,
+        request: ReportRequest,
+        context: Any,  # noqa: ANN401, ARG002 - grpc ships no types; not needed
+    ) -> ReportResponse:
+        """Keep a report."""
+        self._check_here()
+        lease = peek_lease(request.lease)
+        self.reports.setdefault((lease.lease_id, lease.attempt), request)
+        return ReportResponse()
+
+    async def Renew(  # noqa: N802 - the contract's name
+        self,
+        request: RenewRequest,
+        context: Any,  # noqa: ANN401, ARG002 - grpc ships no types; not needed
+    ) -> RenewResponse:
+        """Keep a heartbeat."""
+        self._check_here()
+        self.renewals.append(request)
+        del self.renewals[:-100]
+        stop, self.stop_lease_ids = self.stop_lease_ids, []
+        return RenewResponse(stop_lease_ids=stop)
+
+    def _check_here(self) -> None:
+        if self.away:
+            raise ServiceUnavailableError("The scheduler is away.")

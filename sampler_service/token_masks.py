@@ -57,7 +57,7 @@ class TokenMasks:
         return bool((mask & self._of_refusal).any())
 
     def _keep_forced(self, sequence: Sequence, mask: Masks) -> None:
-        """Leave only a forced token, which is appended unsampled where nobody asks its probability."""
+        """Leave only a forced token: the one that is appended unsampled in other sequences."""
         try:
             forced = sequence.forced()
         except CursorError:
