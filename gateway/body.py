@@ -8,8 +8,8 @@ from starlette.types import Receive
 from gateway.config import GatewayConfig
 from gateway.errors import BodyTimeoutError, BodyTooLargeError, RequestError
 
-# A body not much too large is read to its end and dropped, so that the client, still sending, gets to
-# see the answer; beyond that the connection is closed on it.
+# A body not much too large is read to its end and dropped, so that the client, still sending, gets
+# to see the answer; beyond that the connection is closed on it.
 _DROPPED_TIMES = 4
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from formwork.scheduler.v1.scheduler_pb2 import TokenCounts
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -90,7 +89,7 @@ def _note(request: Request, **facts: Any) -> None:  # noqa: ANN401 - any JSON va
 
 
 def _note_end(request: Request, generation: Generation, ended_as: str) -> None:
-    usage: TokenCounts = generation.usage
+    usage = generation.usage
     spent = generation.spent
     _note(
         request,

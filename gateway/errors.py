@@ -1,6 +1,6 @@
 """Errors as a client sees them: one table from reason to HTTP status, type, code and headers.
 
-The gateway's own errors stand beside those of `mesh.errors`; all are rendered here and nowhere else.
+The gateway's own errors stand beside those of `mesh.errors`; all are rendered here, only here.
 """
 
 import math
@@ -23,7 +23,7 @@ MEDIA_TYPE = "application/json"
 
 
 class RequestError(InvalidArgumentError):
-    """A parameter is wrong: `field` is its path, metadata has OpenAI's `code` where there is one."""
+    """A parameter is wrong: `field` is its path, metadata has OpenAI's `code` if there is one."""
 
     reason = "REQUEST_INVALID"
 

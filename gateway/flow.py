@@ -235,7 +235,7 @@ class _Attempt:
         return cache_salt(self.flow.salt_secret, self.caller.project_id)
 
     def _take_back(self, opening: "asyncio.Task[Opened]") -> None:
-        """Give back a place that was got for nothing: the request is refused, nothing is charged."""
+        """Give back a place got for nothing: the request is refused, so nothing is charged."""
         if opening.cancelled() or opening.exception() is not None:
             return
         opened = opening.result()

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with what it lacks: bounded request heads, and a way to cut a connection."""
+"""uvicorn's HTTP protocol with what it lacks: bounded heads, and a way to cut a connection."""
 
 import asyncio
 import socket
@@ -10,7 +10,10 @@ from gateway.config import GatewayConfig
 
 ABORT_EXTENSION = "formwork.abort"
 _MAX_HEAD_BYTES = 64 * 1024
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
 
 
 class BoundedProtocol(HttpToolsProtocol):

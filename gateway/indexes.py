@@ -59,7 +59,7 @@ class IndexWish:
     project_id: str
 
     def key(self) -> bytes:
-        """Return the hash under which the outcome is remembered: of the schema as it was written."""
+        """Return the hash under which the outcome is remembered: of the schema as written."""
         facts = (
             self.form.kind,
             self.fingerprint,
@@ -87,7 +87,7 @@ class Indexes:
     """
 
     def __init__(
-        self, peer: "Peer[CompilerServiceAsyncStub]", config: GatewayConfig, clock: Clock
+        self, peer: Peer["CompilerServiceAsyncStub"], config: GatewayConfig, clock: Clock
     ) -> None:
         self._peer = peer
         self._config = config

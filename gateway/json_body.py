@@ -1,4 +1,4 @@
-"""Reads a JSON body without losing anything: no duplicate keys, exact numbers, the text of a part."""
+"""Reads a JSON body without losing anything: no key twice, exact numbers, the text of a part."""
 
 import json
 from collections.abc import Sequence

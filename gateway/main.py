@@ -56,8 +56,8 @@ class Gateway:
     validators: Validators
     placement: Placement
     streams: WorkerStreams
-    compiler: "Peer[CompilerServiceAsyncStub]"
-    scheduler: "Peer[SchedulerServiceAsyncStub]"
+    compiler: Peer["CompilerServiceAsyncStub"]
+    scheduler: Peer["SchedulerServiceAsyncStub"]
 
     async def close(self, seconds: float) -> None:
         """Settle what is still unsettled, for at most that many seconds, then close everything."""

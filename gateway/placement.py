@@ -58,7 +58,7 @@ class Placement:
 
     def __init__(
         self,
-        peer: "Peer[SchedulerServiceAsyncStub]",
+        peer: Peer["SchedulerServiceAsyncStub"],
         config: GatewayConfig,
         clock: Clock,
         metrics: Metrics,
@@ -125,7 +125,7 @@ class Placement:
             except FormworkError as error:
                 if not _may_pass(error) or self._clock.monotonic() + pause > until:
                     self._metrics.settlements_failed.inc()
-                    log.error("settlement_failed", method=name, reason=error.reason)
+                    log.exception("settlement_failed", method=name, reason=error.reason)
                     return
                 await self._clock.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

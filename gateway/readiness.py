@@ -27,8 +27,8 @@ class Readiness:
 
     def __init__(
         self,
-        compiler: "Peer[CompilerServiceAsyncStub]",
-        scheduler: "Peer[SchedulerServiceAsyncStub]",
+        compiler: Peer["CompilerServiceAsyncStub"],
+        scheduler: Peer["SchedulerServiceAsyncStub"],
         config: GatewayConfig,
         clock: Clock,
     ) -> None:
