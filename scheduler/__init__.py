@@ -1,0 +1,1 @@
+"""Who runs next and where, and what each request cost."""

@@ -1,0 +1,202 @@
+"""Waiting for a place: tickets in queues, handed to workers as they have room."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mesh.clock import Clock
+from mesh.errors import DrainingError, FormworkError, NoWorkerError, QueueTimeoutError
+from mesh.ids import ProjectId, Snapshot
+from scheduler.book import LeaseBook
+from scheduler.placement import Candidate, PrefixHolders, capacity_of, choose
+from scheduler.queues import QueueLimits, TierQueues
+from scheduler.records import LeaseRecord, Place, Tier
+from scheduler.workers import Worker, WorkerRegistry
+
+_WORKER_RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class AdmissionLimits:
+    """Bounds of waiting."""
+
+    queues: QueueLimits
+    no_worker_seconds: float
+    """How long a request waits while its snapshot has no worker."""
+    oversubscription: float
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A request that waits; it must be made on the event loop that grants it."""
+
+    snapshot: Snapshot
+    tier: Tier
+    project: ProjectId
+    choices: int
+    affinity: str
+    grant: Callable[[Place], LeaseRecord]
+    """Makes the record that holds the place; what it raises ends the wait."""
+    revoke: Callable[[LeaseRecord], LeaseRecord]
+    """Makes the record of a grant that nobody heard of."""
+    granted: asyncio.Future[tuple[LeaseRecord, Place]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.granted = asyncio.get_running_loop().create_future()
+
+
+class Admission:
+    """Gives tickets places, in the order of their queues.
+
+    Args:
+        book: Counts what is held.
+        registry: Knows who could take more.
+        clock: Time.
+        limits: Bounds.
+    """
+
+    def __init__(
+        self, book: LeaseBook, registry: WorkerRegistry, clock: Clock, limits: AdmissionLimits
+    ) -> None:
+        self._book = book
+        self._registry = registry
+        self._clock = clock
+        self._limits = limits
+        self._queues: dict[Snapshot, TierQueues[Ticket]] = {}
+        self._holders = PrefixHolders()
+        self._draining = False
+
+    async def place(self, ticket: Ticket, seconds: float) -> tuple[LeaseRecord, Place]:
+        """Return the granted lease and where; a caller that is cancelled leaves nothing behind.
+
+        Args:
+            ticket: Not yet waiting.
+            seconds: Longest wait.
+
+        Raises:
+            QueueFullError: Too many wait in its tier.
+            QueueTimeoutError: No place became free in time.
+            NoWorkerError: No worker of its snapshot is up.
+            DrainingError: The process is going away.
+        """
+        if self._draining:
+            raise DrainingError("The scheduler is going away.")
+        queue = self._queue(ticket.snapshot)
+        queue.add(ticket.tier, ticket.project, ticket)
+        try:
+            self.dispatch(ticket.snapshot)
+            return await self._wait(ticket, self._clock.monotonic() + seconds)
+        except BaseException:
+            self._leave(ticket)
+            raise
+
+    def dispatch(self, snapshot: Snapshot) -> None:
+        """Hand out the places that are free; called whenever one may have become so."""
+        queue = self._queue(snapshot)
+        while (ticket := queue.peek()) is not None:
+            # Who is next waits for room: letting smaller requests pass would starve large ones.
+            place = self._choose(ticket)
+            if place is None:
+                return
+            queue.take(self._clock.monotonic())
+            self._grant(ticket, place)
+
+    def dispatch_all(self) -> None:
+        """Hand out the places that are free, for every snapshot."""
+        for snapshot in list(self._queues):
+            self.dispatch(snapshot)
+
+    def waiting(self) -> Mapping[Tier, int]:
+        """Return how many wait, by tier, over all snapshots."""
+        sizes = [queue.sizes() for queue in self._queues.values()]
+        return {tier: sum(size[tier] for size in sizes) for tier in Tier}
+
+    def drain(self) -> None:
+        """Send away whoever waits, and whoever comes."""
+        self._draining = True
+        for queue in self._queues.values():
+            while (ticket := queue.take(self._clock.monotonic())) is not None:
+                _fail(ticket, DrainingError("The scheduler is going away."))
+
+    async def _wait(self, ticket: Ticket, deadline: float) -> tuple[LeaseRecord, Place]:
+        while True:
+            was_missing = not self._has_workers(ticket.snapshot)
+            remaining = deadline - self._clock.monotonic()
+            if await self._granted_within(ticket, min(remaining, self._limits.no_worker_seconds)):
+                return ticket.granted.result()
+            is_late = self._clock.monotonic() >= deadline
+            if not self._has_workers(ticket.snapshot) and (was_missing or is_late):
+                raise _no_worker(ticket)
+            if is_late:
+                raise self._timeout(ticket)
+
+    async def _granted_within(self, ticket: Ticket, seconds: float) -> bool:
+        if ticket.granted.done() or seconds <= 0:
+            return ticket.granted.done()
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        either: set[asyncio.Future[Any]] = {ticket.granted, timer}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+        return ticket.granted.done()
+
+    def _grant(self, ticket: Ticket, place: Place) -> None:
+        try:
+            record = self._book.put(ticket.grant(place), self._clock.now())
+        except FormworkError as error:
+            _fail(ticket, error)
+            return
+        self._holders.record(ticket.affinity, place)
+        ticket.granted.set_result((record, place))
+
+    def _leave(self, ticket: Ticket) -> None:
+        self._queue(ticket.snapshot).discard(ticket)
+        if not ticket.granted.done():
+            ticket.granted.cancel()
+        elif ticket.granted.exception() is None:
+            granted, _ = ticket.granted.result()
+            record = self._book.get(granted.facts.lease_id)
+            self._book.put(ticket.revoke(record), self._clock.now())
+        self.dispatch(ticket.snapshot)
+
+    def _timeout(self, ticket: Ticket) -> QueueTimeoutError:
+        return QueueTimeoutError(
+            "No place became free in time.",
+            metadata={"service_tier": ticket.tier},
+            retry_after_seconds=self._queue(ticket.snapshot).wait_seconds(ticket.tier),
+        )
+
+    def _choose(self, ticket: Ticket) -> Place | None:
+        workers = self._registry.ready(ticket.snapshot, self._clock.monotonic())
+        candidates = [self._candidate(worker) for worker in workers]
+        return choose(candidates, ticket.choices, self._holders.find(ticket.affinity))
+
+    def _candidate(self, worker: Worker) -> Candidate:
+        return Candidate(
+            place=worker.place,
+            slots=worker.load.slots,
+            capacity=capacity_of(worker.load.slots, self._limits.oversubscription),
+            granted=self._book.held(worker.place),
+            waiting=worker.load.waiting,
+        )
+
+    def _has_workers(self, snapshot: Snapshot) -> bool:
+        return bool(self._registry.ready(snapshot, self._clock.monotonic()))
+
+    def _queue(self, snapshot: Snapshot) -> TierQueues[Ticket]:
+        return self._queues.setdefault(snapshot, TierQueues(self._limits.queues))
+
+
+def _no_worker(ticket: Ticket) -> NoWorkerError:
+    return NoWorkerError(
+        f"No worker serves {ticket.snapshot}.",
+        metadata={"model": ticket.snapshot},
+        retry_after_seconds=_WORKER_RETRY_SECONDS,
+    )
+
+
+def _fail(ticket: Ticket, error: FormworkError) -> None:
+    if not ticket.granted.done():
+        ticket.granted.set_exception(error)

@@ -1,0 +1,87 @@
+"""Which worker a request goes to: one that holds its prefix, else the least loaded."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scheduler.records import Place
+
+# How much fuller than the emptiest worker, as a share of its slots, a prefix's holder may be once
+# its slots are taken: a cached prefix saves a prefill, a long wait costs more.
+_AFFINITY_SLACK = 0.25
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A worker that could take a request, as load goes."""
+
+    place: Place
+    slots: int
+    capacity: int
+    """Most live sequences."""
+    granted: int
+    """Sequences of leases that count on it."""
+    waiting: int = 0
+    """Sequences that it says wait for a slot."""
+
+    @property
+    def load(self) -> float:
+        """Granted sequences per slot."""
+        return self.granted / self.slots
+
+    def fits(self, choices: int) -> bool:
+        """Whether that many more fit; a request larger than a worker gets one to itself."""
+        return self.granted + min(choices, self.capacity) <= self.capacity
+
+
+def capacity_of(slots: int, oversubscription: float) -> int:
+    """Return how many live sequences a worker with this many slots may hold."""
+    return int(slots * oversubscription)
+
+
+def choose(candidates: Sequence[Candidate], choices: int, holder: Place | None) -> Place | None:
+    """Return where a request goes, or None while nobody has room.
+
+    Args:
+        candidates: Ready workers of its snapshot.
+        choices: Sequences that it will open.
+        holder: The worker that last got a prompt with the same prefix.
+    """
+    fitting = [candidate for candidate in candidates if candidate.fits(choices)]
+    if not fitting:
+        return None
+    best = min(fitting, key=lambda candidate: (candidate.load, candidate.waiting))
+    for candidate in fitting:
+        if candidate.place == holder and not _overloaded(candidate, best, choices):
+            return candidate.place
+    return best.place
+
+
+def _overloaded(holder: Candidate, best: Candidate, choices: int) -> bool:
+    has_slots = holder.granted + choices <= holder.slots
+    return not has_slots and holder.load > best.load + _AFFINITY_SLACK
+
+
+class PrefixHolders:
+    """Which worker last got which prefix: the most recent ones.
+
+    Args:
+        maximum: Most prefixes remembered.
+    """
+
+    def __init__(self, maximum: int = 10_000) -> None:
+        self._maximum = maximum
+        self._places: OrderedDict[str, Place] = OrderedDict()
+
+    def find(self, affinity: str) -> Place | None:
+        """Return the worker that holds a prefix, where one is known."""
+        return self._places.get(affinity)
+
+    def record(self, affinity: str, place: Place) -> None:
+        """Remember who got a prefix; an empty affinity is none."""
+        if not affinity:
+            return
+        self._places[affinity] = place
+        self._places.move_to_end(affinity)
+        if len(self._places) > self._maximum:
+            self._places.popitem(last=False)
