@@ -34,6 +34,10 @@ class Ports:
         self._path = path
         self._ports = _read(path)
 
+    def find(self, name: str) -> int | None:
+        """Return the port that was chosen last, if one was."""
+        return self._ports.get(name)
+
     def choose(self, name: str) -> int:
         """Return the remembered port if it is free, else a free one, remembered from now on."""
         port = self._ports.get(name)

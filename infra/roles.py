@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
@@ -82,17 +83,18 @@ def ensure_service_roles(owner: Url, home: Home, *, through: Url | None = None) 
             elif not _may_connect(owner.as_user(url.user, url.password)):
                 raise SetupError(
                     f"the database's role {url.user} has another password than "
-                    f"{_password_path(home, url.user)}: put its password there"
+                    f"{password_path(home, url.user)}: put its password there"
                 )
     return DatabaseAccess(owner, services)
 
 
-def _password_path(home: Home, role: str) -> str:
-    return str(home.secrets / f"{role}.password")
+def password_path(home: Home, role: str) -> Path:
+    """Return the file that holds a role's password."""
+    return home.secrets / f"{role}.password"
 
 
 def _password(home: Home, role: str) -> str:
-    return ensure_secret(home.secrets / f"{role}.password")
+    return ensure_secret(password_path(home, role))
 
 
 def _connect(url: Url) -> psycopg.Connection[tuple[object, ...]]:

@@ -1,0 +1,105 @@
+"""One real structured request with the official client, as a newcomer would send it."""
+
+import json
+import re
+import time
+from dataclasses import dataclass, field
+
+import openai
+from pydantic import BaseModel
+
+from infra.configuration import BUILT_IN_ALIAS
+from infra.errors import SetupError
+
+_SECONDS = 60.0
+QUESTION = (
+    "Extract the order: Nina Okafor ordered 3 copper kettles for 74.50 euros, to be sent to Lisbon."
+)
+_TIMING = re.compile(r"([\w-]+)[^,]*?;\s*dur=([0-9.]+)")
+
+
+class Order(BaseModel):
+    """What the answer has to look like."""
+
+    name: str
+    item: str
+    quantity: int
+    price: float
+    city: str
+
+
+@dataclass(frozen=True)
+class FirstAnswer:
+    """What came back, and where the time went."""
+
+    text: str
+    model: str
+    finish_reason: str
+    usage: openai.types.CompletionUsage | None
+    total_milliseconds: float
+    timings: dict[str, float] = field(default_factory=dict)
+    """Milliseconds by phase, from the `server-timing` header."""
+
+
+def send_first_request(base_url: str, key: str) -> FirstAnswer:
+    """Return the mesh's answer to a small extraction.
+
+    Raises:
+        SetupError: No answer that fits the schema.
+    """
+    started = time.monotonic()
+    # Proxies of the environment are for other machines than this one.
+    transport = openai.DefaultHttpxClient(trust_env=False)
+    with openai.OpenAI(base_url=base_url, api_key=key, http_client=transport) as client:
+        try:
+            response = client.chat.completions.with_raw_response.parse(
+                model=BUILT_IN_ALIAS,
+                messages=[{"role": "user", "content": QUESTION}],
+                response_format=Order,
+                temperature=0,
+                timeout=_SECONDS,
+            )
+            completion = response.parse()
+        except (openai.OpenAIError, ValueError) as error:
+            raise SetupError(f"the first request failed: {error}") from error
+    choice = completion.choices[0]
+    if choice.message.parsed is None:
+        raise SetupError(
+            f"the first request got no answer: {choice.message.refusal or choice.finish_reason}"
+        )
+    return FirstAnswer(
+        text=choice.message.parsed.model_dump_json(indent=2),
+        model=completion.model,
+        finish_reason=choice.finish_reason,
+        usage=completion.usage,
+        total_milliseconds=(time.monotonic() - started) * 1000,
+        timings=read_server_timing(response.headers.get("server-timing", "")),
+    )
+
+
+def read_server_timing(header: str) -> dict[str, float]:
+    """Return the durations of a Server-Timing header (W3C), in milliseconds by name."""
+    return {name: float(duration) for name, duration in _TIMING.findall(header)}
+
+
+def describe_request() -> str:
+    """Return the request as a reader of the terminal sees it."""
+    schema = json.dumps(Order.model_json_schema()["properties"])
+    return f"{QUESTION}\nresponse_format: Order {schema}"
+
+
+def describe_answer(answer: FirstAnswer) -> str:
+    """Return the answer, its usage and where the time went, for a terminal."""
+    usage = answer.usage
+    counted = (
+        f"{usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens"
+        if usage
+        else "unknown"
+    )
+    spent = ", ".join(f"{name} {value:.1f} ms" for name, value in answer.timings.items())
+    return (
+        f"{answer.text}\n"
+        f"model {answer.model}, finish_reason {answer.finish_reason}\n"
+        f"usage {counted}\n"
+        f"time  {answer.total_milliseconds:.0f} ms in all: {spent or 'no server-timing header'}"
+    )
