@@ -43,12 +43,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Refuse a head that never ends."""
+        super().data_received(data)
         if self._in_head:
             self._head_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and self._head_bytes > _MAX_HEAD_BYTES:
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+            if self._head_bytes > _MAX_HEAD_BYTES and not self.transport.is_closing():
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
 
     def on_message_begin(self) -> None:
         """Start the time of a head, also on a connection that is used again."""
@@ -62,13 +62,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._end_head()
         super().on_headers_complete()
 
-    def on_response_complete(self) -> None:
-        """Count the next head from nothing."""
-        super().on_response_complete()
-        self._head_bytes = 0
-
     def _await_head(self) -> None:
-        self._end_head()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
         self._in_head = True
         self._head_timer = self.loop.call_later(self.header_seconds, self.transport.close)
 

@@ -52,6 +52,7 @@ class Gateway:
     """A wired gateway: its application, and what must be closed after it."""
 
     app: ASGIApp
+    metrics: Metrics
     writers: PromptWriters
     validators: Validators
     placement: Placement
@@ -106,7 +107,9 @@ def wire(
     completions = Completions(authenticator, flow, config, clock)
     readiness = Readiness(compiler, scheduler, config, clock)
     parts = Parts(config, models, authenticator, completions, readiness, metrics, clock)
-    return Gateway(make_app(parts), writers, validators, placement, streams, compiler, scheduler)
+    return Gateway(
+        make_app(parts), metrics, writers, validators, placement, streams, compiler, scheduler
+    )
 
 
 class Server(uvicorn.Server):

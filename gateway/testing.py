@@ -137,8 +137,8 @@ class ScriptedScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
         """Return the next attempt, on the next worker."""
         del context
         lease = peek_lease(request.lease)
-        self.retried.append(lease)
         lease.attempt += 1
+        self.retried.append(lease)
         address = self._place(lease.attempt)
         return scheduler_pb2.RetryResponse(lease=self._sign(lease), worker_address=address)
 

@@ -80,6 +80,9 @@ class Bench:
         authorization = {"authorization": f"Bearer {self.key.value}", **headers}
         return await self.http.get(f"{self.url}{path}", headers=authorization)
 
+    def gateway_metrics(self) -> str:
+        return self.gateway.metrics.render().decode()
+
     async def settled(self, count: int = 1) -> list[tuple[Any, Any]]:
         await until(lambda: len(self.scheduler.settled) >= count)
         return self.scheduler.settled
@@ -103,9 +106,7 @@ def model_table(**changes: Any) -> ModelTable:
         refusal=True,
         created=1_700_000_000,
     )
-    return ModelTable(
-        {Snapshot(SNAPSHOT): replace(entry, **changes)}, {ALIAS: Snapshot(SNAPSHOT)}
-    )
+    return ModelTable({Snapshot(SNAPSHOT): replace(entry, **changes)}, {ALIAS: Snapshot(SNAPSHOT)})
 
 
 @asynccontextmanager

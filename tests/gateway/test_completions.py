@@ -302,9 +302,7 @@ async def test_metadata_comes_back(bench: Bench) -> None:
 
 async def test_the_answer_tells_where_the_time_went(bench: Bench) -> None:
     timings = Timings(prefill=1500, decode=250_000)
-    bench.worker.script = lambda _: [
-        Frame(text="x", tokens=1, finish=FINISH_STOP, timings=timings)
-    ]
+    bench.worker.script = lambda _: [Frame(text="x", tokens=1, finish=FINISH_STOP, timings=timings)]
     response = await bench.post(bench.chat())
     timing = response.headers["server-timing"]
     assert timing.startswith("queue;dur=")
