@@ -78,6 +78,7 @@ class DecodeThread:
             self._tell(self._opened, error)
             self._tell(self.ended, None)
             return
+        self._load = self._look(decoder.batch)
         self._tell(self._opened, decoder)
         failure: Exception | None = None
         try:

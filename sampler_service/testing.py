@@ -1,170 +1,51 @@
-"""Small models with random weights, and doubles of the services that a worker calls."""
+"""Doubles of the services that a worker calls, and the other end of its stream, for tests."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
+import grpc.aio
 from formwork.compiler.v1.compiler_pb2 import FetchIndexRequest, FetchIndexResponse
 from formwork.compiler.v1.compiler_pb2_grpc import CompilerServiceServicer
+from formwork.sampler.v1 import sampler_pb2
+from formwork.sampler.v1.sampler_pb2_grpc import SamplerServiceStub
 from formwork.scheduler.v1.scheduler_pb2 import (
     RenewRequest,
     RenewResponse,
     ReportRequest,
     ReportResponse,
+    SignedLease,
 )
 from formwork.scheduler.v1.scheduler_pb2_grpc import SchedulerServiceServicer
-from safetensors.torch import save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from google.rpc import status_pb2
 
-from mesh.errors import IndexNotFoundError, ServiceUnavailableError
+from mesh.channels import Caller
+from mesh.errors import (
+    FormworkError,
+    IndexNotFoundError,
+    ServiceUnavailableError,
+    from_status,
+)
 from mesh.leases import peek_lease
-
-SPECIAL_TOKENS = ("<|pad|>", "<|begin|>", "<|end|>", "<|refusal|>", "<|user|>", "<|assistant|>")
-END_ID, REFUSAL_ID = 2, 3
-
-_BASE: dict[str, Any] = {
-    "architectures": ["LlamaForCausalLM"],
-    "hidden_size": 48,
-    "intermediate_size": 80,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 2048,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 10000.0,
-    "hidden_act": "silu",
-    "tie_word_embeddings": True,
-    "eos_token_id": END_ID,
-}
-FAMILIES: dict[str, dict[str, Any]] = {
-    "llama": {},
-    "llama31": {
-        "tie_word_embeddings": False,
-        "rope_scaling": {
-            "rope_type": "llama3",
-            "factor": 4.0,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 128,
-        },
-    },
-    "mistral": {"architectures": ["MistralForCausalLM"], "sliding_window": None, "head_dim": 16},
-    "qwen2": {"architectures": ["Qwen2ForCausalLM"], "use_sliding_window": False},
-    "qwen3": {"architectures": ["Qwen3ForCausalLM"], "head_dim": 16, "attention_bias": False},
-}
-
-
-def make_tokenizer() -> Tokenizer:
-    """Return a byte-level BPE tokenizer with a few merges that JSON text uses."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=[AddedToken(text, special=True) for text in SPECIAL_TOKENS],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    texts = ['{"name": "Ada", "age": 36, "tags": ["one", "two"]}', "the answer is not known yet"]
-    tokenizer.train_from_iterator(texts * 8, trainer)
-    return tokenizer
-
-
-def make_model_folder(
-    folder: Path,
-    family: str = "llama",
-    *,
-    seed: int = 0,
-    shards: int = 1,
-    changes: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write a model with random weights, float16, as a Hugging Face folder; return the folder.
-
-    Args:
-        folder: Made if it does not exist.
-        family: A key of `FAMILIES`.
-        seed: Of the weights.
-        shards: Number of weight files; an index names them if there are several.
-        changes: Over the family's `config.json`.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = make_tokenizer()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    config = _BASE | FAMILIES[family] | {"vocab_size": tokenizer.get_vocab_size() + 5}
-    config |= dict(changes or {})
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [END_ID]}))
-    card = {"tokens": {"refusal": {"text": "<|refusal|>", "id": REFUSAL_ID}}}
-    (folder / "card.json").write_text(json.dumps(card))
-    _write_weights(folder, _random_tensors(config, seed), shards)
-    return folder
-
-
-def _random_tensors(config: Mapping[str, Any], seed: int) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    hidden, inner = config["hidden_size"], config["intermediate_size"]
-    size = config.get("head_dim") or hidden // config["num_attention_heads"]
-    width, kv_width = size * config["num_attention_heads"], size * config["num_key_value_heads"]
-    tensors: dict[str, torch.Tensor] = {}
-
-    def add(name: str, *shape: int) -> None:
-        drawn = torch.randn(shape, generator=generator)
-        scale = 1.5 * shape[-1] ** -0.5 if len(shape) > 1 else 0.1
-        gain = 1.0 if name.endswith("norm.weight") else 0.0
-        tensors[name] = (drawn * scale + gain).half()
-
-    add("model.embed_tokens.weight", config["vocab_size"], hidden)
-    add("model.norm.weight", hidden)
-    if not config["tie_word_embeddings"]:
-        add("lm_head.weight", config["vocab_size"], hidden)
-    for number in range(config["num_hidden_layers"]):
-        layer = f"model.layers.{number}"
-        add(f"{layer}.input_layernorm.weight", hidden)
-        add(f"{layer}.post_attention_layernorm.weight", hidden)
-        for part, rows in (("q", width), ("k", kv_width), ("v", kv_width)):
-            add(f"{layer}.self_attn.{part}_proj.weight", rows, hidden)
-            if config["architectures"] == ["Qwen2ForCausalLM"]:
-                add(f"{layer}.self_attn.{part}_proj.bias", rows)
-        if config["architectures"] == ["Qwen3ForCausalLM"]:
-            add(f"{layer}.self_attn.q_norm.weight", size)
-            add(f"{layer}.self_attn.k_norm.weight", size)
-        add(f"{layer}.self_attn.o_proj.weight", hidden, width)
-        add(f"{layer}.mlp.gate_proj.weight", inner, hidden)
-        add(f"{layer}.mlp.up_proj.weight", inner, hidden)
-        add(f"{layer}.mlp.down_proj.weight", hidden, inner)
-    return tensors
-
-
-def _write_weights(folder: Path, tensors: dict[str, torch.Tensor], shards: int) -> None:
-    if shards == 1:
-        save_file(tensors, folder / "model.safetensors")
-        return
-    places: dict[str, str] = {}
-    for shard in range(shards):
-        name = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
-        part = {key: tensors[key] for key in sorted(tensors)[shard::shards]}
-        save_file(part, folder / name)
-        places |= dict.fromkeys(part, name)
-    index = {"metadata": {}, "weight_map": places}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+from sampler_service.batch import Batch
+from sampler_service.sequence import Output, SequenceKey
 
 
 class CompilerDouble(CompilerServiceServicer):
     """A compiler that serves FetchIndex for indexes that it was given.
 
     As the real one, it streams the bytes in pieces, the first with revision and size, and answers
-    NOT_FOUND for others. `failures` calls fail with UNAVAILABLE first; `gate`, where set, is waited
-    for before an answer.
+    NOT_FOUND for others. `failures` calls fail with UNAVAILABLE first; `gate` is waited for before
+    an answer.
     """
 
     def __init__(self) -> None:
         self.indexes: dict[str, tuple[int, bytes]] = {}
         self.requests: list[FetchIndexRequest] = []
         self.failures = 0
-        self.gate: asyncio.Event | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def FetchIndex(  # noqa: N802 - the contract's name
         self,
@@ -173,8 +54,7 @@ class CompilerDouble(CompilerServiceServicer):
     ) -> AsyncIterator[FetchIndexResponse]:
         """Stream an index."""
         self.requests.append(request)
-        if self.gate is not None:
-            await self.gate.wait()
+        await self.gate.wait()
         if self.failures > 0:
             self.failures -= 1
             raise ServiceUnavailableError("The compiler is away.")
@@ -226,3 +106,124 @@ class SchedulerDouble(SchedulerServiceServicer):
     def _check_here(self) -> None:
         if self.away:
             raise ServiceUnavailableError("The scheduler is away.")
+
+
+class StreamClient:
+    """The other end of a Decode stream: sends messages, collects frames by sequence.
+
+    Args:
+        channel: To the worker.
+        token: The mesh token.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
+        stub = SamplerServiceStub(channel)
+        self.call: Any = stub.Decode(metadata=Caller(token).metadata())  # type: ignore[call-arg] # the stubs know no writing by hand
+        self.frames: dict[int, list[sampler_pb2.Frame]] = {}
+        self.responses = 0
+        self._changed = asyncio.Condition()
+        self._reading = asyncio.create_task(self._read())
+        self.failure: grpc.aio.AioRpcError | None = None
+
+    async def send(self, **message: Any) -> None:  # noqa: ANN401 - fields of the message
+        """Send one message, named by its field of DecodeRequest."""
+        await self.call.write(sampler_pb2.DecodeRequest(**message))
+
+    async def open(
+        self,
+        sequence_id: int,
+        lease: SignedLease,
+        **changes: Any,  # noqa: ANN401 - fields of the message
+    ) -> None:
+        """Open a sequence with a short prompt; `changes` are laid over its Open."""
+        sampling = {"max_tokens": 16, "temperature": 1.0, "top_p": 1.0, "seed": sequence_id}
+        sampling |= changes.pop("sampling", {})
+        values: dict[str, Any] = {"prompt_tokens": list(range(6, 40)), "sampling": sampling}
+        await self.send(open={"sequence_id": sequence_id, "lease": lease, **values, **changes})
+
+    async def wait_until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+        """Return once a condition on the frames holds."""
+        async with asyncio.timeout(seconds), self._changed:
+            await self._changed.wait_for(condition)
+
+    async def wait_ended(self, *sequence_ids: int) -> None:
+        """Return once these sequences have their last frame."""
+        await self.wait_until(lambda: all(self.last(one) is not None for one in sequence_ids))
+
+    async def wait_closed(self, seconds: float = 20) -> None:
+        """Return once the worker has ended the stream; `failure` says with which error."""
+        await asyncio.wait_for(asyncio.shield(self._reading), seconds)
+
+    def last(self, sequence_id: int) -> sampler_pb2.Frame | None:
+        """Return a sequence's last frame, if it has come."""
+        frames = self.frames.get(sequence_id, [])
+        done = [frame for frame in frames if frame.finish or frame.HasField("error")]
+        return done[-1] if done else None
+
+    def text(self, sequence_id: int) -> str:
+        """Return a sequence's text so far."""
+        return "".join(frame.text for frame in self.frames.get(sequence_id, []))
+
+    def tokens(self, sequence_id: int) -> int:
+        """Return how many tokens a sequence has so far."""
+        return sum(frame.tokens for frame in self.frames.get(sequence_id, []))
+
+    def error(self, sequence_id: int) -> FormworkError:
+        """Return the error that ended a sequence."""
+        last = self.frames[sequence_id][-1]
+        return from_status(status_pb2.Status.FromString(last.error.status))
+
+    async def close(self) -> None:
+        """Cancel the stream."""
+        self.call.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        try:
+            async for response in self.call:
+                self.responses += 1
+                for frame in response.frames:
+                    self.frames.setdefault(frame.sequence_id, []).append(frame)
+                async with self._changed:
+                    self._changed.notify_all()
+        except grpc.aio.AioRpcError as error:
+            self.failure = error
+        finally:
+            async with self._changed:
+                self._changed.notify_all()
+
+
+@dataclass
+class Told:
+    """Everything that a batch told about one sequence."""
+
+    text: str = ""
+    tokens: int = 0
+    outputs: list[Output] = field(default_factory=list)
+
+    @property
+    def last(self) -> Output:
+        """What came last."""
+        return self.outputs[-1]
+
+
+def run_batch(batch: Batch, *, most: int = 2000) -> dict[SequenceKey, Told]:
+    """Step until nothing moves; return what was told by sequence."""
+    told: dict[SequenceKey, Told] = {}
+    for _ in range(most):
+        outputs, busy = batch.step()
+        for output in outputs:
+            one = told.setdefault(output.key, Told())
+            one.text += output.text
+            one.tokens += output.tokens
+            one.outputs.append(output)
+        if not busy:
+            return told
+    raise AssertionError("the batch goes on and on")
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Return once a condition holds; real processes and threads are involved."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - nothing tells when another process is done
+            await asyncio.sleep(0.01)

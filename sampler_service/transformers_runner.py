@@ -56,7 +56,9 @@ class TransformersRunner:
 
     def truncate(self, slot: Slot, length: int) -> None:
         """Forget a slot's tokens behind the first `length`."""
-        self._caches[slot].crop(length)
+        extra = self._caches[slot].get_seq_length() - length
+        if extra > 0:
+            self._caches[slot].crop(-extra)
 
     def free(self, slot: Slot) -> None:
         """Forget a slot's tokens."""
