@@ -1,8 +1,8 @@
 """Configuration: read once, from one TOML file and the environment, into frozen dataclasses.
 
-The file is named by FORMWORK_CONFIG. Its sections are `mesh`, one per service, `models` and `aliases`;
-a service reads its own section into its own dataclass. `FORMWORK_<SECTION>_<KEY>` in the environment
-wins over the file. A section or a key that nobody knows is refused by name.
+The file is named by FORMWORK_CONFIG. Its sections are `mesh`, one per service, `models` and
+`aliases`; a service reads its own section into its own dataclass. `FORMWORK_<SECTION>_<KEY>` in the
+environment wins over the file. A section or a key that nobody knows is refused by name.
 """
 
 import dataclasses

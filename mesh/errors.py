@@ -30,6 +30,7 @@ from typing import ClassVar
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "formwork"
@@ -216,7 +217,7 @@ class InternalError(FormworkError):
     code = grpc.StatusCode.INTERNAL
 
 
-def _pack(status: status_pb2.Status, detail: object) -> None:
+def _pack(status: status_pb2.Status, detail: Message) -> None:
     packed = Any()
     packed.Pack(detail)
     status.details.append(packed)

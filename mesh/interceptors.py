@@ -1,4 +1,4 @@
-"""The server's edge: token, context, errors and one log line, around every handler of every service."""
+"""The server's edge, around every handler: token, context, errors and a log line on failure."""
 
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,7 +20,7 @@ _OPEN_TO_ALL = ("/grpc.health.v1.Health/",)
 log = structlog.get_logger()
 
 
-class MeshInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc ships no types
+class MeshInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # not generic at run time
     """Refuses calls without the mesh token, binds their context, and translates errors.
 
     Health checks are open: probes carry no metadata.
@@ -63,8 +63,7 @@ def _edge(
     """Bind the context of one call and turn what it raises into an `_Ended` with a status."""
     with bind_request(request_id, traceparent):
         try:
-            if not admitted:
-                raise UnauthenticatedError("The call carries no valid mesh token.")
+            _require_token(admitted=admitted)
             yield
         except FormworkError as error:
             log.info("call_failed", method=method, reason=error.reason, message=error.message)
@@ -74,6 +73,11 @@ def _edge(
         except Exception as error:
             log.exception("call_crashed", method=method)
             raise _EndedError(to_status(InternalError("Internal error."))) from error
+
+
+def _require_token(*, admitted: bool) -> None:
+    if not admitted:
+        raise UnauthenticatedError("The call carries no valid mesh token.")
 
 
 class _EndedError(Exception):
@@ -90,7 +94,7 @@ def _guarded(
     *,
     admitted: bool,
 ) -> Any:  # noqa: ANN401 - an RpcMethodHandler
-    async def respond(request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401 - messages
+    async def respond(request: Any, context: Any) -> Any:  # noqa: ANN401 - messages
         behaviour = handler.unary_unary or handler.stream_unary
         try:
             with _edge(method, request_id, traceparent, admitted=admitted):
@@ -98,7 +102,7 @@ def _guarded(
         except _EndedError as ended:
             await context.abort_with_status(ended.status)
 
-    async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:  # noqa: ANN401 - messages
+    async def stream(request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - messages
         behaviour = handler.unary_stream or handler.stream_stream
         try:
             with _edge(method, request_id, traceparent, admitted=admitted):

@@ -8,7 +8,7 @@ import grpc.aio
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined] # stubs lack it
 from grpc_reflection.v1alpha import reflection
 
 from mesh.config import MeshConfig
