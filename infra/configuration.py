@@ -59,11 +59,22 @@ def write_configuration(home: Home, ports: MeshPorts) -> tuple[Path, Document]:
     for snapshot, model in document["models"].items():
         folder = home.folder / str(model.get("folder", ""))
         model["folder"] = str(folder)
+        _check_folder(snapshot, folder)
         if "tokenizer_fingerprint" not in model:
             model["tokenizer_fingerprint"] = fingerprint(snapshot, folder)
     path = home.run / OPERATORS_FILE
     write_private(path, "# Written by `make run`; yours is ../formwork.toml.\n" + to_toml(document))
     return path, document
+
+
+def _check_folder(snapshot: str, folder: Path) -> None:
+    whole = (folder / "config.json").is_file() and (folder / "tokenizer.json").is_file()
+    if not whole or not any(folder.glob("*.safetensors")):
+        repair = "check the repository out again" if folder == BUILT_IN_FOLDER else "repair it"
+        raise SetupError(
+            f"models.{snapshot}: {folder} lacks config.json, tokenizer.json or weights "
+            f"(*.safetensors): {repair}, or name another folder in FORMWORK_HOME/{OPERATORS_FILE}"
+        )
 
 
 def _generated(home: Home, ports: MeshPorts) -> Document:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import psutil
 
-from infra.configuration import BUILT_IN_FOLDER
 from infra.errors import SetupError
 from infra.home import Home, ensure_home, unwritable
 from infra.ports import is_free
@@ -45,7 +44,6 @@ def check_machine(home: Home) -> None:
         )
     ensure_home(home)
     _check_disk(home)
-    _check_model()
 
 
 def check_port(port: int) -> None:
@@ -65,8 +63,8 @@ def check_port(port: int) -> None:
 def _holder(port: int) -> str:
     try:
         for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and connection.laddr
-            if listens and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN
+            if listens and (*connection.laddr, None, None)[1] == port and connection.pid:
                 name = psutil.Process(connection.pid).name()
                 return f" by {name} (process {connection.pid})"
     except psutil.Error:
@@ -89,12 +87,3 @@ def _check_disk(home: Home) -> None:
             f"{LEAST_FREE_BYTES // 2**20} MB are needed: free some space, "
             "or set FORMWORK_HOME to a folder on another disk"
         )
-
-
-def _check_model() -> None:
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        if not (BUILT_IN_FOLDER / name).is_file():
-            raise SetupError(
-                f"the built-in model has no {BUILT_IN_FOLDER / name}: check the repository out "
-                "again (git checkout -- models)"
-            )

@@ -12,6 +12,7 @@ from infra.configuration import BUILT_IN_ALIAS
 from infra.errors import SetupError
 
 _SECONDS = 60.0
+_MOST_TOKENS = 256
 QUESTION = (
     "Extract the order: Nina Okafor ordered 3 copper kettles for 74.50 euros, to be sent to Lisbon."
 )
@@ -57,6 +58,7 @@ def send_first_request(base_url: str, key: str) -> FirstAnswer:
                 messages=[{"role": "user", "content": QUESTION}],
                 response_format=Order,
                 temperature=0,
+                max_completion_tokens=_MOST_TOKENS,
                 timeout=_SECONDS,
             )
             completion = response.parse()

@@ -1,0 +1,50 @@
+# The project's commands; `make help` lists them.
+SHELL := /usr/bin/env bash
+PYTHON_ENV := .venv/bin/python
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run down test check protos baseline engine bench clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv, or bring it up to date (every command does)
+	@bash infra/setup.sh
+
+run: setup ## start the mesh, send it one real request, leave it running
+	@$(PYTHON_ENV) -m infra.local run
+
+down: ## stop what `make run` started, keep the data
+	@if [ -x $(PYTHON_ENV) ]; then $(PYTHON_ENV) -m infra.local down; \
+	else echo "formwork: no .venv: nothing was started from here" >&2; exit 1; fi
+
+test: setup ## run every test (ARGS=... goes to pytest)
+	@$(PYTHON_ENV) -m pytest $(ARGS)
+
+check: setup ## lint, format, types, import rules, contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint
+	$(BIN)/buf breaking --against protos/baseline.binpb
+	@bash infra/check_protos.sh
+
+protos: setup ## generate the contracts' Python modules
+	bash infra/generate_protos.sh
+
+baseline: setup ## after a release: what contracts must not break from now on
+	$(BIN)/buf build -o protos/baseline.binpb
+
+engine: setup ## install the grammar engine (nothing to compile yet)
+	$(PYTHON_ENV) -m pip install --quiet --no-build-isolation --no-deps -e engine
+
+bench: setup ## many schemas through the running mesh: ARGS="FOLDER_OR_FILE..."
+	@$(PYTHON_ENV) -m infra.local run && set -a && . "$$($(PYTHON_ENV) -m infra.local client-env)" && set +a \
+	  && $(PYTHON_ENV) bench/mesh_schemas.py $(ARGS)
+
+clean: ## remove .venv and every cache; the mesh's data stays in FORMWORK_HOME
+	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
