@@ -40,6 +40,8 @@ class Ticket:
     """Makes the record that holds the place; what it raises ends the wait."""
     revoke: Callable[[LeaseRecord], LeaseRecord]
     """Makes the record of a grant that nobody heard of."""
+    avoid: Place | None = None
+    """A worker that just failed the request."""
     granted: asyncio.Future[tuple[LeaseRecord, Place]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -171,7 +173,8 @@ class Admission:
     def _choose(self, ticket: Ticket) -> Place | None:
         workers = self._registry.ready(ticket.snapshot, self._clock.monotonic())
         candidates = [self._candidate(worker) for worker in workers]
-        return choose(candidates, ticket.choices, self._holders.find(ticket.affinity))
+        holder = self._holders.find(ticket.affinity)
+        return choose(candidates, ticket.choices, holder, ticket.avoid)
 
     def _candidate(self, worker: Worker) -> Candidate:
         return Candidate(

@@ -120,6 +120,7 @@ class LeaseFlow:
             "",
             grant=lambda place: self._place_again(facts.lease_id, raised.attempt, place),
             revoke=leases.displace,
+            avoid=known.place,
         )
         return await self._place(ticket, seconds)
 
@@ -175,10 +176,10 @@ class LeaseFlow:
         for live in progress:
             known = self._ledger.remember(live.held)
             is_elsewhere = live.held.worker_id != worker.place.worker_id
-            if is_elsewhere or leases.must_stop(known, live.held.attempt):
-                stops.append(known.facts.lease_id)
-            else:
+            if not is_elsewhere and not leases.must_stop(known, live.held.attempt):
                 self._advance(known, live, worker.place, is_due=is_due)
+            elif not leases.lives_at(known, worker.place, after=live.held.attempt):
+                stops.append(known.facts.lease_id)
         self._admission.dispatch(worker.snapshot)
         return stops
 

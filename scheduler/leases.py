@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from mesh.errors import LeaseSettledError
 from scheduler.records import (
+    LIVE_STATES,
     Claim,
     Counts,
     HeldLease,
@@ -115,6 +116,15 @@ def must_stop(record: LeaseRecord, attempt: int) -> bool:
     over = record.is_final or record.settlement is not None
     reported = record.report is not None and record.report.attempt >= attempt
     return over or reported or attempt < record.attempt
+
+
+def lives_at(record: LeaseRecord, at: Place, *, after: int) -> bool:
+    """Return whether a later attempt has its place there.
+
+    A worker is told to stop a lease by its id: that would end the later attempt as well.
+    """
+    is_open = record.state in LIVE_STATES and record.settlement is None
+    return is_open and record.attempt > after and record.place == at
 
 
 def renew(

@@ -39,17 +39,24 @@ def capacity_of(slots: int, oversubscription: float) -> int:
     return int(slots * oversubscription)
 
 
-def choose(candidates: Sequence[Candidate], choices: int, holder: Place | None) -> Place | None:
+def choose(
+    candidates: Sequence[Candidate],
+    choices: int,
+    holder: Place | None = None,
+    avoid: Place | None = None,
+) -> Place | None:
     """Return where a request goes, or None while nobody has room.
 
     Args:
         candidates: Ready workers of its snapshot.
         choices: Sequences that it will open.
         holder: The worker that last got a prompt with the same prefix.
+        avoid: A worker that just failed it; taken where no other has room.
     """
     fitting = [candidate for candidate in candidates if candidate.fits(choices)]
     if not fitting:
         return None
+    fitting = [candidate for candidate in fitting if candidate.place != avoid] or fitting
     best = min(fitting, key=lambda candidate: (candidate.load, candidate.waiting))
     for candidate in fitting:
         if candidate.place == holder and not _overloaded(candidate, best, choices):

@@ -527,3 +527,24 @@ async def test_closed_leases_are_forgotten_and_then_answered_from_the_database(d
     await desk.sweep()
     assert desk.scheduler.book.find(lease.facts.lease_id) is None
     assert await desk.scheduler.flow.settle(lease, claim(lease, 4)) is False
+
+
+async def test_a_retry_goes_elsewhere_where_it_can(desk: Desk) -> None:
+    desk.renew("w-0", slots=8)
+    first = held(await desk.acquire())
+    desk.renew("w-1", slots=1)
+    await desk.acquire()  # as loaded as w-0 is without the lease
+    second = await desk.scheduler.flow.retry(first, 5)
+    assert second.place.worker_id == "w-1"
+
+
+async def test_a_retry_on_the_same_worker_is_not_stopped_with_the_attempt_before(
+    desk: Desk,
+) -> None:
+    desk.renew("w-0")
+    first = held(await desk.acquire())
+    second = held(await desk.scheduler.flow.retry(first, 5))
+    assert second.worker_id == first.worker_id
+    assert desk.renew("w-0", progress(first, 5), progress(second, 1)) == []
+    await desk.scheduler.flow.settle(second, claim(second, 2))
+    assert set(desk.renew("w-0", progress(first, 6), progress(second, 2))) == {first.facts.lease_id}
