@@ -88,7 +88,9 @@ class _Sketch:
             key = part.replace("~1", "/").replace("~0", "~")
             if isinstance(node, Mapping):
                 node = node.get(key)
-            elif isinstance(node, list) and key.isdecimal() and len(key) < 7 and int(key) < len(node):  # noqa: PLR2004 - a list index of seven digits is no schema's
+            elif (
+                isinstance(node, list) and key.isdecimal() and len(key) < 7 and int(key) < len(node)
+            ):  # noqa: PLR2004 - a list index of seven digits is no schema's
                 node = node[int(key)]
             else:
                 return None
@@ -120,9 +122,7 @@ class _Sketch:
         else:
             yield from self._scalar("string", schema)
 
-    def _one_type(
-        self, kind: object, schema: Mapping[str, object], depth: int
-    ) -> Iterator[str]:
+    def _one_type(self, kind: object, schema: Mapping[str, object], depth: int) -> Iterator[str]:
         if kind == "object":
             yield from self._object(schema, depth)
         elif kind == "array":
@@ -149,7 +149,9 @@ class _Sketch:
     def _members(self, schema: Mapping[str, object], depth: int) -> Iterator[Iterator[str]]:
         """Yield one iterator of pieces per property, then per pattern, then for the rest."""
         properties, required = schema.get("properties"), schema.get("required")
-        needed = {k for k in required if isinstance(k, str)} if isinstance(required, list) else set()
+        needed = (
+            {k for k in required if isinstance(k, str)} if isinstance(required, list) else set()
+        )
         if isinstance(properties, Mapping):
             for key, child in properties.items():
                 yield self._member(_key(str(key)), child, "" if key in needed else "?", depth)

@@ -8,6 +8,9 @@ from formwork.sampler.v1.sampler_pb2 import Abort, DecodeRequest, Frame, Pause, 
 
 from mesh.errors import FormworkError, InternalError
 
+# Frames that may still arrive after a pause: made, or under way, before the worker heard of it.
+_LATE_FRAMES = 4096
+
 Send = Callable[[DecodeRequest], None]
 
 
@@ -103,7 +106,7 @@ class SequenceGroup:
             self.cached_prompt_tokens = max(self.cached_prompt_tokens, frame.cached_prompt_tokens)
 
     def _pause_where_full(self) -> None:
-        if self._is_paused and len(self._waiting) > 4 * self._pause_frames:
+        if len(self._waiting) > self._pause_frames + _LATE_FRAMES:
             self.fail(InternalError("The worker goes on after it was told to pause."))
         elif not self._is_paused and len(self._waiting) >= self._pause_frames and self._live:
             self._is_paused = True

@@ -17,6 +17,18 @@ from mesh.errors import SchemaRefusedError
 
 _PATTERN_BYTES = 64 * 1024 * 1024  # of one compiled pattern; the engine takes long repetitions too
 
+_DIALECTS = frozenset(
+    uri + end
+    for end in ("", "#")
+    for uri in (
+        "http://json-schema.org/draft-04/schema",
+        "http://json-schema.org/draft-06/schema",
+        "http://json-schema.org/draft-07/schema",
+        "https://json-schema.org/draft/2019-09/schema",
+        "https://json-schema.org/draft/2020-12/schema",
+    )
+)
+
 
 class AnswerValidator(Protocol):
     """Tells whether an answer's text is what was promised."""
@@ -95,32 +107,24 @@ class Validators:
 def _build(form: ResponseFormat) -> _Fits:
     if form.kind is FormatKind.JSON_OBJECT:
         return _AnyObject()
-    make = jsonschema_rs.validator_for
-    schema = form.schema
-    if not _is_known_dialect(schema):
-        make = jsonschema_rs.Draft202012Validator
-        schema = {key: value for key, value in schema.items() if key != "$schema"}
     try:
-        return make(
-            schema,
-            validate_formats=True,
-            pattern_options=jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES),
-            offline=True,
-        )
+        return _build_from(form.schema)
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         reason = str(error).split("\n", 1)[0][:300]
         raise SchemaRefusedError(f"The schema cannot be validated with: {reason}") from error
 
 
-def _is_known_dialect(schema: dict[str, Any]) -> bool:
-    uri = schema.get("$schema")
-    if uri is None:
-        return True
-    try:
-        jsonschema_rs.validator_cls_for({"$schema": uri})
-    except (ValueError, TypeError, jsonschema_rs.ReferencingError):
-        return False
-    return True
+def _build_from(schema: dict[str, Any]) -> _Fits:
+    dialect = schema.get("$schema")
+    if not (isinstance(dialect, str) and dialect in _DIALECTS):
+        # A dialect that nobody knows is read as the newest one, as the compiler does.
+        schema = {key: value for key, value in schema.items() if key != "$schema"}
+    return jsonschema_rs.validator_for(
+        schema,
+        validate_formats=True,
+        pattern_options=jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES),
+        offline=True,
+    )
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ ALIAS = "formwork-mini"
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     """Return once the condition holds."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - of another task or process, without an event
             await asyncio.sleep(0.005)
 
 
@@ -65,11 +65,11 @@ class Bench:
     def worker(self) -> ScriptedWorker:
         return self.workers[0]
 
-    def chat(self, **parameters: Any) -> dict[str, Any]:
+    def chat(self, **parameters: object) -> dict[str, Any]:
         messages = [{"role": "user", "content": "Say json."}]
         return {"model": ALIAS, "messages": messages, **parameters}
 
-    async def post(self, body: Any, **headers: str) -> httpx.Response:
+    async def post(self, body: object, **headers: str) -> httpx.Response:
         authorization = {"authorization": f"Bearer {self.key.value}", **headers}
         content = body if isinstance(body, bytes) else None
         json = None if isinstance(body, bytes) else body
@@ -98,7 +98,7 @@ def mesh_config(tmp_path: Path) -> MeshConfig:
     return MeshConfig(token_file=token_file, drain_seconds=0.2)
 
 
-def model_table(**changes: Any) -> ModelTable:
+def model_table(**changes: object) -> ModelTable:
     entry = ModelEntry(
         folder=MODEL_FOLDER,
         tokenizer_fingerprint="f" * 64,
@@ -111,7 +111,7 @@ def model_table(**changes: Any) -> ModelTable:
 
 @asynccontextmanager
 async def open_bench(
-    mesh: MeshConfig, *, workers: int = 1, model: dict[str, Any] | None = None, **config: Any
+    mesh: MeshConfig, *, workers: int = 1, model: dict[str, Any] | None = None, **config: object
 ) -> AsyncIterator[Bench]:
     compiler, scheduler, store = ScriptedCompiler(), ScriptedScheduler(), MemoryKeyStore()
     compiler_server, mesh_compiler = await serve_double(

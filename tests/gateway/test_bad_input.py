@@ -5,6 +5,7 @@ import json
 import socket
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.keys import make_key
@@ -150,7 +151,7 @@ MESSAGES: list[tuple[Any, str, str]] = [
 ]
 
 
-def check_error(response: Any, status: int, param: str | None, code: str | None) -> str:
+def check_error(response: httpx.Response, status: int, param: str | None, code: str | None) -> str:
     assert response.status_code == status, response.text
     error = response.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
@@ -168,7 +169,9 @@ async def test_a_wrong_parameter_is_named(
 
 
 @pytest.mark.parametrize(("message", "param", "code"), MESSAGES, ids=lambda v: json.dumps(v)[:60])
-async def test_a_wrong_message_is_named(bench: Bench, message: Any, param: str, code: str) -> None:
+async def test_a_wrong_message_is_named(
+    bench: Bench, message: object, param: str, code: str
+) -> None:
     check_error(await bench.post(bench.chat(messages=[message])), 400, param, code)
 
 

@@ -149,14 +149,13 @@ async def test_a_worker_lost_after_the_first_token_ends_the_stream_with_an_error
         stream = await bench.client.chat.completions.create(
             model=ALIAS, messages=MESSAGES, stream=True
         )
-        seen = ""
+        chunks = aiter(stream)
+        assert (await anext(chunks)).choices[0].delta.role == "assistant"
+        assert (await anext(chunks)).choices[0].delta.content == "begun"
+        await bench.worker_servers[0].stop()
         with pytest.raises(openai.APIError) as caught:
-            async for chunk in stream:
-                seen += chunk.choices[0].delta.content or ""
-                if seen:
-                    await bench.worker_servers[0].stop()
+            await anext(chunks)
         assert caught.value.code == "worker_lost"
-        assert seen == "begun"
         assert not bench.scheduler.retried
         [(_, settlement)] = await bench.settled()
         assert settlement.outcome == OUTCOME_FAILED
@@ -256,7 +255,6 @@ async def test_stopping_does_not_wait_for_ever(mesh_config: MeshConfig) -> None:
         )
         bench.server.should_exit = True
         with pytest.raises(openai.APIError):
-            async for _ in stream:
-                pass
+            _ = [chunk async for chunk in stream]
         [(_, settlement)] = await bench.settled()
         assert settlement.counts.completion_tokens == 1

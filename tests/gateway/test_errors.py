@@ -1,0 +1,98 @@
+"""Every reason has a row, and is rendered without telling what must not be told."""
+
+import json
+
+import pytest
+
+from gateway.errors import TABLE, RequestError, event_of, reply_of, schema_error
+from mesh.errors import (
+    CompileQueueFullError,
+    DatabaseUnavailableError,
+    FormworkError,
+    InternalError,
+    LimitExceededError,
+    QueueFullError,
+    SchemaRefusedError,
+)
+
+# Reasons that the flow turns into another before they are rendered, or that no client can cause;
+# they are server faults if they get through.
+INWARD = {
+    "SCHEMA_REFUSED",
+    "GRAMMAR_REFUSED",
+    "COMPILE_BUDGET",
+    "LEASE_INVALID",
+    "LEASE_SETTLED",
+    "INDEX_NOT_FOUND",
+    "TOKENIZER_UNKNOWN",
+    "UNAUTHENTICATED",
+}
+
+
+def test_every_reason_of_gateway_and_mesh_has_a_row_or_is_inward() -> None:
+    ours = {
+        reason
+        for reason, kind in FormworkError.by_reason.items()
+        if kind.__module__ in ("mesh.errors", "gateway.errors")
+    }
+    assert ours - set(TABLE) <= INWARD | {
+        reason for reason in ours if reply_of(FormworkError.by_reason[reason]("x")).status == 500
+    }
+
+
+def body(error: FormworkError) -> dict[str, object]:
+    inner: dict[str, object] = json.loads(reply_of(error).body)["error"]
+    return inner
+
+
+def test_a_request_error_keeps_its_words_param_and_code() -> None:
+    error = RequestError("Wrong.", "n", "invalid_type")
+    assert body(error) == {
+        "message": "Wrong.",
+        "type": "invalid_request_error",
+        "param": "n",
+        "code": "invalid_type",
+    }
+    assert reply_of(error).status == 400
+
+
+@pytest.mark.parametrize(
+    "error",
+    [InternalError("password=x"), DatabaseUnavailableError("db-host-1"), QueueFullError("queue 7")],
+)
+def test_server_faults_say_nothing_of_the_inside(error: FormworkError) -> None:
+    assert error.message not in str(body(error)["message"])
+    assert body(error)["param"] is None
+
+
+def test_retry_after_is_whole_seconds_and_at_most_120() -> None:
+    headers = reply_of(CompileQueueFullError("x", retry_after_seconds=0.2)).headers
+    assert headers["retry-after"] == "1"
+    assert headers["retry-after-ms"] == "200"
+    headers = reply_of(CompileQueueFullError("x", retry_after_seconds=9999)).headers
+    assert headers["retry-after"] == "120"
+
+
+def test_an_event_carries_the_same_error() -> None:
+    event = event_of(InternalError("x"))
+    assert event.startswith(b'data: {"error":{')
+    assert event.endswith(b"\n\n")
+
+
+def test_a_schemas_limits_are_refusals_of_the_schema_too() -> None:
+    error = schema_error(LimitExceededError("Too deep.", metadata={"limit": "depth"}), "n")
+    assert reply_of(error).status == 400
+    assert body(error)["message"] == "Invalid schema for response_format 'n': Too deep."
+    assert body(error)["code"] == "invalid_json_schema"
+
+
+def test_the_context_is_written_once() -> None:
+    metadata = {"context": "('properties','x')"}
+    for message in ("bad.", "In context=('properties','x'), bad."):
+        error = schema_error(SchemaRefusedError(message, metadata=metadata), "n")
+        assert error.message.count("In context=") == 1
+
+
+def test_other_errors_are_not_blamed_on_the_schema() -> None:
+    error = CompileQueueFullError("x")
+    assert schema_error(error, "n") is error

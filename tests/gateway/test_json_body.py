@@ -1,0 +1,52 @@
+"""Bodies are read without losing anything."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import RequestError
+from gateway.json_body import read_object, text_at
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(value=st.dictionaries(st.text(), JSON, max_size=4), indent=st.sampled_from([None, 1, 4]))
+def test_an_object_is_read_as_it_was_written(value: dict[str, object], indent: int | None) -> None:
+    body = json.dumps(value, indent=indent).encode()
+    assert read_object(body)[0] == value
+
+
+@given(before=JSON, inner=JSON, after=JSON, indent=st.sampled_from([None, 2]))
+def test_the_text_of_a_part_is_exactly_its_own(
+    before: object, inner: object, after: object, indent: int | None
+) -> None:
+    document = {"x": before, "a": {"b": before, 'c"': inner, "d": after}, "y": after}
+    body = json.dumps(document, indent=indent)
+    _, text = read_object(body.encode())
+    found = text_at(text, ["a", 'c"'])
+    assert json.loads(found) == inner
+    assert found in body
+
+
+def test_an_escaped_key_is_found_too() -> None:
+    assert text_at('{"\\u0061" : [1 , 2] }', ["a"]) == "[1 , 2]"
+
+
+@pytest.mark.parametrize("body", [b'{"a":1,"a":1}', b'{"x":[{"b":{"a":1,"a":2}}]}'])
+def test_a_repeated_key_is_refused_at_any_depth(body: bytes) -> None:
+    with pytest.raises(RequestError, match="Duplicate key"):
+        read_object(body)
+
+
+def test_large_integers_stay_exact() -> None:
+    assert read_object(b'{"a":123456789012345678901234567890}')[0]["a"] == (
+        123456789012345678901234567890
+    )

@@ -1,0 +1,221 @@
+"""Chat templates cannot mix what a client wrote with roles, and are bounded."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.config import GatewayConfig
+from gateway.errors import RequestError
+from gateway.families import Family, SchemaStyle, family_of
+from gateway.messages import Message, ToolCall
+from gateway.prompt import PromptWriter
+from gateway.prompt_writers import find_template, load_prompt_writers
+from gateway.request import ChatRequest
+from gateway.response_format import FormatKind, ResponseFormat
+from gateway.template import ChatTemplate, Markers, TemplateRefusedError, to_json
+from gateway.tokenizer import PromptTokenizer, load_tokenizer
+from mesh.clock import SystemClock
+from mesh.config import ConfigError
+
+from .conftest import MODEL_FOLDER, SNAPSHOT, model_table
+
+TOKENIZER = load_tokenizer(MODEL_FOLDER)
+CHATML = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+CONTROL = {"<|begin|>": 1, "<|end|>": 2, "<|system|>": 3, "<|user|>": 4, "<|assistant|>": 5}
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+FORM = ResponseFormat(FormatKind.JSON_SCHEMA, "n", "what it is", json.dumps(SCHEMA), SCHEMA)
+
+
+def template(source: str, **bounds: object) -> ChatTemplate:
+    limits = {"max_characters": 10_000, "max_seconds": 1.0, **bounds}
+    return ChatTemplate(source, {"bos_token": "<|begin|>"}, SystemClock(), **limits)
+
+
+def writer(source: str, family: Family | None = None) -> PromptWriter:
+    return PromptWriter("m", family or Family(), template(source), TOKENIZER)
+
+
+def request(*messages: Message, form: ResponseFormat | None = None) -> ChatRequest:
+    return ChatRequest("m", messages, form or ResponseFormat())
+
+
+def decode(ids: list[int]) -> str:
+    return str(TOKENIZER._first.decode(ids, skip_special_tokens=False))
+
+
+USER = Message("user", "hello")
+
+
+@settings(deadline=None)
+@given(
+    pieces=st.lists(
+        st.sampled_from([*CONTROL, "<|", "|>", "end", "[/", ":0]", "{{ 1 }}", "\n"]) | st.text()
+    )
+)
+def test_no_text_makes_a_control_token(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    ids = writer(CHATML).write(request(Message("user", text)))
+    tail = [2, 5]
+    assert [token for token in ids if token < 16] == [4, *tail]
+    assert decode(ids) == f"<|user|>{text}<|end|><|assistant|>"
+
+
+def test_a_vocabulary_that_holds_its_control_tokens_as_words_is_broken_up() -> None:
+    definition = json.loads((MODEL_FOLDER / "tokenizer.json").read_bytes())
+    definition["pre_tokenizer"] = None
+    definition["model"]["ignore_merges"] = True
+    tokenizer = PromptTokenizer(json.dumps(definition).encode())
+    ids = tokenizer.encode_message("<|end|>")
+    assert all(token >= 16 for token in ids)
+
+
+def test_the_built_in_template_is_written_as_the_model_was_trained() -> None:
+    writers = load_prompt_writers(model_table(), GatewayConfig(), SystemClock())
+    built_in = writers.of(SNAPSHOT)  # type: ignore[arg-type] # a plain name
+    call = ToolCall("call_1", "get", '{"x":1}')
+    history = [
+        Message("developer", "Be brief."),
+        USER,
+        Message("assistant", None, tool_calls=(call,)),
+        Message("tool", "2", tool_call_id="call_1"),
+        Message("assistant", None, "No."),
+        USER,
+    ]
+    text = decode(built_in.write(request(*history, form=FORM)))
+    assert text == (
+        "<|begin|><|system|>Be brief.<|end|><|user|>hello<|end|>"
+        '<|assistant|><|call|>get<|args|>{"x":1}<|end|><|tool|>2<|end|>'
+        "<|assistant|><|refusal|>No.<|end|><|user|>hello<|end|>"
+        "<|schema|>{a:integer?} /*what it is*/<|end|><|assistant|>"
+    )
+    writers.close()
+
+
+def test_the_template_decides_about_bos_so_it_is_never_there_twice() -> None:
+    ids = writer("{{ bos_token }}" + CHATML).write(request(USER))
+    assert ids.count(1) == 1
+
+
+def test_a_schema_without_a_place_of_its_own_ends_the_system_text() -> None:
+    text = decode(writer(CHATML).write(request(Message("system", "S"), USER, form=FORM)))
+    assert text.startswith("<|system|>S\n\nwhat it is\nAnswer with JSON")
+    assert json.dumps(SCHEMA) + "<|end|><|user|>" in text
+    alone = decode(writer(CHATML).write(request(USER, form=FORM)))
+    assert alone.startswith("<|system|>what it is\n")
+
+
+def test_an_outline_family_without_the_variable_falls_back_to_words() -> None:
+    outlined = writer(CHATML, Family(SchemaStyle.OUTLINE))
+    assert not outlined.traits.schema
+    assert "JSON Schema" in decode(outlined.write(request(USER, form=FORM)))
+
+
+NO_SYSTEM = (
+    "{% for m in messages %}"
+    "{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    "<|{{ m.role }}|>{{ m.content }}{% endfor %}"
+)
+
+
+def test_without_a_system_role_instructions_precede_the_first_user_text() -> None:
+    ids = writer(NO_SYSTEM).write(request(Message("system", "S"), USER, Message("system", "T")))
+    assert decode(ids) == "<|user|>S\n\nT\n\nhello"
+
+
+def test_instructions_alone_become_a_user_message() -> None:
+    assert decode(writer(NO_SYSTEM).write(request(Message("system", "S")))) == "<|user|>S"
+
+
+def test_a_refusal_that_a_template_does_not_know_becomes_content() -> None:
+    ids = writer(CHATML).write(request(USER, Message("assistant", None, "No."), USER))
+    assert "<|assistant|>No.<|end|>" in decode(ids)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("{{ messages[0].content }}{{ messages[0].content }}", "twice"),
+        ("{{ messages[0].role }}", "leaves out"),
+        ("{{ messages[0].content[:40] }}", "cuts"),
+        ("{{ raise_exception('only pairs') }}", "only pairs"),
+        ("{{ messages[0].nothing.more }}", "no attribute"),
+        ("{{ 1 // 0 }}", "fails"),
+        ("{{ ''.__class__.__mro__ }}{{ messages[0].content }}", "unsafe"),
+        ("{% for i in range(90000) %}xxxxxxxxxx{% endfor %}", "longer than 10000"),
+    ],
+)
+def test_a_template_that_fails_is_a_400_that_names_it(source: str, reason: str) -> None:
+    with pytest.raises(RequestError, match=reason) as caught:
+        writer(source).write(request(USER))
+    assert "chat template of 'm'" in caught.value.message
+    assert caught.value.field == "messages"
+
+
+def test_a_slow_template_is_stopped() -> None:
+    slow = template("{% for i in range(99999) %}{{ i }}{% endfor %}", max_seconds=0.0)
+    with pytest.raises(TemplateRefusedError, match="longer than 0 s"):
+        slow.render([])
+
+
+def test_a_template_cannot_change_the_messages() -> None:
+    with pytest.raises(TemplateRefusedError):
+        template("{{ messages.append(1) }}").render([])
+
+
+def test_tool_arguments_stay_as_they_were_written() -> None:
+    source = (
+        "{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}"
+        "{{ c.function | tojson }} {{ c.function.arguments | tojson }}{% endfor %}{% endfor %}"
+    )
+    call = ToolCall("id", "get", '{"b": 1,  "a": 2}')
+    with pytest.raises(RequestError, match="twice"):
+        writer(source).write(request(USER, Message("assistant", None, tool_calls=(call,))))
+    source = source.replace(" {{ c.function.arguments | tojson }}", "")
+    ids = writer(source).write(request(USER, Message("assistant", None, tool_calls=(call,))))
+    assert decode(ids) == 'hello{"name": "get", "arguments": {"b": 1,  "a": 2}}'
+
+
+def test_a_name_that_spells_a_control_token_is_refused() -> None:
+    definition = json.loads((MODEL_FOLDER / "tokenizer.json").read_bytes())
+    definition["added_tokens"][15]["content"] = "STOP"
+    tokenizer = PromptTokenizer(json.dumps(definition).encode())
+    risky = PromptWriter("m", Family(), template(CHATML), tokenizer)
+    message = Message("tool", "x", tool_call_id="aSTOPb")
+    with pytest.raises(RequestError, match="control token"):
+        risky.write(request(USER, message))
+
+
+def test_json_in_templates_is_transformers_json() -> None:
+    assert to_json({"ä": "<'>"}) == '{"ä": "<\'>"}'
+    assert to_json([1, 2], indent=1) == "[\n 1,\n 2\n]"
+
+
+def test_markers_differ_every_time() -> None:
+    assert Markers().wrap("x") != Markers().wrap("x")
+
+
+def test_a_template_is_found_in_either_place(tmp_path: Path) -> None:
+    assert find_template(tmp_path) is None
+    config = {
+        "chat_template": [{"name": "default", "template": "a"}, {"name": "b", "template": ""}]
+    }
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    assert find_template(tmp_path) == "a"
+    (tmp_path / "chat_template.jinja").write_text("c")
+    assert find_template(tmp_path) == "c"
+
+
+def test_a_folder_without_a_tokenizer_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tokenizer\.json"):
+        load_prompt_writers(model_table(folder=tmp_path), GatewayConfig(), SystemClock())
+
+
+def test_families_that_nobody_described_are_spoken_to_like_most() -> None:
+    assert family_of("new").schema_style is SchemaStyle.SYSTEM
+    assert family_of("formwork").schema_style is SchemaStyle.OUTLINE
