@@ -52,6 +52,7 @@ class Failure(StrEnum):
     EMPTY_MASK = "empty_mask"
 
 
+@torch.inference_mode()
 def sample(logits: Tensor, masks: Tensor, rows: Sequence[RowSampling]) -> list[Sampled | Failure]:
     """Return the next token of each row, or why it has none.
 

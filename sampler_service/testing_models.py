@@ -14,6 +14,7 @@ END_ID, REFUSAL_ID = 2, 3
 
 _BASE: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
     "hidden_size": 48,
     "intermediate_size": 80,
     "num_hidden_layers": 2,
@@ -38,9 +39,23 @@ FAMILIES: dict[str, dict[str, Any]] = {
             "original_max_position_embeddings": 128,
         },
     },
-    "mistral": {"architectures": ["MistralForCausalLM"], "sliding_window": None, "head_dim": 16},
-    "qwen2": {"architectures": ["Qwen2ForCausalLM"], "use_sliding_window": False},
-    "qwen3": {"architectures": ["Qwen3ForCausalLM"], "head_dim": 16, "attention_bias": False},
+    "mistral": {
+        "architectures": ["MistralForCausalLM"],
+        "model_type": "mistral",
+        "sliding_window": None,
+        "head_dim": 16,
+    },
+    "qwen2": {
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "use_sliding_window": False,
+    },
+    "qwen3": {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "head_dim": 16,
+        "attention_bias": False,
+    },
 }
 
 

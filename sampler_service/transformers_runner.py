@@ -96,7 +96,7 @@ def open_transformers_runner(
             f"{folder.path}: {folder.architecture} needs the extra formwork[transformers]"
         ) from error
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
+        model: Any = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder.path), dtype=dtype, local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError, KeyError) as error:
