@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -95,6 +96,7 @@ def main(arguments: list[str]) -> int:
     if lock is None:
         return 0  # another daemon is at it
     configure_logs("supervisor")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each probe says nothing
     return 0 if asyncio.run(_supervise(home, int(arguments[0]))) else 1
 
 

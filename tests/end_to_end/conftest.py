@@ -1,0 +1,32 @@
+"""One whole mesh for all tests of this folder, driven by the official client."""
+
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from infra.testing import MeshForTests, temporary_mesh
+
+# Short enough that what a dead process held is settled while a test waits.
+_CONFIGURATION: dict[str, dict[str, object]] = {
+    "mesh": {"drain_seconds": 5.0},
+    "scheduler": {"gateway_grace_seconds": 3.0, "sweep_grace_seconds": 6.0, "sweep_seconds": 0.5},
+}
+
+
+@pytest.fixture(scope="session")
+def mesh() -> Iterator[MeshForTests]:
+    with temporary_mesh(_CONFIGURATION) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(mesh: MeshForTests) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(
+        base_url=mesh.base_url,
+        api_key=mesh.create_key(),
+        max_retries=0,
+        timeout=60,
+        http_client=openai.DefaultHttpxClient(trust_env=False),
+    ) as opened:
+        yield opened
