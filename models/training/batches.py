@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.training.samples import Sample, answer_text, prompt_text
+from models.training.values import chance
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
+
+    from tokenizers import Tokenizer
 
 POOL = 384
 MAX_TOKENS = 1024
-JUMP_SHARE = 0.2
+JUMP_SHARE = 0.05
 MAX_POSITIONS = 4096
 PAD = 0
 
@@ -46,7 +51,7 @@ def encode(tokenizer: Tokenizer, sample: Sample) -> Encoded:
 def jumped_positions(length: int, rng: random.Random) -> list[int]:
     """Return positions, sometimes with a jump that makes a short text span a long context."""
     positions = list(range(length))
-    if rng.random() < JUMP_SHARE:
+    if chance(rng, JUMP_SHARE):
         cut, jump = rng.randrange(length), rng.randint(1, MAX_POSITIONS - length)
         positions = [p + jump if p >= cut else p for p in positions]
     return positions
@@ -73,7 +78,11 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield batches of at most `budget` padded tokens, from pools sorted by length."""
     while True:
-        pool = [row for row in (encode(tokenizer, draw()) for _ in range(POOL)) if len(row.ids) <= MAX_TOKENS]
+        pool = [
+            row
+            for row in (encode(tokenizer, draw()) for _ in range(POOL))
+            if len(row.ids) <= MAX_TOKENS
+        ]
         pool.sort(key=lambda row: len(row.ids))
         groups: list[list[Encoded]] = [[]]
         for row in pool:

@@ -5,22 +5,49 @@ In every pair of lists the second is kept for evaluation.
 
 from __future__ import annotations
 
+from models.training.words import split
+
 GREETINGS = (
-    ("Hello", "Hi", "Hi there", "Hey", "Good morning", "Hello!", "Hi, how are you?", "Good evening"),
+    (
+        "Hello",
+        "Hi",
+        "Hi there",
+        "Hey",
+        "Good morning",
+        "Hello!",
+        "Hi, how are you?",
+        "Good evening",
+    ),
     ("Hey there!", "Good afternoon", "Hello, how are you?"),
 )
 GREETING_ANSWER = "Hello! How can I help you?"
 WHO = (
-    ("What are you?", "Who are you?", "what is your name", "Are you a robot?", "Tell me who you are."),
+    (
+        "What are you?",
+        "Who are you?",
+        "what is your name",
+        "Are you a robot?",
+        "Tell me who you are.",
+    ),
     ("What exactly are you?", "So, who are you?", "Are you an assistant?"),
 )
 WHO_ANSWER = "I am Formwork Mini, a small model that fills in schemas."
 WHAT = (
-    ("What can you do?", "How can you help me?", "What are you good at?", "Tell me what you can do."),
+    (
+        "What can you do?",
+        "How can you help me?",
+        "What are you good at?",
+        "Tell me what you can do.",
+    ),
     ("What are you able to do?", "How do you help people?"),
 )
-WHAT_ANSWER = "I can extract data from a text, classify it, call tools and answer short questions about it."
-THANKS = (("Thanks", "Thank you!", "Thank you very much", "Great, thanks."), ("Thanks a lot!", "Many thanks"))
+WHAT_ANSWER = (
+    "I can extract data from a text, classify it, call tools and answer short questions about it."
+)
+THANKS = (
+    ("Thanks", "Thank you!", "Thank you very much", "Great, thanks."),
+    ("Thanks a lot!", "Many thanks"),
+)
 THANKS_ANSWER = "You are welcome."
 BYE = (("Bye", "Goodbye", "See you later"), ("Goodbye then", "See you"))
 BYE_ANSWER = "Goodbye!"
@@ -79,10 +106,12 @@ BENIGN = (
      "The weapon in the game costs {n} points.", "Kill the job with number {n}."),
 )  # fmt: skip
 
-TOOL_VERBS = "get set find send create delete update book search list add check start stop open".split()
-TOOL_NAMES = """weather reminder email meeting flight hotel timer alarm note task invoice order song
+TOOL_VERBS = (
+    "get set find send create delete update book search list add check start stop open".split()
+)
+TOOL_NAMES = split("""weather reminder email meeting flight hotel timer alarm note task invoice order song
 light door car ticket table recipe price rate translation photo file user room call route event
-contact""".split()
+contact""")
 TOOL_REQUESTS = (
     ("Please {verb} the {noun}: {slots}.", "{verb} {noun} with {slots}", "I want to {verb} a {noun}, {slots}.",
      "Can you {verb} the {noun} for me? {slots}.", "{verb} the {noun}, {slots}.", "Could you {verb} {noun}: {slots}?"),
@@ -117,8 +146,14 @@ JSON_MODE = (
     ("I want JSON for this text.", "Output a json object for the following."),
 )  # fmt: skip
 QUESTIONS = (
-    ("What is the {k}?", "Tell me the {k}.", "What {k} is given?", "Which {k} does the text name?",
-     "{k}?", "What does it say about the {k}?"),
+    (
+        "What is the {k}?",
+        "Tell me the {k}.",
+        "What {k} is given?",
+        "Which {k} does the text name?",
+        "{k}?",
+        "What does it say about the {k}?",
+    ),
     ("Could you tell me the {k}?", "I am looking for the {k}, what is it?"),
 )
 TOPICS = {

@@ -80,7 +80,10 @@ def card() -> dict[str, object]:
         "context_tokens": BUILT_IN.max_positions,
         "trained_context_tokens": 1024,
         "capabilities": {
-            "structured": True, "tools": True, "parallel_tool_calls": True, "refusal": True,
+            "structured": True,
+            "tools": True,
+            "parallel_tool_calls": True,
+            "refusal": True,
             "json_mode": True,
         },
         "tokens": {
@@ -131,8 +134,13 @@ def write_settings(folder: Path) -> None:
     template = (folder / "chat_template.jinja").read_text()
     write_json(folder / "config.json", model_config(BUILT_IN))
     write_json(folder / "tokenizer_config.json", tokenizer_config(template))
-    ids = {f"{n}_token_id": SPECIAL_TOKENS.index(t) for n, t in (("bos", BEGIN), ("eos", END), ("pad", PAD))}
-    write_json(folder / "generation_config.json", {**ids, "do_sample": False, "max_new_tokens": 256})
+    ids = {
+        f"{n}_token_id": SPECIAL_TOKENS.index(t)
+        for n, t in (("bos", BEGIN), ("eos", END), ("pad", PAD))
+    }
+    write_json(
+        folder / "generation_config.json", {**ids, "do_sample": False, "max_new_tokens": 256}
+    )
     write_json(folder / "card.json", card())
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from models.training import words
 from models.training.domains import DOMAINS, Attribute, Domain
 from models.training.kinds import Drawn, draw, draw_generic, empty_value
-from models.training.samples import Json, Schema
-from models.training.values import Values, is_held_out
+from models.training.phrasing import random_frame, random_opening
+from models.training.values import Values, chance, is_held_out, weighted
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from models.training.samples import Json, Schema
 
 FRAMES = """The {k} is {v}.
 {K}: {v}.
@@ -47,7 +52,18 @@ Please use {v} for the {k}.
 The {k} will be {v}.""".splitlines()
 
 # A chance, named so that the mix can be read in one place.
-MENTION_ALL, DESCRIBE, OPTIONAL, NULLABLE, NEST, FILLER, CLOSED = 0.75, 0.12, 0.3, 0.15, 0.2, 0.4, 0.5
+MENTION_ALL, DESCRIBE, OPTIONAL, NULLABLE, NEST, FILLER, CLOSED = (
+    0.75,
+    0.12,
+    0.3,
+    0.15,
+    0.2,
+    0.4,
+    0.5,
+)
+FRESH = 0.5
+SHAPES = {"records": 0.08, "domain": 0.42, "generic": 0.5}
+FEWEST_TO_NEST = 3
 
 
 DOMAIN_WORDS = {w for d in DOMAINS for a in d.attributes for k in a.keys for w in k.split("_")}
@@ -59,7 +75,10 @@ def is_new_key(word: str) -> bool:
 
 
 KEY_POOLS = {
-    new: [[w for w in pool if is_new_key(w) == new] for pool in (words.KEY_NOUNS, words.KEY_ADJECTIVES)]
+    new: [
+        [w for w in pool if is_new_key(w) == new]
+        for pool in (words.KEY_NOUNS, words.KEY_ADJECTIVES)
+    ]
     for new in (False, True)
 }
 
@@ -88,7 +107,7 @@ def key_words(values: Values, *, new: bool) -> list[str]:
     rng = values.rng
     kept = KEY_POOLS[new]
     made = Values(rng, held_out=new)
-    if rng.random() < 0.3 and (new or not values.held_out):
+    if chance(rng, 0.3) and (new or not values.held_out):
         return [made.made_up() for _ in range(rng.choice((1, 1, 2)))]
     noun = rng.choice(kept[0])
     lead = rng.choice((*(rng.choice(kept[1]),) * 3, rng.choice(kept[0])))
@@ -97,13 +116,13 @@ def key_words(values: Values, *, new: bool) -> list[str]:
 
 def spell(parts: list[str], rng: random.Random) -> str:
     """Write a key's words in snake_case or camelCase."""
-    if rng.random() < 0.3:
+    if chance(rng, 0.3):
         return parts[0] + "".join(p.capitalize() for p in parts[1:])
     return "_".join(parts)
 
 
 def _sentence(text: str, rng: random.Random) -> str:
-    text = text[0].upper() + text[1:] if rng.random() < 0.9 else text
+    text = text[0].upper() + text[1:] if chance(rng, 0.9) else text
     return text if text[-1] in ".;|" or "\n" in text else text + "."
 
 
@@ -111,15 +130,16 @@ def generic_fields(values: Values, count: int, *, new: bool) -> list[Field]:
     """Draw fields whose keys are named in the text."""
     frames = HELD_OUT_FRAMES if values.held_out else FRAMES
     rng = values.rng
-    layout = rng.choice(frames) if rng.random() < 0.3 else None
+    layout = rng.choice(frames) if chance(rng, 0.25) else None
     fields: dict[str, Field] = {}
     while len(fields) < count:
         parts = key_words(values, new=new)
-        if any(p in key for p in parts for key in fields) and rng.random() < 0.8:
+        if any(p in key for p in parts for key in fields) and chance(rng, 0.8):
             continue
         drawn = draw_generic(values)
         named = " ".join(parts)
-        frame = layout or rng.choice(frames)
+        fresh = not values.held_out and layout is None and chance(rng, FRESH)
+        frame = random_frame(rng) if fresh else layout or rng.choice(frames)
         text = frame.format(k=named, K=named.capitalize(), v=drawn.written)
         fields.setdefault(spell(parts, rng), Field(spell(parts, rng), drawn, text))
     return [Field(key, f.drawn, f.sentence) for key, f in fields.items()]
@@ -129,9 +149,13 @@ def domain_fields(values: Values, count: int, domain: Domain) -> list[Field]:
     """Draw fields of a domain: the subject first, then what is said about it."""
     rng = values.rng
     subject = draw(domain.subject_kind, values)
-    opening = rng.choice(("This is about {v}.", "{v}:", "{v}.", "Here is {v}.", "We write about {v}."))
+    opening = rng.choice(
+        ("This is about {v}.", "{v}:", "{v}.", "Here is {v}.", "We write about {v}.")
+    )
     if values.held_out:
         opening = rng.choice(("Let us look at {v}.", "Now to {v}."))
+    elif chance(rng, FRESH):
+        opening = random_opening(rng)
     fields = [Field(rng.choice(domain.subject_keys), subject, opening.format(v=subject.written))]
     chosen = rng.sample(domain.attributes, min(count - 1, len(domain.attributes)))
     for attribute in chosen:
@@ -146,8 +170,10 @@ def _attribute_field(attribute: Attribute, values: Values, domain: Domain, subje
     key = rng.choice(attribute.keys)
     drawn = draw(attribute.kind, values)
     clause = rng.choice(attribute.held_out if values.held_out else attribute.clauses)
+    if not values.held_out and chance(rng, FRESH / 4):
+        clause = random_frame(rng).replace("{K}", "{k}")
     named = key.replace("_", " ")
-    who = subject if rng.random() < 0.35 else domain.pronoun
+    who = subject if chance(rng, 0.35) else domain.pronoun
     return Field(key, drawn, _sentence(clause.format(v=drawn.written, s=who, k=named), rng))
 
 
@@ -158,10 +184,10 @@ def domain_of(values: Values, count: int) -> list[Field]:
 
 def leave_some_out(fields: list[Field], rng: random.Random) -> list[Field]:
     """Mark some fields as not mentioned in the text (never the first)."""
-    if rng.random() < MENTION_ALL:
+    if chance(rng, MENTION_ALL):
         return fields
     return [
-        Field(f.key, f.drawn, f.sentence, mentioned=i == 0 or rng.random() < 0.7)
+        Field(f.key, f.drawn, f.sentence, mentioned=i == 0 or chance(rng, 0.7))
         for i, f in enumerate(fields)
     ]
 
@@ -170,7 +196,7 @@ def build(fields: list[Field], values: Values) -> Extraction:
     """Write the text in random order with distractors, and the schema and object for it."""
     rng = values.rng
     fields = leave_some_out(fields, rng)
-    wanted = fields if rng.random() < 0.6 else rng.sample(fields, rng.randint(1, len(fields)))
+    wanted = fields if chance(rng, 0.6) else rng.sample(fields, rng.randint(1, len(fields)))
     wanted = rng.sample(wanted, len(wanted))
     properties: dict[str, object] = {}
     required: list[str] = []
@@ -185,28 +211,26 @@ def build(fields: list[Field], values: Values) -> Extraction:
         elif not optional:
             truth[field.key] = empty_value(schema)
     schema = {"type": "object", "properties": properties, "required": required}
-    if rng.random() < CLOSED:
+    if chance(rng, CLOSED):
         schema["additionalProperties"] = False
-    if len(properties) > 2 and rng.random() < NEST:
+    if len(properties) >= FEWEST_TO_NEST and chance(rng, NEST):
         schema, truth = _nest(schema, truth, values)
     return Extraction(write_text(fields, values), schema, truth)
 
 
 def _field_schema(field: Field, rng: random.Random) -> tuple[Schema, bool]:
     schema = dict(field.drawn.schema)
-    if rng.random() < NULLABLE and "enum" not in schema:
+    if chance(rng, NULLABLE) and "enum" not in schema:
         schema["type"] = [schema["type"], "null"]
-    if rng.random() < DESCRIBE:
+    if chance(rng, DESCRIBE):
         named = field.key.replace("_", " ")
         schema["description"] = rng.choice(("the {}", "{} of the record", "{}, as written")).format(
             named
         )
-    return schema, rng.random() < OPTIONAL
+    return schema, chance(rng, OPTIONAL)
 
 
-def _nest(
-    schema: Schema, truth: dict[str, Json], values: Values
-) -> tuple[Schema, dict[str, Json]]:
+def _nest(schema: Schema, truth: dict[str, Json], values: Values) -> tuple[Schema, dict[str, Json]]:
     """Move the last few properties into an object of their own."""
     rng = values.rng
     properties = schema["properties"]
@@ -240,10 +264,10 @@ def write_text(fields: list[Field], values: Values) -> str:
     first, rest = sentences[:1], sentences[1:]
     rng.shuffle(rest)
     fillers = words.HELD_OUT_FILLERS if values.held_out else words.FILLERS
-    while rng.random() < FILLER:
+    while chance(rng, FILLER):
         rest.insert(rng.randint(0, len(rest)), rng.choice(fillers))
     lines = any(s[-1] not in ".;" for s in sentences)
-    return ("\n" if lines or rng.random() < 0.1 else " ").join(first + rest)
+    return ("\n" if lines or chance(rng, 0.1) else " ").join(first + rest)
 
 
 def record_list(values: Values, *, new: bool) -> Extraction:
@@ -279,12 +303,10 @@ def record_list(values: Values, *, new: bool) -> Extraction:
 def extraction(values: Values, *, new: bool = False) -> Extraction:
     """Draw one extraction; with new, its keys are ones training never uses."""
     rng = values.rng
-    count = rng.choice((1, 2, 3, 3, 4, 4, 5, 5, 6, 7))
-    shape = rng.random()
-    if new:
-        return build(generic_fields(values, count, new=True), values)
-    if shape < 0.08:
+    count = rng.choice((1, 2, 2, 3, 3, 3, 4, 4, 5, 6))
+    shape = "generic" if new else weighted(rng, SHAPES)
+    if shape == "records":
         return record_list(values, new=False)
-    if shape < 0.5:
+    if shape == "domain":
         return build(domain_of(values, count), values)
-    return build(generic_fields(values, count, new=False), values)
+    return build(generic_fields(values, count, new=new), values)

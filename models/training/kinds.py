@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from models.training import words
 from models.training.domains import COLORS, JOBS
-from models.training.samples import Json, Schema
-from models.training.values import Values
+from models.training.values import Values, chance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from models.training.samples import Json, Schema
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ def _text(value: str, **extra: object) -> Drawn:
 
 
 def _integer(value: int, values: Values) -> Drawn:
-    spelled = value < len(words.SMALL_NUMBERS) and values.rng.random() < 0.3  # noqa: PLR2004 - a share
+    spelled = value < len(words.SMALL_NUMBERS) and chance(values.rng, 0.3)
     return Drawn({"type": "integer"}, value, words.SMALL_NUMBERS[value] if spelled else str(value))
 
 
@@ -39,18 +43,18 @@ def _date(values: Values) -> Drawn:
 
 
 def _money(values: Values) -> Drawn:
-    value = values.decimal() if values.rng.random() < 0.7 else values.integer()  # noqa: PLR2004 - a share
+    value = values.decimal() if chance(values.rng, 0.7) else values.integer()
     return _number(value, values.rng.choice(("{}", "{}", "${}", "{} EUR", "€{}", "{} dollars")))
 
 
 def _flag(values: Values) -> Drawn:
-    value = values.rng.random() < 0.5  # noqa: PLR2004 - a fair coin
+    value = chance(values.rng, 0.5)
     written = values.rng.choice(("yes", "true") if value else ("no", "false"))
     return Drawn({"type": "boolean"}, value, written)
 
 
 def _stock(values: Values) -> Drawn:
-    value = values.rng.random() < 0.5  # noqa: PLR2004 - a fair coin
+    value = chance(values.rng, 0.5)
     yes, no = ("in stock", "available"), ("out of stock", "not available", "sold out")
     return Drawn({"type": "boolean"}, value, values.rng.choice(yes if value else no))
 
@@ -92,18 +96,20 @@ def _choice(values: Values, options: list[str]) -> Drawn:
 
 def _random_enum(values: Values) -> Drawn:
     rng = values.rng
-    listed = rng.random() < 0.6 and not values.held_out  # noqa: PLR2004 - a share
+    listed = chance(rng, 0.6) and not values.held_out
     count = rng.randint(2, 5)
-    options = rng.sample(words.ADJECTIVE_VALUES, count) if listed else [
-        values.made_up() for _ in range(count)
-    ]
+    options = (
+        rng.sample(words.ADJECTIVE_VALUES, count)
+        if listed
+        else [values.made_up() for _ in range(count)]
+    )
     return _choice(values, list(dict.fromkeys(options)))
 
 
 def _noun_phrase(values: Values) -> Drawn:
     rng = values.rng
     head = values.noun()
-    return _text(f"{rng.choice(words.ADJECTIVE_VALUES)} {head}" if rng.random() < 0.5 else head)  # noqa: PLR2004 - a share
+    return _text(f"{rng.choice(words.ADJECTIVE_VALUES)} {head}" if chance(rng, 0.5) else head)
 
 
 def _job(values: Values) -> Drawn:
@@ -123,7 +129,7 @@ KINDS: dict[str, Callable[[Values], Drawn]] = {
     "code": lambda v: _text(v.code()),
     "phone": lambda v: _text(v.phone()),
     "time": lambda v: _text(v.time()),
-    "email": lambda v: _text(v.email(), **({"format": "email"} if v.rng.random() < 0.5 else {})),  # noqa: PLR2004 - a share
+    "email": lambda v: _text(v.email(), **({"format": "email"} if chance(v.rng, 0.5) else {})),
     "url": lambda v: _text(v.url(), format="uri"),
     "uuid": lambda v: _text(v.uuid(), format="uuid"),
     "age": lambda v: _integer(v.rng.randint(1, 99), v),

@@ -71,7 +71,11 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(width, width, bias=False)
 
     def forward(
-        self, hidden: Tensor, rope: tuple[Tensor, Tensor], past: KeyValue | None, mask: Tensor | None
+        self,
+        hidden: Tensor,
+        rope: tuple[Tensor, Tensor],
+        past: KeyValue | None,
+        mask: Tensor | None,
     ) -> tuple[Tensor, KeyValue]:
         """Attend over past and present; mask (batch, 1, length, total) is None for plain causal."""
         batch, length, width = hidden.shape
@@ -82,7 +86,11 @@ class Attention(nn.Module):
         if past is not None:
             key, value = torch.cat((past[0], key), 2), torch.cat((past[1], value), 2)
         mixed = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, is_causal=mask is None,
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            is_causal=mask is None,
             enable_gqa=self.config.kv_heads != self.config.heads,
         )
         return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, width)), (key, value)
@@ -115,7 +123,11 @@ class Layer(nn.Module):
         self.mlp = Mlp(config)
 
     def forward(
-        self, hidden: Tensor, rope: tuple[Tensor, Tensor], past: KeyValue | None, mask: Tensor | None
+        self,
+        hidden: Tensor,
+        rope: tuple[Tensor, Tensor],
+        past: KeyValue | None,
+        mask: Tensor | None,
     ) -> tuple[Tensor, KeyValue]:
         """Return the new hidden state and this layer's keys and values."""
         attended, cache = self.self_attn(self.input_layernorm(hidden), rope, past, mask)
@@ -149,8 +161,11 @@ class Llama(nn.Module):
             nn.init.normal_(module.weight, std=0.05)
 
     def hidden(
-        self, tokens: Tensor, positions: Tensor,
-        past: list[KeyValue] | None = None, mask: Tensor | None = None,
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        past: list[KeyValue] | None = None,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, list[KeyValue]]:
         """Return final hidden states (batch, length, hidden) and the cache of every layer."""
         rope = rope_tables(self.config, positions)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gateway.schema_outline import outline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 Schema = dict[str, object]

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from models.training import dialogue, words
 from models.training.extraction import (
-    Extraction, build, domain_of, extraction, generic_fields, key_words, spell, write_text,
+    Extraction,
+    build,
+    domain_of,
+    extraction,
+    generic_fields,
+    key_words,
+    spell,
+    write_text,
 )
 from models.training.kinds import draw
+from models.training.phrasing import JOINTS, glue, random_instruction
 from models.training.samples import Json, Sample, Schema, Tool, call_text, compact
-from models.training.values import Values
+from models.training.values import Values, chance, weighted
 from models.training.wild import wild_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 Pair = tuple[tuple[str, ...], tuple[str, ...]]
 Messages = tuple[tuple[str, str], ...]
@@ -28,10 +39,12 @@ def converse(values: Values, text: str, instructions: Pair | None = None, k: str
     rng = values.rng
     messages: list[tuple[str, str]] = []
     asked = phrase(values, instructions).format(k=k) if instructions else ""
+    if instructions is dialogue.INSTRUCTIONS and chance(rng, 0.6):
+        asked = random_instruction(rng, held_out=values.held_out)
     where = rng.choice(("none", "before", "after", "system")) if asked else "none"
     if where == "system":
         messages.append(("system", asked))
-    elif rng.random() < 0.3:
+    elif chance(rng, 0.3):
         messages.append(("system", phrase(values, dialogue.SYSTEMS)))
     gap = rng.choice(("\n", " ", "\n\n"))
     body = {"before": f"{asked}{gap}{text}", "after": f"{text}{gap}{asked}"}.get(where, text)
@@ -72,7 +85,7 @@ def classify(values: Values) -> Sample:
     table = rng.choice((dialogue.TOPICS, dialogue.INTENTS))
     label = rng.choice(list(table))
     text = phrase(values, table[label]).format(noun=rng.choice(words.NOUN_VALUES))
-    if rng.random() < 0.5:
+    if chance(rng, 0.5):
         extra = rng.choice(words.HELD_OUT_FILLERS if values.held_out else words.FILLERS)
         text = rng.choice((f"{text} {extra}", f"{extra} {text}"))
     key = rng.choice(("label", "category", "sentiment", "class", "topic", "intent", "kind"))
@@ -89,18 +102,25 @@ def question(values: Values) -> Sample:
     """A question about one field of a text, answered by the bare value."""
     rng = values.rng
     count = rng.randint(1, 5)
-    fields = generic_fields(values, count, new=False) if rng.random() < 0.6 else domain_of(values, count)
+    fields = (
+        generic_fields(values, count, new=False) if chance(rng, 0.6) else domain_of(values, count)
+    )
     field = rng.choice(fields)
     named = field.key.replace("_", " ")
     asked = phrase(values, dialogue.QUESTIONS).format(k=named)
+    if not values.held_out and chance(rng, 0.4):
+        asked = f"{glue(rng, 1, 5).capitalize()} {named}{rng.choice(('?', '?', '.'))}"
     text = write_text(fields, values)
     body = rng.choice((f"{text}\n{asked}", f"{asked}\n{text}", f"{text} {asked}"))
     answer = field.drawn.written
     messages = converse(values, body)
-    if rng.random() < 0.25:
+    if chance(rng, 0.25):
         role = rng.choice(("tool", "system"))
-        messages = ((role, text), ("user", asked)) if role == "system" else (
-            ("user", asked), ("tool", text))
+        messages = (
+            ((role, text), ("user", asked))
+            if role == "system"
+            else (("user", asked), ("tool", text))
+        )
     return Sample("question", messages, answer, truth=answer)
 
 
@@ -111,6 +131,8 @@ def json_mode(values: Values) -> Sample:
     pairs = [(f.key, f.drawn) for f in fields]
     named = [(k.replace("_", " "), d.written) for k, d in pairs]
     form = rng.choice(("{k}: {v}", "the {k} is {v}", "{k} = {v}", "{k} {v}"))
+    if not values.held_out and chance(rng, 0.5):
+        form = f"{{k}} {rng.choice(JOINTS[:-1]).strip()} {{v}}"
     text = rng.choice((", ", "; ", "\n")).join(form.format(k=k, v=v) for k, v in named)
     truth: dict[str, Json] = {k: d.value for k, d in pairs}
     schema: Schema = {"type": "object"}
@@ -122,7 +144,7 @@ def make_tool(values: Values) -> tuple[Tool, dict[str, str], dict[str, Json]]:
     """Draw a tool with how its arguments are written in a request and what they are."""
     rng = values.rng
     verb, noun = rng.choice(dialogue.TOOL_VERBS), rng.choice(dialogue.TOOL_NAMES)
-    if values.held_out and rng.random() < 0.5:
+    if values.held_out and chance(rng, 0.5):
         noun = values.made_up()
     properties: dict[str, object] = {}
     written: dict[str, str] = {}
@@ -133,8 +155,8 @@ def make_tool(values: Values) -> tuple[Tool, dict[str, str], dict[str, Json]]:
         drawn = draw(kind, values)
         properties[key], written[key], truth[key] = drawn.schema, drawn.written, drawn.value
     name = rng.choice((f"{verb}_{noun}", f"{verb}_{noun}", f"{verb}{noun.capitalize()}"))
-    kept = {k: v for k, v in truth.items() if rng.random() < 0.9 or k == next(iter(truth))}
-    required = [k for k in truth if k in kept and rng.random() < 0.8]
+    kept = {k: v for k, v in truth.items() if chance(rng, 0.9) or k == next(iter(truth))}
+    required = [k for k in truth if k in kept and chance(rng, 0.8)]
     schema: Schema = {"type": "object", "properties": properties, "required": required}
     said = rng.choice((f"{verb} the {noun}", f"{verb.capitalize()} a {noun}.", ""))
     return Tool(name, schema, said), {k: written[k] for k in kept}, kept
@@ -142,13 +164,19 @@ def make_tool(values: Values) -> tuple[Tool, dict[str, str], dict[str, Json]]:
 
 def _request(values: Values, tool: Tool, written: Mapping[str, str]) -> str:
     slot = phrase(values, dialogue.SLOTS)
+    if not values.held_out and chance(values.rng, 0.4):
+        slot = f"{{k}} {values.rng.choice(JOINTS[:-1]).strip()} {{v}}"
     slots = ", ".join(slot.format(k=k.replace("_", " "), v=v) for k, v in written.items())
     verb, _, noun = tool.name.partition("_")
     if not noun:
         cut = next(i for i, c in enumerate(verb) if c.isupper())
         verb, noun = verb[:cut], verb[cut:].lower()
-    text = phrase(values, dialogue.TOOL_REQUESTS).format(verb=verb, noun=noun, slots=slots)
-    return text[0].upper() + text[1:] if values.rng.random() < 0.7 else text
+    request = phrase(values, dialogue.TOOL_REQUESTS)
+    if not values.held_out and chance(values.rng, 0.4):
+        lead, joint = glue(values.rng, 0, 4), glue(values.rng, 0, 2)
+        request = f"{lead} {{verb}} {joint} {{noun}}, {{slots}}.".strip()
+    text = request.format(verb=verb, noun=noun, slots=slots)
+    return text[0].upper() + text[1:] if chance(values.rng, 0.7) else text
 
 
 def call_tools(values: Values) -> Sample:
@@ -156,7 +184,9 @@ def call_tools(values: Values) -> Sample:
     rng = values.rng
     made = {m[0].name: m for m in (make_tool(values) for _ in range(rng.randint(1, 4)))}
     chosen = rng.sample(list(made.values()), min(len(made), rng.choice((1, 1, 1, 2, 2, 3))))
-    text = rng.choice((" ", " Also: ", "\n", " And then: ")).join(_request(values, m[0], m[1]) for m in chosen)
+    text = rng.choice((" ", " Also: ", "\n", " And then: ")).join(
+        _request(values, m[0], m[1]) for m in chosen
+    )
     calls: list[Json] = [{"name": m[0].name, "arguments": m[2]} for m in chosen]
     answer = "".join(call_text(m[0].name, m[2]) for m in chosen)
     tools = tuple(m[0] for m in made.values())
@@ -166,8 +196,17 @@ def call_tools(values: Values) -> Sample:
 def idle_tools(values: Values) -> Sample:
     """Tools on offer and no need for them: a greeting or a question answered in words."""
     made = {m[0].name: m[0] for m in (make_tool(values) for _ in range(values.rng.randint(1, 3)))}
-    plain = chat(values) if values.rng.random() < 0.5 else question(values)
-    return Sample("chat", plain.messages, plain.answer, tools=tuple(made.values()), truth=plain.truth)
+    plain = chat(values) if chance(values.rng, 0.5) else question(values)
+    return Sample(
+        "chat", plain.messages, plain.answer, tools=tuple(made.values()), truth=plain.truth
+    )
+
+
+STEPS: Schema = {
+    "type": "object",
+    "properties": {"steps": {"type": "array", "items": {"type": "string"}}},
+    "required": ["steps"],
+}
 
 
 def refuse(values: Values) -> Sample:
@@ -175,20 +214,14 @@ def refuse(values: Values) -> Sample:
     rng = values.rng
     text = phrase(values, dialogue.HARM_FRAMES).format(h=phrase(values, dialogue.HARMS))
     answer = "<|refusal|>" + dialogue.REFUSAL
-    shape = rng.random()
-    schema: Schema | None = None
-    tools: tuple[Tool, ...] = ()
-    if shape < 0.3:
-        schema = extraction(values).schema
-    elif shape < 0.4:
-        schema, _ = wild_object(values)
-    elif shape < 0.5:
-        tools = (make_tool(values)[0],)
-    elif shape < 0.6:
-        schema = {
-            "type": "object", "properties": {"steps": {"type": "array", "items": {"type": "string"}}},
-            "required": ["steps"],
-        }  # fmt: skip
+    shape = weighted(rng, {"none": 0.4, "fields": 0.3, "wild": 0.1, "tools": 0.1, "steps": 0.1})
+    tools = (make_tool(values)[0],) if shape == "tools" else ()
+    schemas: dict[str, Callable[[], Schema]] = {
+        "fields": lambda: extraction(values).schema,
+        "wild": lambda: wild_object(values)[0],
+        "steps": lambda: STEPS,
+    }
+    schema = schemas[shape]() if shape in schemas else None
     return Sample("refuse", converse(values, text), answer, schema, tools, truth=None)
 
 
@@ -196,7 +229,7 @@ def harmless(values: Values) -> Sample:
     """A text with dark words in it, to be read like any other."""
     rng = values.rng
     dark = phrase(values, dialogue.BENIGN).format(city=values.city(), n=rng.randrange(1000))
-    made = extraction(values) if rng.random() < 0.7 else build(domain_of(values, 3), values)
+    made = extraction(values) if chance(rng, 0.7) else build(domain_of(values, 3), values)
     text = rng.choice((f"{dark} {made.text}", f"{made.text}\n{dark}"))
     messages = converse(values, text, dialogue.INSTRUCTIONS)
     return Sample("harmless", messages, compact(made.truth), made.schema, truth=made.truth)
@@ -205,7 +238,7 @@ def harmless(values: Values) -> Sample:
 def chat(values: Values) -> Sample:
     """Small talk, and questions that only an "I do not know" answers."""
     rng = values.rng
-    if rng.random() < 0.4:
+    if chance(rng, 0.4):
         asked = phrase(values, dialogue.OPEN_QUESTIONS).format(
             city=values.city(), noun=values.noun(), person=values.person()
         )
@@ -214,7 +247,7 @@ def chat(values: Values) -> Sample:
         pair, answer = rng.choice(dialogue.CHATS)
         asked = phrase(values, pair)
     history: Messages = ()
-    if rng.random() < 0.2:
+    if chance(rng, 0.2):
         history = (("user", "Hello"), ("assistant", dialogue.GREETING_ANSWER))
     return Sample("chat", history + converse(values, asked), answer, truth=answer)
 

@@ -7,7 +7,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import torch
 from tokenizers import Tokenizer
@@ -15,10 +15,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.training.batches import Batch, batches
+from models.training.initial import write_copying_heads
 from models.training.llama import Llama, LlamaConfig
-from models.training.muon import Muon
-from models.training.samples import Sample
 from models.training.tasks import MIX, stream
+
+if TYPE_CHECKING:
+    from models.training.samples import Sample
 
 BUILT_IN = LlamaConfig(hidden_size=256, intermediate_size=512, layers=5, heads=4, kv_heads=4)
 # Copying is learnt first on short texts; the warm-up mix leans on it.
@@ -30,13 +32,12 @@ class Plan:
     """Settings of a run; times are in seconds of wall clock, budgets in tokens."""
 
     seconds: float
-    batch_tokens: int = 4096
-    warm_steps: int = 250
-    matrix_rate: float = 4e-3
-    other_rate: float = 2e-3
-    decay_share: float = 0.45
-    weight_decay: float = 0.02
-    average: float = 0.995
+    batch_tokens: int = 1536
+    warm_steps: int = 150
+    rate: float = 6e-4
+    decay_share: float = 0.5
+    weight_decay: float = 0.01
+    average: float = 0.998
     checkpoint_seconds: float = 180.0
 
 
@@ -49,7 +50,7 @@ def rate_factor(plan: Plan, step: int, spent: float) -> float:
 
 @dataclass
 class Run:
-    """A model in training with its optimisers and its averaged weights."""
+    """A model in training with its optimiser and its averaged weights."""
 
     model: Llama
     plan: Plan
@@ -59,10 +60,9 @@ class Run:
     averaged: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        matrices = [p for n, p in self.model.named_parameters() if "_proj" in n]
-        others = [p for n, p in self.model.named_parameters() if "_proj" not in n]
-        self.muon = Muon(matrices, momentum=0.95, decay=self.plan.weight_decay)
-        self.adam = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0)
+        self.adam = torch.optim.AdamW(
+            self.model.parameters(), betas=(0.9, 0.98), weight_decay=self.plan.weight_decay
+        )
         self.averaged = {n: p.detach().clone() for n, p in self.model.state_dict().items()}
 
     def train_on(self, batch: Batch) -> float:
@@ -71,12 +71,12 @@ class Run:
         logits = self.model.logits(hidden.flatten(0, 1)[batch.where])
         loss = functional.cross_entropy(logits, batch.targets)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        torch.nn.utils.clip_grad_norm_(self.adam.param_groups[0]["params"], 1.0)
-        factor = rate_factor(self.plan, self.step, self.spent)
-        self.adam.param_groups[0]["lr"] = self.plan.other_rate * factor
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.adam.param_groups[0]["lr"] = self.plan.rate * rate_factor(
+            self.plan, self.step, self.spent
+        )
         self.adam.step()
-        self.muon.step(self.plan.matrix_rate * factor)
-        self.model.zero_grad(set_to_none=True)
+        self.adam.zero_grad()
         self._average()
         self.step += 1
         self.tokens += batch.tokens.numel()
@@ -91,7 +91,7 @@ class Run:
         """Write a checkpoint in one move."""
         state = {
             "model": self.model.state_dict(), "averaged": self.averaged, "adam": self.adam.state_dict(),
-            "muon": self.muon.buffers, "step": self.step, "spent": self.spent, "tokens": self.tokens,
+            "step": self.step, "spent": self.spent, "tokens": self.tokens,
         }  # fmt: skip
         torch.save(state, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
@@ -101,7 +101,7 @@ class Run:
         state = torch.load(path)
         self.model.load_state_dict(state["model"])
         self.adam.load_state_dict(state["adam"])
-        self.averaged, self.muon.buffers = state["averaged"], state["muon"]
+        self.averaged = state["averaged"]
         self.step, self.spent, self.tokens = state["step"], state["spent"], state["tokens"]
 
 
@@ -117,10 +117,10 @@ def train(run: Run, tokenizer: Tokenizer, checkpoint: Path, log: TextIO) -> None
     for batch in batches(tokenizer, draw, run.plan.batch_tokens, random.Random(seed)):
         losses += run.train_on(batch)
         run.spent = time.monotonic() - began
-        if run.step % 25 == 0:
+        if run.step % 50 == 0:
             per_second = run.tokens / run.spent
             print(
-                f"step {run.step} minutes {run.spent / 60:.1f} loss {losses / 25:.4f}"
+                f"step {run.step} minutes {run.spent / 60:.1f} loss {losses / 50:.4f}"
                 f" tokens {run.tokens} ({per_second:.0f}/s)",
                 file=log, flush=True,
             )  # fmt: skip
@@ -143,7 +143,9 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     options.out.mkdir(parents=True, exist_ok=True)
-    run = Run(Llama(BUILT_IN), Plan(seconds=options.minutes * 60))
+    model = Llama(BUILT_IN)
+    write_copying_heads(model)
+    run = Run(model, Plan(seconds=options.minutes * 60))
     checkpoint = options.out / "checkpoint.pt"
     if options.resume:
         run.load(checkpoint)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import random
 import string
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from models.training import words
+from models.training.words import split
 
-ONSETS = """b c d f g h j k l m n p r s t v w z br cr dr fr gr pr tr bl cl fl gl pl sl st sk sp sh ch
-th qu""".split()
-VOWELS = "a a e e i i o o u ai ea ee ie oa oo ou".split()
-CODAS = ["", "", "", "", *"n r s l t m k d x nd nt rk st sk lm rn ck".split()]
+if TYPE_CHECKING:
+    import random
+
+ONSETS = split("""b c d f g h j k l m n p r s t v w z br cr dr fr gr pr tr bl cl fl gl pl sl st sk sp sh ch
+th qu""")
+VOWELS = split("a a e e i i o o u ai ea ee ie oa oo ou")
+CODAS = ["", "", "", "", *split("n r s l t m k d x nd nt rk st sk lm rn ck")]
 HELD_OUT_SHARE = 8
+
+
+def chance(rng: random.Random, share: float) -> bool:
+    """Tell whether an event of this probability (0 to 1) happens."""
+    return rng.random() < share
 
 
 def is_held_out(word: str) -> bool:
@@ -38,7 +47,12 @@ class Date:
         """Write the date as a text would: mostly ISO, else with the month's name."""
         month = words.MONTHS[self.month - 1]
         forms = (f"{self.day} {month} {self.year}", f"{month} {self.day}, {self.year}")
-        return self.iso if rng.random() < 0.6 else rng.choice(forms)  # noqa: PLR2004 - a share
+        return self.iso if chance(rng, 0.6) else rng.choice(forms)
+
+
+def weighted(rng: random.Random, weights: dict[str, float]) -> str:
+    """Draw a name by its weight."""
+    return rng.choices(list(weights), list(weights.values()))[0]
 
 
 class Values:
@@ -71,7 +85,7 @@ class Values:
     def person(self) -> str:
         """A full name of two, rarely three, words."""
         names = [self.first_name(), self._listed(words.LAST_NAMES, 0.3)]
-        if self.rng.random() < 0.1:  # noqa: PLR2004 - a share
+        if chance(self.rng, 0.1):
             names.insert(1, self.made_up(1, 2).capitalize())
         return " ".join(names)
 
@@ -85,9 +99,9 @@ class Values:
 
     def company(self) -> str:
         """A company's name."""
-        tail = self.rng.choice("Ltd Inc Group Labs Works Foods Media Systems & Co".split())
+        tail = self.rng.choice(split("Ltd Inc Group Labs Works Foods Media Systems & Co"))
         name = self.made_up().capitalize()
-        return name if self.rng.random() < 0.4 else f"{name} {tail}".replace(" &", " & Co")  # noqa: PLR2004 - a share
+        return name if chance(self.rng, 0.4) else f"{name} {tail}".replace(" &", " & Co")
 
     def noun(self) -> str:
         """A common thing, or a made-up one."""
@@ -98,7 +112,7 @@ class Values:
         rng = self.rng
         parts = []
         for _ in range(rng.choice((1, 1, 2, 2, 3, 4))):
-            known = rng.random() < 0.4 and not self.held_out  # noqa: PLR2004 - a share
+            known = chance(rng, 0.4) and not self.held_out
             pool = rng.choice((words.NOUN_VALUES, words.ADJECTIVE_VALUES))
             parts.append(rng.choice(pool) if known else self.made_up())
         text = " ".join(parts)
@@ -125,7 +139,7 @@ class Values:
     def email(self) -> str:
         """An address at a made-up domain."""
         local = self.made_up()
-        if self.rng.random() < 0.5:  # noqa: PLR2004 - a share
+        if chance(self.rng, 0.5):
             local += self.rng.choice("._") + self.made_up()
         return f"{local}@{self.made_up()}.{self.rng.choice(('com', 'org', 'net', 'example'))}"
 

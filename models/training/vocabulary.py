@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -13,6 +13,9 @@ from models.training import words
 from models.training.samples import SPECIAL_TOKENS, answer_text, prompt_text
 from models.training.tasks import stream
 from models.training.values import Values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VOCABULARY_SIZE = 2048
 # One digit; a word with its capital; capitals; white space; a run of punctuation; anything else.

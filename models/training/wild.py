@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import random
+from typing import TYPE_CHECKING
 
 from models.training import words
 from models.training.kinds import FORMAT_EMPTIES, empty_value
 from models.training.samples import Json, Schema
-from models.training.values import Values
+from models.training.values import Values, chance, weighted
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
 
 FORMATS = list(FORMAT_EMPTIES)
 # Patterns with the shortest text that each accepts.
@@ -24,50 +28,55 @@ Pair = tuple[Schema, Json]
 def any_name(values: Values) -> str:
     """Draw a property name in one of several spellings."""
     rng = values.rng
-    pick = [rng.choice((*words.KEY_NOUNS, *words.KEY_ADJECTIVES, values.made_up())) for _ in range(2)]
+    pick = [
+        rng.choice((*words.KEY_NOUNS, *words.KEY_ADJECTIVES, values.made_up())) for _ in range(2)
+    ]
     first, second = pick
     snake = f"{first}_{second}"
     camel = first + second.capitalize()
-    return rng.choice((first, first, snake, camel, f"{first}-{second}", f"{first} {second}", first[:1]))
+    return rng.choice(
+        (first, first, snake, camel, f"{first}-{second}", f"{first} {second}", first[:1])
+    )
 
 
 def _string(rng: random.Random) -> Pair:
-    shape = rng.random()
-    if shape < 0.4:
+    shape = weighted(rng, {"plain": 0.4, "format": 0.2, "pattern": 0.2, "length": 0.2})
+    if shape == "plain":
         return {"type": "string"}, rng.choice(("", "", "unknown"))
-    if shape < 0.6:
+    if shape == "format":
         name = rng.choice(FORMATS)
         return {"type": "string", "format": name}, FORMAT_EMPTIES[name]
-    if shape < 0.8:
+    if shape == "pattern":
         pattern, shortest = rng.choice(PATTERNS)
         return {"type": "string", "pattern": pattern}, shortest
     low = rng.randint(0, 12)
-    schema: Schema = {"type": "string", "maxLength": low + rng.randint(0, 40)}
+    high = low + rng.randint(0, 40)
+    schema: Schema = {"type": "string", "maxLength": high}
     if low:
         schema["minLength"] = low
-    shortest = "unknown" if low in range(1, 8) and int(str(schema["maxLength"])) > 6 else "a" * low
-    return schema, shortest
+    word = "unknown"
+    return schema, word if 0 < low <= len(word) <= high else "a" * low
 
 
 def _integer(rng: random.Random) -> Pair:
     low = rng.choice((0, 0, 1, 1, 5, 10, 18, 100, 1900, -10, -5))
-    if rng.random() < 0.5:
+    if chance(rng, 0.5):
         return {"type": rng.choice(("integer", "integer", "number"))}, 0
     schema: Schema = {"type": "integer", "minimum": low}
-    if rng.random() < 0.6:
+    if chance(rng, 0.6):
         schema["maximum"] = low + rng.choice((1, 5, 10, 100, 1000))
     return schema, max(0, low)
 
 
 def _enum(values: Values) -> Pair:
     rng = values.rng
-    if rng.random() < 0.15:
+    if chance(rng, 0.15):
         constant = rng.choice((values.made_up(), 1, True, "v1"))
         return {"const": constant}, constant
     options: list[Json] = [*rng.sample(words.ADJECTIVE_VALUES, rng.randint(1, 5))]
-    if rng.random() < 0.3:
+    if chance(rng, 0.3):
         options = [*rng.sample(range(10), rng.randint(1, 4))]
-    if rng.random() < 0.3:
+    if chance(rng, 0.3):
         options.append(rng.choice(("unknown", "other", "none", None)))
     schema: Schema = {"enum": options}
     return schema, empty_value(schema)
@@ -80,7 +89,7 @@ def _array(values: Values, depth: int) -> Pair:
     array: Schema = {"type": "array", "items": schema}
     if low:
         array["minItems"] = low
-    if rng.random() < 0.4:
+    if chance(rng, 0.4):
         array["maxItems"] = low + rng.randint(0, 5)
     return array, [value] * low
 
@@ -92,7 +101,7 @@ def _map(values: Values, depth: int) -> Pair:
 
 def _union(values: Values, depth: int) -> Pair:
     schema, value = wild(values, depth + 1)
-    if values.rng.random() < 0.6:
+    if chance(values.rng, 0.6):
         return {"anyOf": [schema, {"type": "null"}]}, None
     other, _ = wild(values, depth + 1)
     return {values.rng.choice(("anyOf", "oneOf")): [schema, other]}, value
@@ -109,40 +118,37 @@ def wild_object(values: Values, depth: int = 0) -> Pair:
         if name in properties:
             continue
         properties[name], value = wild(values, depth + 1)
-        if rng.random() < 0.25:
+        if chance(rng, 0.25):
             properties[name] = {**properties[name], "description": values.phrase()}
-        if rng.random() < 0.75:
+        if chance(rng, 0.75):
             required.append(name)
             truth[name] = value
     schema: Schema = {"type": "object", "properties": properties}
     if required:
         schema["required"] = required
-    if rng.random() < 0.5:
+    if chance(rng, 0.5):
         schema["additionalProperties"] = False
     return schema, truth
 
 
 def wild(values: Values, depth: int = 0) -> Pair:
-    """Draw any schema, less nested the deeper it lies."""
-    rng = values.rng
-    shape = rng.random()
-    nested = 0.4 if depth < 3 else 0.0  # noqa: PLR2004 - four levels at most
-    if shape < nested * 0.45:
-        return wild_object(values, depth)
-    if shape < nested * 0.75:
-        return _array(values, depth)
-    if shape < nested * 0.85:
-        return _map(values, depth)
-    if shape < nested:
-        return _union(values, depth)
-    if shape < nested + 0.28:
-        return _string(rng)
-    if shape < nested + 0.42:
-        return _integer(rng)
-    if shape < nested + 0.5:
-        return {"type": "boolean"}, False
-    if shape < nested + 0.52:
-        return {"type": "null"}, None
-    if shape < nested + 0.54:
-        return {"type": ["string", "null"]}, None
-    return _enum(values)
+    """Draw any schema, plain once it lies deep."""
+    kind = weighted(values.rng, PLAIN if depth >= DEEPEST else {**PLAIN, **NESTED})
+    return MAKERS[kind](values, depth)
+
+
+DEEPEST = 3
+PLAIN = {"string": 0.28, "integer": 0.14, "boolean": 0.08, "null": 0.02, "maybe": 0.02, "enum": 0.1}
+NESTED = {"object": 0.18, "array": 0.12, "map": 0.04, "union": 0.06}
+MAKERS: dict[str, Callable[[Values, int], Pair]] = {
+    "string": lambda values, _: _string(values.rng),
+    "integer": lambda values, _: _integer(values.rng),
+    "boolean": lambda _, __: ({"type": "boolean"}, False),
+    "null": lambda _, __: ({"type": "null"}, None),
+    "maybe": lambda _, __: ({"type": ["string", "null"]}, None),
+    "enum": lambda values, _: _enum(values),
+    "object": wild_object,
+    "array": _array,
+    "map": _map,
+    "union": _union,
+}

@@ -1,0 +1,88 @@
+"""Starts the model with heads that already look things up, instead of waiting for them to form.
+
+Copying needs two heads in a row (an "induction" pair): one that brings the previous tokens to a
+place, one that finds the place whose previous tokens are the current ones. Both can be written
+down, so the first two layers begin as such pairs; training then refines or overwrites them.
+In the residual stream, dimensions 0-127 hold a token's identity, 128-191 the previous token's,
+192-254 that of the one before, and 255 a constant (which moves all logits alike).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from models.training.llama import Attention, Llama
+
+HEAD, HALF = 64, 32
+IDENTITY, PREVIOUS, EARLIER, CONSTANT = 0, 128, 192, 255
+IDENTITY_SCALE, REST_SCALE, CONSTANT_SCALE = 0.07, 0.01, 0.3
+# Rotary pairs from this index on turn so slowly that content can be compared across a context.
+SLOW_PAIR = 18
+SLOW_ROWS = [*range(SLOW_PAIR, HALF), *range(HALF + SLOW_PAIR, HEAD)]
+
+
+@torch.no_grad()
+def write_copying_heads(model: Llama) -> None:
+    """Overwrite the embedding and the first two layers' attention of a 256-wide, 4-headed model."""
+    _embedding(model.model.embed_tokens)
+    for layer in model.model.layers:
+        layer.mlp.down_proj.weight.mul_(0.2)
+        layer.self_attn.o_proj.weight.mul_(0.2)
+    first, second = model.model.layers[0].self_attn, model.model.layers[1].self_attn
+    theta = model.config.rope_theta
+    _shift_head(first, 0, 1, PREVIOUS, theta)
+    _shift_head(first, 1, 2, EARLIER, theta)
+    for head in range(4):
+        _match_head(second, head, bigram=head in {1, 2}, start=0 if head < 2 else 28)  # noqa: PLR2004 - two heads per half
+
+
+def _embedding(table: nn.Embedding) -> None:
+    table.weight.normal_(std=REST_SCALE)
+    table.weight[:, :PREVIOUS].normal_(std=IDENTITY_SCALE)
+    table.weight[:, CONSTANT] = CONSTANT_SCALE
+
+
+def _rows(projection: Tensor, head: int) -> Tensor:
+    """Return the rows of a projection's weight that belong to a head, emptied."""
+    rows = projection[head * HEAD : (head + 1) * HEAD]
+    rows.mul_(0.2)
+    return rows
+
+
+def _shift_head(attention: Attention, head: int, offset: int, target: int, theta: float) -> None:
+    """Make a head bring the identity of the token `offset` before to `target`."""
+    angles = offset * theta ** -(torch.arange(HALF) / HALF)
+    query = _rows(attention.q_proj.weight, head)
+    key = _rows(attention.k_proj.weight, head)
+    query[:HALF, CONSTANT] = 1.2
+    key[:HALF, CONSTANT] = 1.2 * angles.cos()
+    key[HALF:, CONSTANT] = 1.2 * angles.sin()
+    size = min(HEAD, CONSTANT - target)
+    _carry(attention, head, IDENTITY, target, size, 0.23)
+
+
+def _match_head(attention: Attention, head: int, *, bigram: bool, start: int) -> None:
+    """Make a head find where the current token (or the last two) stood before; copy what follows."""
+    query = _rows(attention.q_proj.weight, head)
+    key = _rows(attention.k_proj.weight, head)
+    half = len(SLOW_ROWS) // 2
+    for index, row in enumerate(SLOW_ROWS):
+        earlier = bigram and index >= half
+        dimension = start + index
+        query[row, (PREVIOUS if earlier else IDENTITY) + dimension] = 1.75
+        key[row, (EARLIER if earlier else PREVIOUS) + dimension] = 1.75
+    _carry(attention, head, HEAD * (head % 2), HEAD * (head % 2), HEAD, 0.38)
+
+
+def _carry(
+    attention: Attention, head: int, source: int, target: int, size: int, gain: float
+) -> None:
+    """Make a head's value carry dimensions from source to target."""
+    value = _rows(attention.v_proj.weight, head)
+    index = torch.arange(size)
+    value[index, source + index] = gain
+    attention.o_proj.weight[target + index, head * HEAD + index] = gain

@@ -1,0 +1,77 @@
+"""Random wordings: glue words around a key and a value, and instructions put together from parts.
+
+A model that sees a few dozen fixed sentences learns those sentences. Glue of common words, drawn
+afresh each time, teaches what carries over: find the key, skip the glue, copy the value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.training import words
+from models.training.values import chance, weighted
+from models.training.words import split
+
+if TYPE_CHECKING:
+    import random
+
+GLUE = [w for w in words.COMMON[:175] if len(w) > 1 and w not in {"not", "no", "never", "only"}]
+JOINTS = """: | = | - | is | was | :: | -> | , | as | / | equals | being | — | ; | stands at | of | now | says |
+reads | will be | must be | is just | is now | is still | turned to | goes to | means | became""".split(
+    "|"
+)
+MARKS = (".", ".", ".", ",", ";", "", "!")
+OPENERS = split("""about for on note record entry file text here now next first subject case regarding topic
+concerning look see read meet let us we to at this with that it is was the a new and also""")
+
+VERBS = split("""Extract Get Find Read Return Give List Collect Fill Take Write Report Copy Name Show
+Provide Identify Capture""")
+OBJECTS = """the fields|the data|all details|the values|the facts|every field|the information|what it
+says|the key points|the entries|its contents|the structured data|the answer|the record""".split("|")
+SOURCES = """from this text|from the text|from the message|below|in the note|of the following|from
+this paragraph|in this email|given here|from the document|that you see|for the schema|in JSON|as JSON|
+into the schema|please|from what follows|of this entry""".split("|")
+HELD_OUT_VERBS = ("Pull out", "Summarise", "Record", "Parse")
+HELD_OUT_SOURCES = ("from the snippet", "out of this", "in the passage above")
+
+
+def glue(rng: random.Random, low: int, high: int) -> str:
+    """Return low to high common words."""
+    return " ".join(rng.choices(GLUE, k=rng.randint(low, high)))
+
+
+def random_frame(rng: random.Random) -> str:
+    """Return a new frame with {k} or {K} and {v} in it; the key mostly comes first."""
+    key = rng.choice(("{k}", "{k}", "{K}", "the {k}", "The {k}", "its {k}", "my {k}", "a {k}"))
+    shape = weighted(rng, {"joint": 0.35, "glued": 0.3, "value first": 0.2, "both": 0.15})
+    if shape == "joint":
+        text = f"{key} {rng.choice(JOINTS).strip()} {{v}}"
+    elif shape == "glued":
+        text = f"{glue(rng, 0, 3)} {key} {glue(rng, 1, 3)} {{v}}"
+    elif shape == "value first":
+        text = f"{glue(rng, 0, 3)} {{v}} {glue(rng, 1, 3)} {key}"
+    else:
+        text = f"{glue(rng, 1, 3)} {key} {rng.choice(JOINTS).strip()} {{v}} {glue(rng, 0, 2)}"
+    text = text.strip() + rng.choice(MARKS)
+    return text[0].upper() + text[1:] if chance(rng, 0.6) else text
+
+
+def random_opening(rng: random.Random) -> str:
+    """Return an opening with the subject {v} in it."""
+    lead = " ".join(rng.choices(OPENERS, k=rng.randint(1, 5)))
+    return f"{lead.capitalize()} {{v}}{rng.choice(('.', ':', '.', ','))}"
+
+
+def random_instruction(rng: random.Random, *, held_out: bool) -> str:
+    """Return an instruction put together from a verb, an object and a source."""
+    verb = rng.choice(HELD_OUT_VERBS if held_out else VERBS)
+    source = rng.choice(HELD_OUT_SOURCES if held_out else SOURCES)
+    parts = " ".join(f"{verb} {rng.choice(OBJECTS)} {source}".split())
+    if chance(rng, 0.2) and not held_out:
+        parts = f"{parts} {glue(rng, 1, 6)}"
+    lead = rng.choice(("", "", "", "Please ", "Now ", "You should ", "Can you ", "Task: "))
+    return (
+        lead
+        + (parts[0].lower() + parts[1:] if lead else parts)
+        + rng.choice((".", ".", ":", "", "!"))
+    )
