@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from formwork.sampler.v1.sampler_pb2 import Open
 from formwork.scheduler.v1 import scheduler_pb2
 from formwork.scheduler.v1.scheduler_pb2 import Lease, SignedLease
 
@@ -29,8 +30,10 @@ class Account:
 
     signed: SignedLease
     lease: Lease
-    live: dict[SequenceKey, int] = field(default_factory=dict)
+    live: set[SequenceKey] = field(default_factory=set)
     choices: set[int] = field(default_factory=set)
+    allotted: int = 0
+    """Most completion tokens of its choices so far."""
     prompt_tokens: int = 0
     cached_prompt_tokens: int | None = None
     completion_tokens: int = 0
@@ -61,7 +64,7 @@ class Account:
         if self.cached_prompt_tokens is None:
             self.cached_prompt_tokens = output.cached_prompt_tokens
         if output.is_last:
-            self.live.pop(output.key, None)
+            self.live.discard(output.key)
             self.aborted |= output.finish is Finish.ABORTED
         if output.error is not None:
             self.failure = output.error.reason
@@ -85,17 +88,17 @@ class LeaseAccounts:
     def __len__(self) -> int:
         return len(self._accounts)
 
-    def admit(self, signed: SignedLease, choice: int, now: float) -> Lease:
-        """Return the lease, if it lets one more sequence be opened; nothing is kept yet.
+    def admit(self, message: Open, now: float) -> Lease:
+        """Return the lease of a sequence to be opened, if it allows that; nothing is kept yet.
 
         Args:
-            signed: As the scheduler gave it.
-            choice: Of the sequence.
+            message: Its lease, choice, prompt and most tokens count here.
             now: Seconds since 1970.
 
         Raises:
-            LeaseInvalidError: Forged, expired, for another worker, or used up.
+            LeaseInvalidError: Forged, expired, for another worker, used up, or for less.
         """
+        signed, choice = message.lease, message.choice
         lease = read_lease(self._key, signed)
         key = (lease.lease_id, lease.attempt)
         if (lease.worker_id, lease.snapshot) != (self._identity.worker_id, self._identity.snapshot):
@@ -105,16 +108,23 @@ class LeaseAccounts:
             raise LeaseInvalidError("The lease has expired.")
         if choice >= max(lease.choices, 1) or (account is not None and choice in account.choices):
             raise LeaseInvalidError(f"The lease has no further choice {choice}.")
+        allowed = lease.max_completion_tokens - (account.allotted if account is not None else 0)
+        if (
+            message.sampling.max_tokens > allowed
+            or len(message.prompt_tokens) > lease.prompt_tokens
+        ):
+            raise LeaseInvalidError("The lease is for fewer tokens.")
         return lease
 
-    def open(self, key: SequenceKey, signed: SignedLease, choice: int, prompt_tokens: int) -> None:
+    def open(self, key: SequenceKey, message: Open) -> None:
         """Count a sequence to its lease, which `admit` has let in."""
-        lease = read_lease(self._key, signed)
+        lease = read_lease(self._key, message.lease)
         lease_key = (lease.lease_id, lease.attempt)
-        account = self._accounts.setdefault(lease_key, Account(signed, lease))
-        account.live[key] = choice
-        account.choices.add(choice)
-        account.prompt_tokens = max(account.prompt_tokens, prompt_tokens)
+        account = self._accounts.setdefault(lease_key, Account(message.lease, lease))
+        account.live.add(key)
+        account.choices.add(message.choice)
+        account.allotted += message.sampling.max_tokens
+        account.prompt_tokens = max(account.prompt_tokens, len(message.prompt_tokens))
         self._of_sequence[key] = lease_key
 
     def record(self, output: Output) -> None:

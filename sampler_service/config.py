@@ -20,6 +20,8 @@ class SamplerConfig:
     """Most memory for keys and values; fewer places than the two above where they do not fit."""
     prefill_chunk: int = 256
     """Most prompt tokens computed per step, so that prompts do not hold up tokens."""
+    seeded: bool = True
+    """Same seed, same bytes, whatever else is decoded; without it a lone sequence is faster."""
     threads: int = 1
     """Threads of the forward; on the machine's processor only."""
     mask_threads: int = 1

@@ -1,11 +1,12 @@
 """The native forward of Llama-type models.
 
 Row for row its numbers do not depend on what else is computed with it: linear layers run over
-tiles of a fixed number of rows, the rest of a layer is elementwise or within a row, and attention
+tiles of rows (see `tiles`), the rest of a layer is elementwise or within a row, and attention
 runs for one sequence at a time in shapes that depend on that sequence alone. (He et al., "Defeating
 Nondeterminism in LLM Inference", 2025, has the idea for GPUs.)
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +16,8 @@ from torch.nn import functional
 from sampler_service.llama_shape import LlamaShape
 from sampler_service.model_folder import ModelFolderError
 from sampler_service.rope import rope_tables, rotate
+from sampler_service.tiles import UNCUT, find_tilings, multiply
 from sampler_service.weights import Weights
-
-TOKEN_TILE = 8
-"""Rows of a tile of tokens behind prompts: few, since a lone sequence fills only one."""
-PROMPT_TILE = 32
 
 
 @dataclass(frozen=True)
@@ -29,14 +27,9 @@ class Linear:
     weight: Tensor
     bias: Tensor | None
 
-    def __call__(self, rows: Tensor, tile: int) -> Tensor:
-        """Return (rows, out) of (rows, in), the number of rows a multiple of `tile`."""
-        if rows.shape[0] == tile:
-            return functional.linear(rows, self.weight, self.bias)
-        tiles = [
-            functional.linear(part, self.weight, self.bias) for part in torch.split(rows, tile)
-        ]
-        return torch.cat(tiles) if tiles else rows.new_empty(0, self.weight.shape[0])
+    def __call__(self, rows: Tensor, cuts: tuple[int, ...]) -> Tensor:
+        """Return (rows, out) of (rows, in), in these tiles."""
+        return multiply(rows, self.weight, self.bias, cuts)
 
 
 @dataclass(frozen=True)
@@ -84,16 +77,16 @@ class Span:
 
 @dataclass(frozen=True)
 class StepPlan:
-    """One ragged step, its rows padded to whole tiles: single tokens first, then runs of prompts.
+    """One ragged step, padded to whole tiles: single tokens first, then runs of prompts.
 
-    `tokens`, `positions` and `places` (rows of the cache to write) have one entry per row;
-    `single_rows` says how many rows the first part has, padding included.
+    `tokens`, `positions` and `places` (rows of the cache to write) have one entry per row; `cuts`
+    are the tiles.
     """
 
     tokens: Tensor
     positions: Tensor
     places: Tensor
-    single_rows: int
+    cuts: tuple[int, ...]
     singles: tuple[Span, ...]
     runs: tuple[Span, ...]
 
@@ -105,12 +98,15 @@ class Llama:
         shape: Its sizes.
         weights: Taken from, all of them.
         vocabulary: How many ids the tokenizer has; logits are of these, not of padding behind them.
+        seeded: Cut rows so that a row's numbers do not depend on its neighbours.
 
     Raises:
         ModelFolderError: The weights do not have this shape.
     """
 
-    def __init__(self, shape: LlamaShape, weights: Weights, vocabulary: int) -> None:
+    def __init__(
+        self, shape: LlamaShape, weights: Weights, vocabulary: int, *, seeded: bool = True
+    ) -> None:
         if vocabulary > shape.vocabulary:
             raise ModelFolderError(f"{vocabulary} tokens, but weights of {shape.vocabulary}")
         self.shape = shape
@@ -120,6 +116,7 @@ class Llama:
         self._norm = Norm(weights.take("model.norm.weight", shape.hidden), shape.epsilon)
         self._head = Linear(_take_head(shape, weights, self._embedding)[:vocabulary], None)
         weights.check_all_taken()
+        self.tilings = find_tilings(self._linear_weights()) if seeded else UNCUT
         device = self._embedding.device
         self._cosines, self._sines = rope_tables(shape.rope, shape.head_dim, shape.context, device)
 
@@ -151,9 +148,15 @@ class Llama:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return logits, float32, of some rows of the hidden state."""
-        missing = -hidden.shape[0] % TOKEN_TILE
-        padded = functional.pad(hidden, (0, 0, 0, missing))
-        return self._head(padded, TOKEN_TILE)[: hidden.shape[0]].float()
+        count, tiling = hidden.shape[0], self.tilings.tokens
+        padded = functional.pad(hidden, (0, 0, 0, tiling.pad(count) - count))
+        return self._head(padded, tiling.cut(padded.shape[0]))[:count].float()
+
+    def _linear_weights(self) -> Iterator[Tensor]:
+        yield self._head.weight
+        for layer in self._layers:
+            for linear in (layer.qkv, layer.output, layer.gate_up, layer.down):
+                yield linear.weight
 
     def _attend(
         self,
@@ -164,20 +167,20 @@ class Llama:
         keys_values: Tensor,
     ) -> Tensor:
         shape, rows = self.shape, hidden.shape[0]
-        sizes = [shape.heads, shape.kv_heads, shape.kv_heads]
-        heads = _tiled(layer.qkv, hidden, plan).view(rows, sum(sizes), shape.head_dim)
-        query, key, value = torch.split(heads, sizes, dim=1)
+        heads = layer.qkv(hidden, plan.cuts).view(rows, -1, shape.head_dim)
+        turning, value = torch.split(heads, [shape.heads + shape.kv_heads, shape.kv_heads], dim=1)
         if layer.q_norm is not None and layer.k_norm is not None:
-            query, key = layer.q_norm(query), layer.k_norm(key)
-        query = rotate(query, *rope)
-        keys_values[0].index_copy_(0, plan.places, rotate(key, *rope))
+            query, key = torch.split(turning, [shape.heads, shape.kv_heads], dim=1)
+            turning = torch.cat((layer.q_norm(query), layer.k_norm(key)), dim=1)
+        query, key = torch.split(rotate(turning, *rope), [shape.heads, shape.kv_heads], dim=1)
+        keys_values[0].index_copy_(0, plan.places, key)
         keys_values[1].index_copy_(0, plan.places, value)
-        mixed = torch.zeros_like(query)
+        mixed = query.new_zeros(query.shape)
         for span in plan.singles:
             _attend_single(span, query, keys_values, mixed)
         for span in plan.runs:
             _attend_run(span, query, keys_values, mixed)
-        return _tiled(layer.output, mixed.view(rows, -1), plan)
+        return layer.output(mixed.view(rows, -1), plan.cuts)
 
 
 def _attend_single(span: Span, query: Tensor, keys_values: Tensor, out: Tensor) -> None:
@@ -205,18 +208,9 @@ def _attend_run(span: Span, query: Tensor, keys_values: Tensor, out: Tensor) -> 
 
 
 def _feed_forward(layer: Layer, hidden: Tensor, plan: StepPlan) -> Tensor:
-    gate, up = _tiled(layer.gate_up, hidden, plan).chunk(2, dim=-1)
+    gate, up = layer.gate_up(hidden, plan.cuts).chunk(2, dim=-1)
     # silu by way of exp: the fused kernel's last elements differ from its others by a bit
-    return _tiled(layer.down, gate / gate.neg().exp_().add_(1) * up, plan)
-
-
-def _tiled(linear: Linear, rows: Tensor, plan: StepPlan) -> Tensor:
-    singles = plan.single_rows
-    if singles == rows.shape[0]:
-        return linear(rows, TOKEN_TILE)
-    if singles == 0:
-        return linear(rows, PROMPT_TILE)
-    return torch.cat((linear(rows[:singles], TOKEN_TILE), linear(rows[singles:], PROMPT_TILE)))
+    return layer.down(gate / gate.neg().exp_().add_(1) * up, plan.cuts)
 
 
 def causal_mask(start: int, stop: int, device: torch.device) -> Tensor:

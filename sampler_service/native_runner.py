@@ -10,8 +10,9 @@ import structlog
 import torch
 from torch import Tensor
 
-from sampler_service.llama import PROMPT_TILE, TOKEN_TILE, Llama, Span, StepPlan, causal_mask
+from sampler_service.llama import Llama, Span, StepPlan, causal_mask
 from sampler_service.runner import BLOCK, KvBlock, Logits, Masks, Row, RunnerInfo, Slot
+from sampler_service.tiles import Tilings
 
 log = structlog.get_logger()
 
@@ -53,7 +54,8 @@ class NativeRunner:
     @torch.inference_mode()
     def step(self, rows: Sequence[Row], masks: Callable[[], Masks]) -> Logits:
         """Append every row's tokens, and return logits of the rows that want them."""
-        builder = _PlanBuilder(self._model.device, self._cache.shape[2] - 1)
+        spare = self._cache.shape[2] - 1
+        builder = _PlanBuilder(self._model.device, self._model.tilings, spare)
         wanted = [builder.add(row, self._base(row.slot), self._advance(row)) for row in rows]
         hidden = self._model.forward(builder.build(), self._cache)
         last = [place for place in wanted if place is not None]
@@ -104,8 +106,8 @@ class _Part:
         self.positions += positions
         self.places += [base + position for position in positions]
 
-    def pad(self, tile: int, spare: int) -> None:
-        missing = -len(self.tokens) % tile
+    def pad(self, length: int, spare: int) -> None:
+        missing = length - len(self.tokens)
         self.tokens += [0] * missing
         self.positions += [0] * missing
         self.places += [spare] * missing
@@ -114,8 +116,9 @@ class _Part:
 class _PlanBuilder:
     """Collects the rows of a step: single tokens in one part, runs of prompts in the other."""
 
-    def __init__(self, device: torch.device, spare: int) -> None:
+    def __init__(self, device: torch.device, tilings: Tilings, spare: int) -> None:
         self._device = device
+        self._tilings = tilings
         self._spare = spare
         self._singles = _Part()
         self._runs = _Part()
@@ -135,17 +138,28 @@ class _PlanBuilder:
         return len(part.tokens) - 1 if row.wants_logits else None
 
     def build(self) -> StepPlan:
-        self._singles.pad(TOKEN_TILE, self._spare)
-        self._runs.pad(PROMPT_TILE, self._spare)
+        cuts = self._pad()
         offset = len(self._singles.tokens)
         return StepPlan(
             tokens=self._tensor(self._singles.tokens + self._runs.tokens),
             positions=self._tensor(self._singles.positions + self._runs.positions),
             places=self._tensor(self._singles.places + self._runs.places),
-            single_rows=offset,
+            cuts=cuts,
             singles=tuple(Span(*span) for span in self._singles.spans),
             runs=tuple(self._run(offset, *span) for span in self._runs.spans),
         )
+
+    def _pad(self) -> tuple[int, ...]:
+        """Pad both parts, or what they make together where they share tiles; return the tiles."""
+        singles, runs = self._singles, self._runs
+        if self._tilings.shared:
+            whole = self._tilings.prompts.pad(len(singles.tokens) + len(runs.tokens))
+            runs.pad(whole - len(singles.tokens), self._spare)
+            return self._tilings.prompts.cut(whole)
+        singles.pad(self._tilings.tokens.pad(len(singles.tokens)), self._spare)
+        runs.pad(self._tilings.prompts.pad(len(runs.tokens)), self._spare)
+        own = self._tilings.tokens.cut(len(singles.tokens))
+        return own + self._tilings.prompts.cut(len(runs.tokens))
 
     def _run(self, offset: int, start: int, stop: int, base: int, length: int) -> Span:
         before = length - (stop - start)

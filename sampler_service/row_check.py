@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sampler_service.llama import TOKEN_TILE, Llama
+from sampler_service.llama import Llama
 from sampler_service.native_runner import NativeRunner
 from sampler_service.runner import BLOCK, Masks, Row, Slot
 
-_SLOTS = TOKEN_TILE + 1
+_SLOTS = 9
 
 
 def is_row_exact(model: Llama) -> bool:

@@ -62,9 +62,9 @@ def open_runner(folder: ModelFolder, entry: ModelEntry, config: SamplerConfig) -
 
         return open_transformers_runner(folder, entry, placement.device, placement.dtype, config)
     weights = load_weights(folder.path, dtype=placement.dtype, device=placement.device)
-    model = Llama(shape, weights, folder.vocabulary.size)
-    exact = is_row_exact(model)
-    if not exact:
+    model = Llama(shape, weights, folder.vocabulary.size, seeded=config.seeded)
+    exact = config.seeded and is_row_exact(model)
+    if config.seeded and not exact:
         log.warning("rows_not_exact", reason="this machine's kernels mix rows")
     return NativeRunner(
         model,

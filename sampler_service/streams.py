@@ -151,9 +151,9 @@ class DecodeStream:
         self._check_open()
         clock = services.clock
         now = Moment(clock.now().timestamp(), clock.monotonic())
-        lease = services.accounts.admit(message.lease, message.choice, now.wall)
+        lease = services.accounts.admit(message, now.wall)
         opening = read_opening(message, self._key(sequence_id), lease, services.limits, now)
-        services.accounts.open(opening.key, message.lease, message.choice, len(opening.prompt))
+        services.accounts.open(opening.key, message)
         self._live[sequence_id] = _Live(
             message.constrained, message.request_id, message.traceparent
         )

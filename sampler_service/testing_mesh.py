@@ -47,6 +47,7 @@ class WorkerMesh:
             "worker_id": WORKER_ID,
             "snapshot": SNAPSHOT,
             "choices": 1,
+            "prompt_tokens": 1000,
             "max_completion_tokens": 1000,
         }
         lease = scheduler_pb2.Lease(**values | changes)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from formwork.sampler.v1.sampler_pb2 import Open
 from formwork.scheduler.v1 import scheduler_pb2
 
 from mesh.errors import InternalError, LeaseInvalidError
@@ -26,9 +27,16 @@ def lease(**changes: Any) -> scheduler_pb2.SignedLease:  # noqa: ANN401 - fields
         "worker_id": "w1",
         "snapshot": "small-1",
         "choices": 1,
+        "prompt_tokens": 40,
+        "max_completion_tokens": 20,
         "expires_at": {"seconds": 1060},
     }
     return sign_lease(KEY, scheduler_pb2.Lease(**values | changes))
+
+
+def opened(signed: scheduler_pb2.SignedLease, choice: int = 0, tokens: int = 5) -> Open:
+    sampling = {"max_tokens": 10}
+    return Open(lease=signed, choice=choice, prompt_tokens=[6] * tokens, sampling=sampling)
 
 
 def key(number: int) -> SequenceKey:
@@ -42,8 +50,9 @@ def reports(accounts: LeaseAccounts, now: float = NOW) -> list[scheduler_pb2.Rep
 def test_all_choices_count_and_the_prompt_once(accounts: LeaseAccounts) -> None:
     signed = lease(choices=2)
     for choice in (0, 1):
-        accounts.admit(signed, choice, NOW)
-        accounts.open(key(choice), signed, choice, 40)
+        message = opened(signed, choice, tokens=40)
+        accounts.admit(message, NOW)
+        accounts.open(key(choice), message)
     accounts.record(Output(key(0), tokens=3, cached_prompt_tokens=0))
     accounts.record(Output(key(1), tokens=4, cached_prompt_tokens=32))
     accounts.record(Output(key(0), tokens=1, finish=Finish.STOP))
@@ -59,18 +68,18 @@ def test_all_choices_count_and_the_prompt_once(accounts: LeaseAccounts) -> None:
 
 
 def test_a_lease_is_reported_once_and_opens_nothing_more(accounts: LeaseAccounts) -> None:
-    accounts.open(key(1), lease(), 0, 5)
+    accounts.open(key(1), opened(lease()))
     accounts.record(Output(key(1), finish=Finish.STOP))
     assert len(reports(accounts)) == 1
     assert reports(accounts) == []
     with pytest.raises(LeaseInvalidError):
-        accounts.admit(lease(), 0, NOW)
+        accounts.admit(opened(lease()), NOW)
 
 
 def test_attempts_are_apart(accounts: LeaseAccounts) -> None:
-    accounts.open(key(1), lease(), 0, 5)
-    accounts.admit(lease(attempt=2), 0, NOW)
-    accounts.open(key(2), lease(attempt=2), 0, 5)
+    accounts.open(key(1), opened(lease()))
+    accounts.admit(opened(lease(attempt=2)), NOW)
+    accounts.open(key(2), opened(lease(attempt=2)))
     accounts.record(Output(key(1), tokens=2, finish=Finish.STOP))
     assert [report.counts.completion_tokens for report in reports(accounts)] == [2]
     assert accounts.sequences_of({"l1"}) == [key(2)]
@@ -81,7 +90,7 @@ def test_an_unopened_choice_keeps_a_lease_until_its_stream_or_its_time_is_gone(
 ) -> None:
     for number, stream in ((1, 1), (2, 2)):
         signed = lease(lease_id=f"l{number}", choices=2)
-        accounts.open(SequenceKey(stream, 1), signed, 0, 5)
+        accounts.open(SequenceKey(stream, 1), opened(signed))
     accounts.detach(1)
     for stream in (1, 2):
         accounts.record(Output(SequenceKey(stream, 1), finish=Finish.STOP))
@@ -100,7 +109,7 @@ def test_an_unopened_choice_keeps_a_lease_until_its_stream_or_its_time_is_gone(
 def test_the_outcome_says_how_it_ended(
     accounts: LeaseAccounts, outputs: list[Output], outcome: int
 ) -> None:
-    accounts.open(key(0), lease(), 0, 5)
+    accounts.open(key(0), opened(lease()))
     for output in outputs:
         accounts.record(output)
     report = reports(accounts)[0]
@@ -112,13 +121,24 @@ def test_an_open_lease_outlives_its_expiry_but_none_is_opened_after_it(
     accounts: LeaseAccounts,
 ) -> None:
     signed = lease(choices=2)
-    accounts.admit(signed, 0, NOW)
-    accounts.open(key(0), signed, 0, 5)
-    accounts.admit(signed, 1, 5000.0)
+    accounts.admit(opened(signed), NOW)
+    accounts.open(key(0), opened(signed))
+    accounts.admit(opened(signed, 1), 5000.0)
     with pytest.raises(LeaseInvalidError):
-        accounts.admit(lease(lease_id="l2"), 0, 1060.0)
+        accounts.admit(opened(lease(lease_id="l2")), 1060.0)
 
 
 def test_what_is_not_counted_here_is_left_alone(accounts: LeaseAccounts) -> None:
     accounts.record(Output(key(9), tokens=1, finish=Finish.STOP))
     assert reports(accounts) == []
+
+
+def test_a_lease_is_for_so_many_tokens_over_all_choices(accounts: LeaseAccounts) -> None:
+    signed = lease(choices=3)
+    for choice in (0, 1):
+        accounts.admit(opened(signed, choice), NOW)
+        accounts.open(key(choice), opened(signed, choice))
+    with pytest.raises(LeaseInvalidError, match="fewer tokens"):
+        accounts.admit(opened(signed, 2), NOW)
+    with pytest.raises(LeaseInvalidError, match="fewer tokens"):
+        accounts.admit(opened(lease(lease_id="l2"), tokens=41), NOW)

@@ -1,0 +1,134 @@
+"""Indexes are fetched once, kept within bounds, and refreshed behind the scenes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from formwork.compiler.v1.compiler_pb2_grpc import CompilerServiceStub
+from formwork_engine.index import Index, compile_index
+from formwork_engine.inputs import Regex
+
+from mesh.channels import Caller, open_channel
+from mesh.clock import SystemClock
+from mesh.errors import IndexNotFoundError, LimitExceededError
+from sampler_service.config import SamplerConfig
+from sampler_service.indexes import Indexes, IndexName
+from sampler_service.model_folder import ModelFolder
+from sampler_service.testing import eventually
+from sampler_service.testing_mesh import TOKEN, WorkerMesh
+
+FIRST, SECOND = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def sampler_options() -> dict[str, object]:
+    return {}
+
+
+@pytest.fixture
+async def indexes(
+    mesh: WorkerMesh, folder: ModelFolder, sampler_options: dict[str, object]
+) -> AsyncIterator[Indexes]:
+    address = mesh.settings.table("mesh")["compiler_address"]
+    channel = open_channel(str(address), mesh.config)
+    config = SamplerConfig(index_retry_seconds=0.01, **sampler_options)  # type: ignore[arg-type] # by name
+    stub = CompilerServiceStub(channel)
+    indexes = Indexes(stub.FetchIndex, Caller(TOKEN), folder.vocabulary, config, SystemClock())
+    yield indexes
+    await indexes.close()
+    await channel.close(None)
+
+
+async def test_an_index_is_fetched_once_and_kept(
+    mesh: WorkerMesh, indexes: Indexes, index: Index
+) -> None:
+    mesh.hold(index, FIRST)
+    mesh.compiler.gate.clear()
+    gets = [asyncio.create_task(indexes.get(IndexName(FIRST, 1))) for _ in range(5)]
+    await eventually(lambda: bool(mesh.compiler.requests))
+    mesh.compiler.gate.set()
+    found = await asyncio.gather(*gets)
+    found.append(await indexes.get(IndexName(FIRST, 1)))
+    assert all(one is found[0] for one in found)
+    assert len(mesh.compiler.requests) == 1
+
+
+async def test_who_stops_waiting_leaves_the_others_alone(
+    mesh: WorkerMesh, indexes: Indexes, index: Index
+) -> None:
+    mesh.hold(index, FIRST)
+    mesh.compiler.gate.clear()
+    gets = [asyncio.create_task(indexes.get(IndexName(FIRST, 1))) for _ in range(2)]
+    await eventually(lambda: bool(mesh.compiler.requests))
+    gets[0].cancel()
+    await asyncio.wait([gets[0]])
+    mesh.compiler.gate.set()
+    assert await gets[1]
+    assert len(mesh.compiler.requests) == 1
+
+
+async def test_when_nobody_waits_any_more_the_fetch_ends(
+    mesh: WorkerMesh, indexes: Indexes, index: Index
+) -> None:
+    mesh.hold(index, FIRST)
+    mesh.compiler.failures = 10**9
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await indexes.get(IndexName(FIRST, 1))
+    await eventually(lambda: not indexes._fetching)
+    mesh.compiler.failures = 0
+    assert await indexes.get(IndexName(FIRST, 1))
+
+
+async def test_the_grammar_goes_along(mesh: WorkerMesh, indexes: Indexes, index: Index) -> None:
+    mesh.hold(index, FIRST)
+    await indexes.get(IndexName(FIRST, 3, b"the grammar"))
+    request = mesh.compiler.requests[0]
+    assert (request.revision, request.canonical_grammar) == (3, b"the grammar")
+
+
+async def test_an_unknown_index_is_not_asked_for_again_and_again(
+    mesh: WorkerMesh, indexes: Indexes
+) -> None:
+    with pytest.raises(IndexNotFoundError):
+        await indexes.get(IndexName(FIRST, 1))
+    assert len(mesh.compiler.requests) == 1
+
+
+async def test_a_higher_revision_is_fetched_behind_the_one_that_is_held(
+    mesh: WorkerMesh, indexes: Indexes, index: Index
+) -> None:
+    mesh.hold(index, FIRST)
+    held = await indexes.get(IndexName(FIRST, 1))
+    mesh.compiler.indexes[FIRST] = (2, index.dump())
+    assert await indexes.get(IndexName(FIRST, 2)) is held
+    await eventually(lambda: len(mesh.compiler.requests) == 2)
+    await eventually(lambda: not indexes._refreshing)
+    assert await indexes.get(IndexName(FIRST, 2)) is not held
+    assert len(mesh.compiler.requests) == 2
+
+
+@pytest.mark.parametrize("sampler_options", [{"index_cache_bytes": 2500}])
+async def test_memory_is_bounded_and_the_least_recently_used_leaves(
+    mesh: WorkerMesh, indexes: Indexes, folder: ModelFolder
+) -> None:
+    names = [letter * 64 for letter in "abcdefgh"]
+    for number, name in enumerate(names):
+        compiled = compile_index(Regex(f"x{{{number}}}" + "y" * 300), folder.vocabulary)
+        mesh.hold(compiled, name)
+        await indexes.get(IndexName(name, 1))
+    size = len(compiled.dump())
+    assert 1 < 2500 // size < len(names)
+    await indexes.get(IndexName(names[-1], 1))
+    assert len(mesh.compiler.requests) == len(names)
+    await indexes.get(IndexName(names[0], 1))
+    assert len(mesh.compiler.requests) == len(names) + 1
+
+
+@pytest.mark.parametrize("sampler_options", [{"max_index_bytes": 100}])
+async def test_an_index_that_is_too_large_is_refused(
+    mesh: WorkerMesh, indexes: Indexes, index: Index
+) -> None:
+    mesh.hold(index, FIRST)
+    with pytest.raises(LimitExceededError):
+        await indexes.get(IndexName(FIRST, 1))
