@@ -12,6 +12,7 @@ from gateway.generation import Generation
 from gateway.wire import finish_reason, is_refusal, logprob_objects, usage_object
 
 DONE = b"data: [DONE]\n\n"
+_CLOSE = b"}\n\n"
 _PAD_TO = 32  # characters; hides the lengths of tokens from who sees only packet sizes
 
 
@@ -21,11 +22,14 @@ class ChunkWriter:
     def __init__(self, generation: Generation) -> None:
         job = generation.job
         self._request = job.request
-        self._head = {
+        head = {
             **head_of(job, "chat.completion.chunk"),
             "service_tier": generation.opened.place.service_tier,
             "system_fingerprint": job.system_fingerprint,
         }
+        # Everything that is the same in every event, up to the choices.
+        self._start = b"data: " + orjson.dumps(head)[:-1] + b',"choices":['
+        self._end = b'],"usage":null' if job.request.include_usage else b"]"
 
     def begin(self, choice: int) -> bytes:
         """Return the chunk that opens a choice."""
@@ -45,7 +49,7 @@ class ChunkWriter:
 
     def usage(self, generation: Generation) -> bytes:
         """Return the chunk with the usage: the last one, without choices."""
-        return _event({**self._head, "choices": [], "usage": usage_object(generation.usage)})
+        return self._start + b'],"usage":' + orjson.dumps(usage_object(generation.usage)) + _CLOSE
 
     def _chunk(
         self,
@@ -56,12 +60,10 @@ class ChunkWriter:
         finish: str | None = None,
     ) -> bytes:
         members = {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-        chunk: dict[str, Any] = {**self._head, "choices": [members]}
-        if self._request.include_usage:
-            chunk["usage"] = None
+        event = self._start + orjson.dumps(members) + self._end
         if self._request.include_obfuscation:
-            chunk["obfuscation"] = _padding(delta)
-        return _event(chunk)
+            event += b',"obfuscation":' + orjson.dumps(_padding(delta))
+        return event + _CLOSE
 
 
 async def write_chunks(generation: Generation) -> AsyncIterator[bytes]:
@@ -93,10 +95,6 @@ async def write_chunks(generation: Generation) -> AsyncIterator[bytes]:
         yield writer.usage(generation)
     yield b": server-timing " + generation.spent.header().encode() + b"\n\n"
     yield DONE
-
-
-def _event(chunk: Mapping[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
 
 def _padding(delta: Mapping[str, Any]) -> str:

@@ -55,9 +55,10 @@ class Completions:
         self, request: Request, caller: Caller, body: bytes, until: float
     ) -> Response:
         generation = await self.flow.begin(caller, body)
-        _note(request, model=generation.job.snapshot, stream=generation.job.request.stream)
+        asked = generation.job.request
+        _note(request, model=generation.job.snapshot, stream=asked.stream, **asked.labels)
         headers = {"openai-organization": caller.organization_id}
-        if not generation.job.request.stream:
+        if not asked.stream:
             return await self._whole(request, generation, headers)
         remaining = until - self.clock.monotonic()
         response = EventStream(

@@ -49,7 +49,7 @@ class GatewayConfig:
     """Kernel buffer of a client's connection: how far a client may lag before it counts as slow."""
 
     # What is remembered.
-    index_memory: int = 4096
+    index_memory_bytes: int = 32 * 1024 * 1024
     index_memory_seconds: float = 60.0
     validator_memory: int = 512
     key_memory: int = 10_000

@@ -184,15 +184,19 @@ def schema_error(error: FormworkError, name: str) -> FormworkError:
     about_schema = (SchemaRefusedError, GrammarRefusedError, LimitExceededError, CompileBudgetError)
     if not isinstance(error, about_schema):
         return error
-    context = error.metadata.get("context")
-    message = error.message
-    if context and not message.startswith("In context="):
-        message = f"In context={context}, {message}"
     return SchemaInvalidError(
-        f"Invalid schema for response_format '{name}': {message}",
+        f"Invalid schema for response_format '{name}': {_located(error)}",
         field="response_format",
         metadata=error.metadata,
     )
+
+
+def _located(error: FormworkError) -> str:
+    """Return a refusal's message in OpenAI's form, which begins with the place in the schema."""
+    context = error.metadata.get("context")
+    if isinstance(error, SchemaRefusedError) and context and "In context=" not in error.message:
+        return f"In context={context}, {error.message}"
+    return error.message
 
 
 def _fields(error: FormworkError, row: Row) -> dict[str, str | None]:

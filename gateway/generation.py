@@ -14,6 +14,7 @@ from formwork.scheduler.v1.scheduler_pb2 import (
     TokenCounts,
 )
 
+from gateway.errors import OverloadedError
 from gateway.indexes import IndexHandle
 from gateway.metrics import Metrics
 from gateway.placement import Place, Placement
@@ -22,10 +23,27 @@ from gateway.request import ChatRequest
 from gateway.sampler_stream import WorkerStream
 from gateway.sequences import SequenceGroup
 from gateway.validation import AnswerValidator
-from mesh.errors import FormworkError, IndexNotFoundError, WorkerLostError
+from mesh.errors import (
+    DrainingError,
+    FormworkError,
+    IndexNotFoundError,
+    QueueFullError,
+    ServiceUnavailableError,
+    WorkerLostError,
+)
 from mesh.models import ModelEntry
 
 log = structlog.get_logger()
+
+# Errors of a worker that another worker may well not have.
+_WORTH_ANOTHER_PLACE = (
+    DrainingError,
+    IndexNotFoundError,
+    OverloadedError,
+    QueueFullError,
+    ServiceUnavailableError,
+    WorkerLostError,
+)
 
 
 @dataclass(frozen=True)
@@ -124,7 +142,7 @@ class Generation:
                     # What goes into a stream is sent at once; other answers only at the end.
                     self._has_sent = self._has_sent or self.job.request.stream
                     yield choice, frame
-            except (WorkerLostError, IndexNotFoundError) as error:
+            except _WORTH_ANOTHER_PLACE as error:
                 await self._start_over(error)
                 yield None
             else:

@@ -1,7 +1,7 @@
 """The compiler as the gateway sees it: a response format in, an index or a precise refusal out."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # exists in the stubs only
 _ABOUT_INPUT = (SchemaRefusedError, GrammarRefusedError, LimitExceededError, CompileBudgetError)
 # A refusal is forgotten sooner: the compiler may learn more with its next version.
 _REFUSAL_SHARE = 0.25
+_ENTRY_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Indexes:
         self._config = config
         self._clock = clock
         self._memory: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._bytes = 0
 
     async def ensure_index(self, wish: IndexWish) -> IndexHandle:
         """Return the index of a response format.
@@ -117,7 +119,7 @@ class Indexes:
 
     def forget(self, wish: IndexWish) -> None:
         """Drop what is remembered: a worker could not get the index."""
-        self._memory.pop(wish.key(), None)
+        self._forget_key(wish.key())
 
     async def _ask(self, wish: IndexWish) -> IndexHandle | FormworkError:
         started = self._clock.monotonic()
@@ -144,22 +146,28 @@ class Indexes:
         self._memory.move_to_end(key)
         return remembered.outcome
 
+    def _forget_key(self, key: bytes) -> None:
+        remembered = self._memory.pop(key, None)
+        if remembered is not None:
+            self._bytes -= _size(remembered.outcome)
+
     def _remember(self, key: bytes, outcome: IndexHandle | FormworkError) -> None:
         seconds = self._config.index_memory_seconds
         if isinstance(outcome, FormworkError):
             seconds *= _REFUSAL_SHARE
         else:
-            outcome = IndexHandle(
-                outcome.index_id,
-                outcome.revision,
-                outcome.shortest_answer_tokens,
-                outcome.canonical_grammar,
-                0.0,
-            )
+            outcome = replace(outcome, seconds=0.0)
+        self._forget_key(key)
         self._memory[key] = _Remembered(outcome, self._clock.monotonic() + seconds)
-        self._memory.move_to_end(key)
-        while len(self._memory) > self._config.index_memory:
-            self._memory.popitem(last=False)
+        self._bytes += _size(outcome)
+        while self._bytes > self._config.index_memory_bytes:
+            self._forget_key(next(iter(self._memory)))
+
+
+def _size(outcome: IndexHandle | FormworkError) -> int:
+    """Return about how many bytes a remembered outcome holds."""
+    grammar = outcome.canonical_grammar if isinstance(outcome, IndexHandle) else b""
+    return _ENTRY_BYTES + len(grammar)
 
 
 def _to_request(wish: IndexWish) -> messages.EnsureIndexRequest:

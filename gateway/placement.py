@@ -12,7 +12,13 @@ from gateway.config import GatewayConfig
 from gateway.metrics import Metrics
 from gateway.peer import Peer
 from mesh.clock import Clock
-from mesh.errors import FormworkError, InvalidArgumentError, LeaseSettledError
+from mesh.errors import (
+    DeadlineExceededError,
+    FormworkError,
+    InvalidArgumentError,
+    LeaseSettledError,
+    QueueTimeoutError,
+)
 from mesh.leases import peek_lease
 
 if TYPE_CHECKING:  # exists in the stubs only
@@ -75,20 +81,12 @@ class Placement:
         Raises:
             QueueFullError: Also QueueTimeoutError and NoWorkerError: try again later.
         """
-        stub = self._peer.stub
-        answer = await self._peer.call(
-            stub.Acquire, request, timeout_seconds=self._config.queue_seconds
-        )
-        return _to_place(answer)
+        return await self._wait_for_place(self._peer.stub.Acquire, request)
 
     async def retry(self, place: Place) -> Place:
         """Return another place for the same lease, its attempt raised; raises as `acquire` does."""
         request = messages.RetryRequest(lease=place.lease)
-        stub = self._peer.stub
-        answer = await self._peer.call(
-            stub.Retry, request, timeout_seconds=self._config.queue_seconds
-        )
-        return _to_place(answer)
+        return await self._wait_for_place(self._peer.stub.Retry, request)
 
     def settle(
         self, place: Place, counts: messages.TokenCounts, outcome: "messages.Outcome.ValueType"
@@ -106,6 +104,14 @@ class Placement:
         """Return once every settlement has ended."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _wait_for_place(self, method: Any, request: object) -> Place:  # noqa: ANN401 - a stub's method
+        seconds = self._config.queue_seconds
+        try:
+            answer = await self._peer.call(method, request, timeout_seconds=seconds)
+        except DeadlineExceededError as error:
+            raise QueueTimeoutError("No place within the time to wait for one.") from error
+        return Place(answer.lease, answer.worker_address, answer.queued.ToNanoseconds() / 1e9)
 
     def _own(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -136,7 +142,3 @@ class Placement:
 def _may_pass(error: FormworkError) -> bool:
     """Return whether a failed settlement may succeed later."""
     return not isinstance(error, InvalidArgumentError | LeaseSettledError)
-
-
-def _to_place(answer: messages.AcquireResponse | messages.RetryResponse) -> Place:
-    return Place(answer.lease, answer.worker_address, answer.queued.ToNanoseconds() / 1e9)

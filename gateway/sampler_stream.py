@@ -12,10 +12,19 @@ from formwork.sampler.v1.sampler_pb2_grpc import SamplerServiceStub
 from google.rpc.status_pb2 import Status
 
 from gateway.config import GatewayConfig
+from gateway.errors import OverloadedError
 from gateway.sequences import SequenceGroup
 from mesh.channels import Caller, open_channel
 from mesh.config import MeshConfig
-from mesh.errors import WorkerLostError, from_status
+from mesh.errors import (
+    FormworkError,
+    InternalError,
+    InvalidArgumentError,
+    LeaseInvalidError,
+    LimitExceededError,
+    WorkerLostError,
+    from_status,
+)
 
 log = structlog.get_logger()
 
@@ -121,8 +130,13 @@ class WorkerStream:
         status = Status()
         status.ParseFromString(frame.error.status)
         error = from_status(status)
-        log.warning("sequence_failed", worker_address=self._address, reason=error.reason)
-        group.fail(error)
+        log.warning(
+            "sequence_failed",
+            worker_address=self._address,
+            reason=error.reason,
+            message=error.message,
+        )
+        group.fail(_as_ours(error))
 
     def _fail_all(self) -> None:
         self.is_closed = True
@@ -135,6 +149,17 @@ class WorkerStream:
 
     def _lost(self) -> WorkerLostError:
         return WorkerLostError("The worker went away.", metadata={"worker_address": self._address})
+
+
+def _as_ours(error: FormworkError) -> FormworkError:
+    """Return a worker's error as the client may be told: what the gateway let pass is our fault."""
+    if isinstance(error, LimitExceededError):
+        return OverloadedError("The worker has as many sequences as it takes.")
+    if isinstance(error, LeaseInvalidError):  # it expired on its way
+        return WorkerLostError("The worker did not take the lease.")
+    if isinstance(error, InvalidArgumentError):
+        return InternalError(error.message)
+    return error
 
 
 class WorkerStreams:

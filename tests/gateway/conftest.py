@@ -91,11 +91,15 @@ class Bench:
 MakeBench = Callable[..., Awaitable[Bench]]
 
 
-@pytest.fixture
-def mesh_config(tmp_path: Path) -> MeshConfig:
-    token_file = tmp_path / "token"
+def make_mesh_config(folder: Path) -> MeshConfig:
+    token_file = folder / "token"
     token_file.write_text("t" * 64)
     return MeshConfig(token_file=token_file, drain_seconds=0.2)
+
+
+@pytest.fixture
+def mesh_config(tmp_path: Path) -> MeshConfig:
+    return make_mesh_config(tmp_path)
 
 
 def model_table(**changes: object) -> ModelTable:

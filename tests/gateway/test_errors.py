@@ -88,6 +88,7 @@ def test_a_schemas_limits_are_refusals_of_the_schema_too() -> None:
 
 def test_the_context_is_written_once() -> None:
     metadata = {"context": "('properties','x')"}
+    assert "context" not in schema_error(LimitExceededError("x", metadata=metadata), "n").message
     for message in ("bad.", "In context=('properties','x'), bad."):
         error = schema_error(SchemaRefusedError(message, metadata=metadata), "n")
         assert error.message.count("In context=") == 1

@@ -17,7 +17,16 @@ from formwork.scheduler.v1.scheduler_pb2 import (
 
 from gateway.testing import fail, say
 from mesh.config import MeshConfig
-from mesh.errors import IndexNotFoundError, WorkerLostError
+from mesh.errors import (
+    DrainingError,
+    FormworkError,
+    IndexNotFoundError,
+    InvalidArgumentError,
+    LeaseInvalidError,
+    LimitExceededError,
+    ServiceUnavailableError,
+    WorkerLostError,
+)
 
 from .conftest import ALIAS, Bench, open_bench, until
 
@@ -160,6 +169,33 @@ async def test_a_worker_lost_after_the_first_token_ends_the_stream_with_an_error
         [(_, settlement)] = await bench.settled()
         assert settlement.outcome == OUTCOME_FAILED
         assert settlement.counts.completion_tokens == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DrainingError("Going."),
+        ServiceUnavailableError("No scheduler."),
+        LeaseInvalidError("Expired."),
+        LimitExceededError("Too many sequences."),
+    ],
+)
+async def test_what_another_worker_may_not_have_is_tried_there(
+    mesh_config: MeshConfig, error: FormworkError
+) -> None:
+    async with open_bench(mesh_config, workers=2) as bench:
+        bench.worker.script = lambda _: [fail(error)]
+        answer = await bench.client.chat.completions.create(model=ALIAS, messages=MESSAGES)
+        assert answer.choices[0].message.content == "Hi"
+
+
+async def test_what_a_worker_does_not_understand_is_our_fault(mesh_config: MeshConfig) -> None:
+    async with open_bench(mesh_config, workers=2) as bench:
+        bench.worker.script = lambda _: [fail(InvalidArgumentError("secret", field="x"))]
+        response = await bench.post(bench.chat())
+        assert response.status_code == 500
+        assert "secret" not in response.text
+        assert not bench.scheduler.retried
 
 
 async def test_attempts_are_bounded(mesh_config: MeshConfig) -> None:
