@@ -41,7 +41,9 @@ class Ticket:
     revoke: Callable[[LeaseRecord], LeaseRecord]
     """Makes the record of a grant that nobody heard of."""
     avoid: Place | None = None
-    """A worker that just failed the request."""
+    """A worker that just failed the request; not tried again before it has renewed."""
+    since: float = field(init=False, default=0.0)
+    """When it was put into its queue, monotonic seconds."""
     granted: asyncio.Future[tuple[LeaseRecord, Place]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +86,7 @@ class Admission:
         """
         if self._draining:
             raise DrainingError("The scheduler is going away.")
+        ticket.since = self._clock.monotonic()
         queue = self._queue(ticket.snapshot)
         queue.add(ticket.tier, ticket.project, ticket)
         try:
@@ -172,7 +175,7 @@ class Admission:
 
     def _choose(self, ticket: Ticket) -> Place | None:
         workers = self._registry.ready(ticket.snapshot, self._clock.monotonic())
-        candidates = [self._candidate(worker) for worker in workers]
+        candidates = [self._candidate(worker) for worker in workers if not _failed(worker, ticket)]
         holder = self._holders.find(ticket.affinity)
         return choose(candidates, ticket.choices, holder, ticket.avoid)
 
@@ -190,6 +193,14 @@ class Admission:
 
     def _queue(self, snapshot: Snapshot) -> TierQueues[Ticket]:
         return self._queues.setdefault(snapshot, TierQueues(self._limits.queues))
+
+
+def _failed(worker: Worker, ticket: Ticket) -> bool:
+    """Return whether the worker failed the ticket's request and has not been heard of since.
+
+    A worker that was killed counts as ready for some seconds more, and would fail each attempt.
+    """
+    return worker.place == ticket.avoid and worker.seen_at < ticket.since
 
 
 def _no_worker(ticket: Ticket) -> NoWorkerError:

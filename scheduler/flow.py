@@ -163,7 +163,8 @@ class LeaseFlow:
         """
         now = self._clock.now()
         known = await self._ledger.recall(held)
-        reported = self._ledger.put(leases.report(known, claim, now))
+        # The row apart from the report: should that fail, a restart must know it was opened.
+        reported = self._ledger.put_down(leases.report(known, claim, now))
         self._admission.dispatch(held.facts.snapshot)
         row = ReportRow(held.facts, claim, now, served_by, tuple(events))
         await self._ledger.record_report(reported, row)

@@ -6,7 +6,7 @@ scheduler makes few transactions and an idle one answers at once.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -57,9 +57,9 @@ class Journal:
         self._idle.set()
 
     def record(self, lease: LeaseRecord) -> None:
-        """Have a lease's row written soon; lost when the database stays away for too long.
+        """Have a lease's row written soon: it waits for a database that is away.
 
-        That is bearable: the lease is signed, and its holders carry it.
+        Dropped when too many wait, which is bearable: the lease is signed, its holders carry it.
         """
         if len(self._pending) < self._limits.max_pending:
             self._add(_Pending(Entry(lease)))
@@ -81,26 +81,31 @@ class Journal:
         return await done
 
     async def run(self) -> None:
-        """Write until cancelled."""
-        while True:
-            await self._work.wait()
-            batch = self._take_batch()
-            try:
-                await self._write(batch)
-            finally:
-                _abandon(batch)
-            if not self._pending:
-                self._work.clear()
-                self._idle.set()
+        """Write until cancelled; who still waits then is told to try again."""
+        try:
+            while True:
+                await self._work.wait()
+                await self._write_batch(self._take_batch())
+                if not self._pending:
+                    self._work.clear()
+                    self._idle.set()
+        finally:
+            _fail(self._pending, _unavailable())
 
     async def flush(self) -> None:
-        """Return when everything taken so far has been written or given up; needs `run`."""
+        """Return when nothing is left to write; needs `run`, and the database."""
         await self._idle.wait()
 
     def _add(self, pending: _Pending) -> None:
         self._pending.append(pending)
         self._idle.clear()
         self._work.set()
+
+    async def _write_batch(self, batch: list[_Pending]) -> None:
+        try:
+            await self._write(batch)
+        finally:
+            _fail(batch, _unavailable())
 
     def _take_batch(self) -> list[_Pending]:
         size = min(len(self._pending), self._limits.max_batch)
@@ -109,8 +114,10 @@ class Journal:
     async def _write(self, batch: list[_Pending]) -> None:
         try:
             charged = await self._write_patiently([pending.entry for pending in batch])
-        except FormworkError as error:
-            _fail(batch, error)
+        except DatabaseUnavailableError:
+            log.warning("database_away", entries=len(batch))
+            _fail(batch, _unavailable())
+            self._put_back(batch)
         except Exception:  # the driver's errors are many; the writer outlives them
             log.exception("write_refused", entries=len(batch))
             await self._write_singly(batch)
@@ -121,10 +128,20 @@ class Journal:
     async def _write_singly(self, batch: list[_Pending]) -> None:
         """Find the entry that the database refuses, so that it fails alone."""
         if len(batch) == 1:
+            lease_id = batch[0].entry.lease.facts.lease_id
+            log.error("entry_refused", lease_id=lease_id)
             _fail(batch, InternalError("The ledger refused the entry."))
             return
         for pending in batch:
             await self._write([pending])
+
+    def _put_back(self, batch: list[_Pending]) -> None:
+        """Have the rows that nobody waits for written later, before what has come since."""
+        rows = newest_leases([pending.entry for pending in batch if pending.done is None])
+        room = self._limits.max_pending - len(self._pending)
+        if len(rows) > room:
+            log.warning("lease_rows_dropped", rows=len(rows) - room)
+        self._pending.extendleft(_Pending(Entry(row)) for row in rows[:room])
 
     async def _write_patiently(self, entries: Sequence[Entry]) -> Sequence[bool]:
         deadline = self._clock.monotonic() + self._limits.retry_seconds
@@ -150,21 +167,10 @@ def _resolve(pending: _Pending, *, is_new: bool) -> None:
         pending.done.set_result(is_new)
 
 
-def _fail(batch: Sequence[_Pending], error: FormworkError) -> None:
-    log.warning("write_failed", entries=len(batch), reason=error.reason)
-    for pending in batch:
-        if pending.done is None:
-            log.warning("lease_row_lost", lease_id=pending.entry.lease.facts.lease_id)
-        elif not pending.done.done():
-            is_away = isinstance(error, DatabaseUnavailableError)
-            pending.done.set_exception(_unavailable() if is_away else error)
-
-
-def _abandon(batch: Sequence[_Pending]) -> None:
-    """Tell who still waits, when the writer itself was cancelled."""
+def _fail(batch: Iterable[_Pending], error: FormworkError) -> None:
     for pending in batch:
         if pending.done is not None and not pending.done.done():
-            pending.done.set_exception(_unavailable())
+            pending.done.set_exception(error)
 
 
 def _unavailable() -> DatabaseUnavailableError:

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 from mesh.errors import DatabaseUnavailableError, FormworkError
 from mesh.ids import KeyId, LeaseId, ProjectId, RequestId, Snapshot, WorkerId, new_id
@@ -35,6 +35,9 @@ from scheduler.workers import Load, Worker, WorkerState
 SNAPSHOT = Snapshot("small-1")
 # Turns of the event loop after which everything has run that needs no time to pass.
 _ROUNDS = 20
+_STEP_SECONDS = 0.1
+
+T = TypeVar("T")
 
 ReportKey = tuple[LeaseId, int, Source]
 
@@ -229,13 +232,18 @@ class Desk:
 
     async def sweep(self) -> None:
         """Sweep once; a database that is away is the next sweep's affair."""
-        sweep = asyncio.create_task(self.scheduler.sweeper.sweep())
-        for _ in range(100):
-            if sweep.done():
-                break
-            await self.advance(0.1)
         with contextlib.suppress(FormworkError):
-            await sweep
+            await self.finish(self.scheduler.sweeper.sweep())
+
+    async def finish(self, work: Coroutine[Any, Any, T], seconds: float = 10.0) -> T:
+        """Return what a step answers, letting so much time pass until it does."""
+        task = asyncio.ensure_future(work)
+        await self.settled()
+        for _ in range(int(seconds / _STEP_SECONDS)):
+            if task.done():
+                break
+            await self.advance(_STEP_SECONDS)
+        return await task
 
 
 def make_facts(**changes: Any) -> LeaseFacts:  # noqa: ANN401 - fields of LeaseFacts
