@@ -44,17 +44,33 @@ class Completions:
         caller = await self.authenticator.authenticate(request.headers.get("authorization"))
         _note(request, project_id=caller.project_id, key_id=caller.key_id)
         body = await read_body(request.receive, request.headers, self.config)
+        begun: list[Generation] = []
         try:
-            async with asyncio.timeout(self.config.request_seconds):
-                work = self._generate(request, caller, body, until)
+            async with asyncio.timeout_at(self._on_loop(until)):
+                work = self._generate(request, caller, body, until, begun)
                 return await while_connected(work, request.receive)
-        except TimeoutError as error:
-            raise DeadlineExceededError("The request took too long.") from error
+        except BaseException as error:
+            # The response, which would close it, may have been lost on its way here.
+            for generation in begun:
+                generation.close()
+            if isinstance(error, TimeoutError):
+                raise DeadlineExceededError("The request took too long.") from error
+            raise
+
+    def _on_loop(self, until: float) -> float:
+        """Return a time of our clock on the event loop's."""
+        return asyncio.get_running_loop().time() + until - self.clock.monotonic()
 
     async def _generate(
-        self, request: Request, caller: Caller, body: bytes, until: float
+        self,
+        request: Request,
+        caller: Caller,
+        body: bytes,
+        until: float,
+        begun: list[Generation],
     ) -> Response:
         generation = await self.flow.begin(caller, body)
+        begun.append(generation)
         asked = generation.job.request
         _note(request, model=generation.job.snapshot, stream=asked.stream, **asked.labels)
         headers = {"openai-organization": caller.organization_id}

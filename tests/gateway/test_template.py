@@ -157,6 +157,11 @@ def test_a_template_that_fails_is_a_400_that_names_it(source: str, reason: str) 
     assert caught.value.field == "messages"
 
 
+def test_the_tag_around_an_assistants_text_is_known() -> None:
+    source = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}"
+    assert decode(writer(source).write(request(USER))) == "hello"
+
+
 def test_a_slow_template_is_stopped() -> None:
     slow = template("{% for i in range(99999) %}{{ i }}{% endfor %}", max_seconds=0.0)
     with pytest.raises(TemplateRefusedError, match="longer than 0 s"):
