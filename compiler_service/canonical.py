@@ -20,7 +20,7 @@ from formwork_engine import (
     Spellings,
     Whitespace,
 )
-from formwork_engine.keywords import Holds, held_by, map_subschemas
+from formwork_engine.schema.keywords import Holds, held_by, map_subschemas
 
 from mesh.ids import Fingerprint, IndexId
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from formwork_engine.keywords import pointer_of, subschemas
+from formwork_engine.schema.keywords import pointer_of, subschemas
 
 from mesh.errors import SchemaRefusedError
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from formwork_engine import Budget, EngineError, GrammarInput, IndexOptions, JsonSchema
-from formwork_engine.schema_text import parse_schema
+from formwork_engine.schema.text import parse_schema
 
 from compiler_service.canonical import CanonicalGrammar, canonicalise
 from compiler_service.dialect import check_strict

@@ -62,23 +62,6 @@ def open_tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
     )
 
 
-def grammar_of_schema(
-    schema: str, *, item_separator: str, key_separator: str, whitespace_pattern: str | None
-) -> str:
-    """Return llguidance's grammar of a lowered schema."""
-    return LLMatcher.grammar_from_json_schema(
-        schema,
-        overrides={
-            "item_separator": item_separator,
-            "key_separator": key_separator,
-            "whitespace_flexible": False,
-            "whitespace_pattern": whitespace_pattern,
-            "coerce_one_of": False,
-            "lenient": False,
-        },
-    )
-
-
 def grammar_of_regex(pattern: str) -> str:
     """Return llguidance's grammar of a regular expression."""
     return LLMatcher.grammar_from_regex(pattern)
@@ -87,6 +70,27 @@ def grammar_of_regex(pattern: str) -> str:
 def grammar_of_lark(definition: str) -> str:
     """Return llguidance's grammar of a Lark grammar."""
     return LLMatcher.grammar_from_lark(definition)
+
+
+@lru_cache(maxsize=10_000)
+def is_empty_terminal(definition: str) -> bool:
+    """Return whether a terminal of this definition matches no text at all.
+
+    Raises:
+        MalformedError: llguidance refuses the definition.
+        TooLargeError: It cannot be told within the default budget.
+    """
+    matcher = open_matcher(
+        _byte_tokenizer(), grammar_of_lark(f"start: A\nA: {definition}"), Budget()
+    )
+    matcher.compute_bitmask()
+    return bool(matcher.is_error() or matcher.is_stopped()) and not matcher.is_accepting()
+
+
+@lru_cache(maxsize=1)
+def _byte_tokenizer() -> LLTokenizer:
+    tokens = [bytes([byte]) for byte in range(256)]
+    return open_tokenizer(Vocabulary([*tokens, b""], special_ids=[], end_ids=[256]))
 
 
 def open_matcher(tokenizer: LLTokenizer, grammar: str, budget: Budget) -> LLMatcher:

@@ -1,6 +1,7 @@
 """From a grammar input to the text that the library behind the engine compiles."""
 
 import re
+from typing import Final
 
 from formwork_engine import _llguidance
 from formwork_engine.errors import TooLargeError, UnsupportedError
@@ -14,11 +15,15 @@ from formwork_engine.inputs import (
     PropertyOrder,
     Regex,
     Spellings,
-    Whitespace,
 )
+from formwork_engine.lark_dialect import check_lark
+from formwork_engine.schema.lowering import Lowering
+from formwork_engine.schema.pruning import prune
+from formwork_engine.schema.references import Document
+from formwork_engine.schema.text import check_size, parse_schema
+from formwork_engine.schema.writer import Writer
 
-MAX_WHITESPACE = 64
-_WHITESPACE_CHARACTERS = r"[\x20\x0A\x0D\x09]"
+MAX_WHITESPACE: Final = 64
 _SEPARATOR = {
     "item_separator": re.compile(r"[ \t\r\n]{0,4},[ \t\r\n]{0,4}"),
     "key_separator": re.compile(r"[ \t\r\n]{0,4}:[ \t\r\n]{0,4}"),
@@ -34,28 +39,25 @@ def write_grammar(grammar: GrammarInput, options: IndexOptions, budget: Budget) 
     _check_options(options)
     match grammar:
         case JsonSchema(text):
-            _check_size(text, budget)
-            return _schema_grammar(text, options)
+            return _schema_grammar(parse_schema(text, budget), options, budget)
         case AnyJson(object_only):
-            return _schema_grammar('{"type":"object"}' if object_only else "{}", options)
+            return _schema_grammar({"type": "object"} if object_only else {}, options, budget)
         case Regex(pattern):
-            _check_size(pattern, budget)
+            check_size(pattern, budget)
             return _llguidance.grammar_of_regex(pattern)
         case Lark(definition):
-            _check_size(definition, budget)
+            check_size(definition, budget)
+            check_lark(definition)
             return _llguidance.grammar_of_lark(definition)
 
 
-def _schema_grammar(schema: str, options: IndexOptions) -> str:
-    bounded = options.whitespace is Whitespace.BOUNDED and options.max_whitespace > 0
-    return _llguidance.grammar_of_schema(
-        schema,
-        item_separator=options.item_separator,
-        key_separator=options.key_separator,
-        whitespace_pattern=(
-            f"{_WHITESPACE_CHARACTERS}{{1,{options.max_whitespace}}}" if bounded else None
-        ),
-    )
+def _schema_grammar(schema: object, options: IndexOptions, budget: Budget) -> str:
+    if isinstance(schema, bool):
+        schema = {} if schema else {"not": {}}
+    assert isinstance(schema, dict)  # noqa: S101 - parse_schema returns nothing else
+    is_empty = _llguidance.is_empty_terminal
+    lowered = prune(Lowering(Document(schema), budget, is_empty).lower(), is_empty)
+    return _llguidance.grammar_of_lark(Writer(lowered, options).write())
 
 
 def _check_options(options: IndexOptions) -> None:
@@ -68,9 +70,3 @@ def _check_options(options: IndexOptions) -> None:
     for name, form in _SEPARATOR.items():
         if not form.fullmatch(getattr(options, name)):
             raise UnsupportedError("", name, "is not a separator of JSON")
-
-
-def _check_size(text: str, budget: Budget) -> None:
-    size = len(text.encode(errors="replace"))
-    if size > budget.max_bytes:
-        raise TooLargeError("max_bytes", budget.max_bytes, size)

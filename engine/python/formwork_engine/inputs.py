@@ -50,6 +50,10 @@ class Budget:
     """Nesting of the schema's text."""
     max_nodes: int = 50_000
     """JSON values in the schema's text."""
+    max_positions: int = 20_000
+    """Places inside a value, of all references and branches together."""
+    max_alternatives: int = 1_000
+    """Ways to choose among `anyOf` and `oneOf` at one place."""
     max_lexer_fuel: int = 1_000_000
     """Work on regular expressions before the first mask."""
     max_grammar_size: int = 500_000

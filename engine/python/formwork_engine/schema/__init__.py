@@ -1,0 +1,1 @@
+"""JSON Schema: read, understood, and written as a grammar."""
