@@ -1,6 +1,6 @@
 """A scheduler on fakes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 
 import pytest
 
@@ -15,3 +15,13 @@ async def desk() -> AsyncIterator[Desk]:
     await desk.open()
     yield desk
     await desk.crash()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures know whether their test failed: `request.node.rep_failed`."""
+    report = yield
+    item.rep_failed = getattr(item, "rep_failed", False) or report.failed  # type: ignore[attr-defined] # pytest's own recipe
+    return report
