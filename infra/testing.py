@@ -115,14 +115,18 @@ class MeshForTests:
 
     def process(self, name: str) -> psutil.Process:
         """Return the supervised process of that name, once it lives."""
-        wait_until(lambda: self._find(name) is not None, f"{name} runs")
-        process = self._find(name)
-        assert process is not None  # noqa: S101 - it was there just now
-        return process
+        found: list[psutil.Process] = []
+
+        def find() -> bool:
+            found[:] = [p for p in [find_living(self.identity(name))] if p is not None]
+            return bool(found)
+
+        wait_until(find, f"{name} runs")
+        return found[0]
 
     def workers(self) -> list[psutil.Process]:
         """Return the sampler workers' processes."""
-        head = self._find(RAY)
+        head = find_living(self.identity(RAY))
         processes = head.children(recursive=True) if head is not None else []
         return [process for process in processes if _title(process).startswith("ray::WorkerHost")]
 
@@ -131,9 +135,6 @@ class MeshForTests:
         state = find_state(self.home.run / "state.json")
         assert state is not None  # noqa: S101 - a mesh for tests runs
         return state.children[name].identity
-
-    def _find(self, name: str) -> psutil.Process | None:
-        return find_living(self.identity(name))
 
 
 def _title(process: psutil.Process) -> str:

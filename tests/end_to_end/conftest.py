@@ -10,7 +10,12 @@ from infra.testing import MeshForTests, temporary_mesh
 # Short enough that what a dead process held is settled while a test waits.
 _CONFIGURATION: dict[str, dict[str, object]] = {
     "mesh": {"drain_seconds": 5.0},
-    "scheduler": {"gateway_grace_seconds": 3.0, "sweep_grace_seconds": 6.0, "sweep_seconds": 0.5},
+    "scheduler": {
+        "no_worker_seconds": 60.0,
+        "gateway_grace_seconds": 3.0,
+        "sweep_grace_seconds": 6.0,
+        "sweep_seconds": 0.5,
+    },
 }
 
 
