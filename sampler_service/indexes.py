@@ -14,6 +14,7 @@ from formwork_engine.vocabulary import Vocabulary
 from mesh.channels import Caller
 from mesh.clock import Clock
 from mesh.errors import (
+    CompileQueueFullError,
     DeadlineExceededError,
     FormworkError,
     InternalError,
@@ -24,7 +25,7 @@ from sampler_service.config import SamplerConfig
 
 log = structlog.get_logger()
 
-_PASSING = (ServiceUnavailableError, DeadlineExceededError)
+_PASSING = (ServiceUnavailableError, DeadlineExceededError, CompileQueueFullError)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from mesh.errors import (
     ServiceUnavailableError,
     from_status,
 )
-from mesh.leases import peek_lease
+from mesh.leases import read_lease
 from sampler_service.batch import Batch
 from sampler_service.sequence import Output, SequenceKey
 
@@ -70,11 +70,15 @@ class CompilerDouble(CompilerServiceServicer):
 class SchedulerDouble(SchedulerServiceServicer):
     """A scheduler that remembers what workers tell it.
 
-    As the real one, it acknowledges a report twice without counting it twice. While `away`, it
-    answers UNAVAILABLE. `stop_lease_ids` go out with the next Renew.
+    As the real one, it acknowledges a report twice without counting it twice, and refuses a forged
+    one. While `away`, it answers UNAVAILABLE. `stop_lease_ids` go out with the next Renew.
+
+    Args:
+        lease_key: Signs leases.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lease_key: bytes) -> None:
+        self._lease_key = lease_key
         self.reports: dict[tuple[str, int], ReportRequest] = {}
         self.renewals: list[RenewRequest] = []
         self.stop_lease_ids: list[str] = []
@@ -87,7 +91,7 @@ class SchedulerDouble(SchedulerServiceServicer):
     ) -> ReportResponse:
         """Keep a report."""
         self._check_here()
-        lease = peek_lease(request.lease)
+        lease = read_lease(self._lease_key, request.lease)
         self.reports.setdefault((lease.lease_id, lease.attempt), request)
         return ReportResponse()
 

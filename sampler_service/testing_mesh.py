@@ -1,5 +1,6 @@
 """A worker's surroundings over real gRPC: doubles that listen, their configuration, and leases."""
 
+import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -55,6 +56,16 @@ class WorkerMesh:
             lease.expires_at.FromSeconds(int(SystemClock().now().timestamp()) + 60)
         return sign_lease(LEASE_KEY.encode(), lease)
 
+    def document(
+        self, changes: Mapping[str, Mapping[str, object]] | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """Return the configuration as sections; `changes` are laid over them."""
+        changes = changes or {}
+        return {
+            name: dict(self.settings.table(name)) | dict(changes.get(name, {}))
+            for name in ("mesh", "sampler", "models")
+        }
+
     def hold(self, index: Index, index_id: str = "a" * 64) -> str:
         """Let the compiler serve an index; return its id."""
         self.compiler.indexes[index_id] = (1, index.dump())
@@ -74,6 +85,18 @@ class RunningWorker:
         return StreamClient(self.channel, TOKEN)
 
 
+def write_toml(document: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Write a configuration for a process of its own."""
+    lines: list[str] = []
+    for section in ("mesh", "sampler"):
+        lines.append(f"[{section}]")
+        lines += [f"{name} = {json.dumps(value)}" for name, value in document[section].items()]
+    for snapshot, entry in document["models"].items():
+        lines.append(f'[models."{snapshot}"]')
+        lines += [f"{name} = {json.dumps(value)}" for name, value in entry.items()]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
 @asynccontextmanager
 async def serve_doubles(
     path: Path, folder: ModelFolder, options: Mapping[str, object]
@@ -89,7 +112,7 @@ async def serve_doubles(
     (path / "lease.key").write_text(LEASE_KEY)
     config = MeshConfig(path / "token", path / "lease.key", drain_seconds=_DRAIN_SECONDS)
     compiler = CompilerDouble()  # type: ignore[abstract] # a worker calls no more of it
-    scheduler = SchedulerDouble()  # type: ignore[abstract] # a worker calls no more of it
+    scheduler = SchedulerDouble(LEASE_KEY.encode())  # type: ignore[abstract] # a worker calls no more of it
     servers = [
         MeshServer(
             config,

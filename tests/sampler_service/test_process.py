@@ -1,36 +1,21 @@
 """A worker as a process of its own: started, killed, started again, told to drain."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 from formwork.scheduler.v1 import scheduler_pb2
 
 from mesh.channels import open_channel
 from sampler_service.testing import StreamClient, eventually
-from sampler_service.testing_mesh import SNAPSHOT, TOKEN, WorkerMesh
-
-
-def write_toml(document: dict[str, Any], path: Path) -> None:
-    lines = []
-    for section in ("mesh", "sampler"):
-        lines.append(f"[{section}]")
-        lines += [f"{name} = {json.dumps(value)}" for name, value in document[section].items()]
-    for snapshot, entry in document["models"].items():
-        lines.append(f'[models."{snapshot}"]')
-        lines += [f"{name} = {json.dumps(value)}" for name, value in entry.items()]
-    path.write_text("\n".join(lines))
+from sampler_service.testing_mesh import SNAPSHOT, TOKEN, WorkerMesh, write_toml
 
 
 async def start(mesh: WorkerMesh, worker_id: str) -> asyncio.subprocess.Process:
     folder = mesh.settings.folder
-    document = {name: dict(mesh.settings.table(name)) for name in ("mesh", "sampler", "models")}
-    write_toml(document, folder / "formwork.toml")
+    write_toml(mesh.document(), folder / "formwork.toml")
     mesh.scheduler.renewals.clear()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -92,8 +77,7 @@ async def test_sigterm_lets_live_sequences_end(mesh: WorkerMesh) -> None:
 @pytest.mark.parametrize("snapshot", ["unknown"])
 async def test_an_unknown_snapshot_is_one_clear_line(mesh: WorkerMesh, snapshot: str) -> None:
     folder = mesh.settings.folder
-    document = {name: dict(mesh.settings.table(name)) for name in ("mesh", "sampler", "models")}
-    write_toml(document, folder / "formwork.toml")
+    write_toml(mesh.document(), folder / "formwork.toml")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
