@@ -112,7 +112,7 @@ def test_a_schema_without_a_place_of_its_own_ends_the_system_text() -> None:
 
 def test_an_outline_family_without_the_variable_falls_back_to_words() -> None:
     outlined = writer(CHATML, Family(SchemaStyle.OUTLINE))
-    assert not outlined.traits.schema
+    assert not outlined.traits.has_schema
     assert "JSON Schema" in decode(outlined.write(request(USER, form=FORM)))
 
 
@@ -155,6 +155,31 @@ def test_a_template_that_fails_is_a_400_that_names_it(source: str, reason: str) 
         writer(source).write(request(USER))
     assert "chat template of 'm'" in caught.value.message
     assert caught.value.field == "messages"
+
+
+def test_a_message_without_text_is_none_where_a_template_asks_for_that() -> None:
+    source = (
+        "{% for m in messages %}<|{{ m.role }}|>"
+        "{% if m.content is not none %}said {{ m.content }}{% endif %}"
+        "{% for c in m.tool_calls or [] %}{{ c.function.arguments }}{% endfor %}{% endfor %}"
+    )
+    message = Message("assistant", None, tool_calls=(ToolCall("id", "get", "{}"),))
+    assert (
+        decode(writer(source).write(request(USER, message))) == "<|user|>said hello<|assistant|>{}"
+    )
+
+
+def test_a_message_without_text_is_empty_where_none_would_be_printed() -> None:
+    source = CHATML.replace("{{ m.content }}", "{{ m.content }}{{ m.tool_calls[0].function.name }}")
+    source = source.replace("<|end|>", "{{ m.tool_calls[0].function.arguments }}<|end|>")
+    source = source.replace("m.tool_calls[0]", "(m.tool_calls or [{'function': {}}])[0]")
+    message = Message("assistant", None, tool_calls=(ToolCall("id", "get", "{}"),))
+    assert "<|assistant|>get{}<|end|>" in decode(writer(source).write(request(USER, message)))
+
+
+def test_tools_are_left_out_where_a_template_takes_none_for_tools() -> None:
+    source = "{% if tools is defined %}{% for t in tools %}{{ t }}{% endfor %}{% endif %}" + CHATML
+    assert decode(writer(source).write(request(USER))).startswith("<|user|>hello")
 
 
 def test_the_tag_around_an_assistants_text_is_known() -> None:
