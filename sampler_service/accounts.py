@@ -9,7 +9,8 @@ from formwork.scheduler.v1.scheduler_pb2 import Lease, SignedLease
 
 from mesh.errors import LeaseInvalidError
 from mesh.leases import read_lease
-from sampler_service.sequence import Finish, Output, SequenceKey
+from sampler_service.openings import SequenceKey
+from sampler_service.outputs import Finish, Output
 
 LeaseKey = tuple[str, int]
 

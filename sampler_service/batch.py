@@ -16,11 +16,13 @@ from formwork_engine.errors import CursorError
 from mesh.clock import Clock
 from mesh.errors import DeadlineExceededError, FormworkError, InternalError, QueueFullError
 from sampler_service.config import SamplerConfig
+from sampler_service.openings import Opening, SequenceKey
+from sampler_service.outputs import Finish, Output
 from sampler_service.prefix_cache import PrefixCache
 from sampler_service.roster import Roster
 from sampler_service.runner import BLOCK, Masks, Runner
 from sampler_service.sampling import Failure, Sampled, sample
-from sampler_service.sequence import Finish, Opening, Output, Sequence, SequenceKey, TokenRules
+from sampler_service.sequence import Sequence, TokenRules
 from sampler_service.step_plan import Step, plan_step
 from sampler_service.token_masks import TokenMasks
 
@@ -189,7 +191,7 @@ class Batch:
             if cursor is not None and self._masks.is_complete(mask):
                 sequence.end(Finish.STOP)
                 return
-            sequence.accept(result, forced=sequence.forced()[:1] == (result.token_id,))
+            sequence.accept(result, forced=sequence.is_forced(result.token_id))
             sequence.accept_forced()
 
         self._advance(sequence, move)

@@ -13,7 +13,7 @@ from mesh.clock import Clock
 from sampler_service.batch import Batch
 from sampler_service.decoder import Decoder
 from sampler_service.load import Load, TokenRate
-from sampler_service.sequence import Output
+from sampler_service.outputs import Output
 
 log = structlog.get_logger()
 

@@ -11,9 +11,10 @@ from mesh.models import ModelEntry
 from sampler_service.batch import Batch
 from sampler_service.config import SamplerConfig
 from sampler_service.model_folder import ModelFolder, read_model_folder
+from sampler_service.openings import Opening, SamplingOptions, SequenceKey
 from sampler_service.runner import RunnerInfo
 from sampler_service.runners import open_runner
-from sampler_service.sequence import Opening, SamplingOptions, SequenceKey, TokenRules
+from sampler_service.sequence import TokenRules
 
 log = structlog.get_logger()
 

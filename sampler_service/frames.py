@@ -4,7 +4,7 @@ from formwork.sampler.v1 import sampler_pb2
 from formwork_engine.vocabulary import Vocabulary
 
 from mesh.errors import FormworkError, to_status
-from sampler_service.sequence import Channel, Finish, Output, Timings, TokenOutput
+from sampler_service.outputs import Channel, Finish, Output, Timings, TokenOutput
 
 _CHANNELS = {
     Channel.CONTENT: sampler_pb2.CHANNEL_CONTENT,

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from mesh.errors import QueueFullError
+from sampler_service.openings import SequenceKey
 from sampler_service.runner import Slot
-from sampler_service.sequence import Sequence, SequenceKey
+from sampler_service.sequence import Sequence
 
 
 class Roster:

@@ -1,13 +1,13 @@
 """One generation on the worker: what was asked, how far it is, and what may come next."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from formwork_engine.vocabulary import Vocabulary
 
 from mesh.errors import FormworkError
+from sampler_service.openings import Opening, SequenceKey
+from sampler_service.outputs import Channel, Finish, Output, Timings, TokenOutput
 from sampler_service.philox import Draw
 from sampler_service.prefix_cache import block_keys
 from sampler_service.runner import BLOCK, Slot
@@ -16,103 +16,6 @@ from sampler_service.text import TextStream
 
 if TYPE_CHECKING:
     from formwork_engine.cursor import Cursor
-
-
-class SequenceKey(NamedTuple):
-    """Names a sequence on this worker: its stream, and its id there."""
-
-    stream: int
-    sequence: int
-
-
-class Channel(Enum):
-    """Where text belongs."""
-
-    CONTENT = 1
-    REFUSAL = 2
-
-
-class Finish(Enum):
-    """Why a sequence ended without an error."""
-
-    STOP = 1
-    LENGTH = 2
-    ABORTED = 3
-
-
-@dataclass(frozen=True)
-class SamplingOptions:
-    """How a sequence is sampled; ranges have been checked. `max_tokens` counts the end token."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    logit_bias: Mapping[int, float] = field(default_factory=dict)
-    seed: int = 0
-    max_tokens: int = 1
-    stop: tuple[str, ...] = ()
-    top_logprobs: int | None = None
-    """None: no log probabilities."""
-
-
-@dataclass(frozen=True)
-class Opening:
-    """A checked request for a sequence. `deadline` is on the clock's monotonic scale, seconds.
-
-    `tier` orders waiting sequences: the lowest is served first.
-    """
-
-    key: SequenceKey
-    prompt: tuple[int, ...]
-    options: SamplingOptions
-    deadline: float
-    choice: int = 0
-    salt: str = ""
-    constrained: bool = False
-    may_refuse: bool = False
-    tier: int = 0
-    request_id: str = ""
-
-
-@dataclass(frozen=True)
-class TokenOutput:
-    """A token with its log probability."""
-
-    token_id: int
-    logprob: float
-    top: tuple[tuple[int, float], ...]
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Where a sequence's time went, seconds."""
-
-    waited: float
-    prefill: float
-    index_wait: float
-    decode: float
-    forced_tokens: int
-
-
-@dataclass
-class Output:
-    """What a step made for one sequence; the last one has a finish or an error."""
-
-    key: SequenceKey
-    channel: Channel = Channel.CONTENT
-    text: str = ""
-    tokens: int = 0
-    logprobs: list[TokenOutput] = field(default_factory=list)
-    finish: Finish | None = None
-    error: FormworkError | None = None
-    cached_prompt_tokens: int | None = None
-    timings: Timings | None = None
-
-    @property
-    def is_last(self) -> bool:
-        """Nothing follows."""
-        return self.finish is not None or self.error is not None
 
 
 @dataclass(frozen=True)
@@ -261,6 +164,15 @@ class Sequence:
             counts=self._counts,
             top_logprobs=options.top_logprobs,
         )
+
+    def is_forced(self, token_id: int) -> bool:
+        """Return whether a sampled token was forced: only where it was sampled for its probability.
+
+        Raises:
+            CursorError: The cursor has failed.
+        """
+        wanted = self.opening.options.top_logprobs is not None
+        return wanted and self.forced()[:1] == (token_id,)
 
     # -- moving on ------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from formwork.sampler.v1 import sampler_pb2, sampler_pb2_grpc
 
-from sampler_service.streams import DecodeStream, Streams
+from sampler_service.stream import DecodeStream
+from sampler_service.streams import Streams
 
 
 class SamplerServicer(sampler_pb2_grpc.SamplerServiceServicer):

@@ -29,7 +29,8 @@ from mesh.errors import (
 )
 from mesh.leases import read_lease
 from sampler_service.batch import Batch
-from sampler_service.sequence import Output, SequenceKey
+from sampler_service.openings import SequenceKey
+from sampler_service.outputs import Output
 
 
 class CompilerDouble(CompilerServiceServicer):

@@ -28,20 +28,18 @@ from mesh.ids import Snapshot
 from mesh.logs import configure_logs
 from mesh.models import load_models
 from mesh.server import MeshServer
-from sampler_service.accounts import LeaseAccounts, WorkerIdentity
 from sampler_service.config import SamplerConfig
 from sampler_service.decode_thread import DecodeThread
-from sampler_service.decoder import Decoder, open_decoder
+from sampler_service.decoder import open_decoder
 from sampler_service.heartbeat import Heartbeat, HeartbeatActions, HeartbeatTimes, to_load
-from sampler_service.indexes import Indexes
 from sampler_service.links import Links, open_links
 from sampler_service.model_folder import ModelFolderError
-from sampler_service.openings import OpeningLimits
+from sampler_service.outputs import Output
 from sampler_service.reports import Reporter
-from sampler_service.sequence import Output, SequenceKey
 from sampler_service.service import SamplerServicer
+from sampler_service.serving import Serving, ServingParts
 from sampler_service.spool import Spool, SpoolError
-from sampler_service.streams import Streams, StreamServices
+from sampler_service.streams import Streams
 
 log = structlog.get_logger()
 
@@ -57,16 +55,6 @@ class WorkerArguments:
     snapshot: str
     host: str = "127.0.0.1"
     port: int = 0
-
-
-@dataclass(frozen=True)
-class _Serving:
-    """What there is once the model is loaded."""
-
-    decoder: Decoder
-    accounts: LeaseAccounts
-    indexes: Indexes
-    streams: Streams
 
 
 class Worker:
@@ -95,7 +83,7 @@ class Worker:
         self._clock = clock or SystemClock()
         self._state = scheduler_pb2.WORKER_STATE_STARTING
         self._address = ""
-        self._serving: _Serving | None = None
+        self._serving: Serving | None = None
         self._owned = contextlib.AsyncExitStack()
         self._stopping: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
@@ -120,7 +108,6 @@ class Worker:
         self._begin_drain()
         if self._serving is None:
             return
-        self._serving.accounts.detach_all()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._mesh.drain_seconds):
                 await self._serving.streams.wait_idle()
@@ -141,36 +128,40 @@ class Worker:
     # -- starting -------------------------------------------------------------------------------
 
     async def _start(self) -> None:
-        links = open_links(self._mesh, self._token)
-        self._owned.push_async_callback(links.close)
-        spool = await asyncio.to_thread(self._open_spool)
-        self._owned.callback(spool.close)
-        self._reporter = self._make_reporter(links, spool)
-        self._owned.push_async_callback(self._reporter.keep)
-        self._thread = DecodeThread(
-            partial(open_decoder, self._entry, self._config, self._clock),
-            self._deliver,
-            self._clock,
-        )
+        parts = await self._make_parts()
         self._owned.push_async_callback(self._thread.stop)
         await self._listen()
-        self._heartbeat = self._make_heartbeat(links)
-        self._own_task(self._reporter.run())
+        self._own_task(parts.reporter.run())
+        self._heartbeat = self._make_heartbeat(parts.links)
         self._own_task(self._heartbeat.run())
-        self._serving = self._make_serving(await self._thread.start(), links)
-        self._owned.push_async_callback(self._serving.indexes.close)
+        self._serving = Serving(parts, await self._thread.start())
+        self._owned.push_async_callback(self._serving.close)
         self._thread.ended.add_done_callback(self._end_with_thread)
         self._state = scheduler_pb2.WORKER_STATE_READY
         await self._heartbeat.beat()
 
+    async def _make_parts(self) -> ServingParts:
+        config, clock = self._config, self._clock
+        links = open_links(self._mesh, self._token)
+        self._owned.push_async_callback(links.close)
+        spool = await asyncio.to_thread(self._open_spool)
+        self._owned.callback(spool.close)
+        reporter = Reporter(
+            spool, links.scheduler.Report, links.caller, clock, config.report_timeout_seconds
+        )
+        self._owned.push_async_callback(reporter.keep)
+        self._reporter = reporter
+        opening = partial(open_decoder, self._entry, config, clock)
+        self._thread = DecodeThread(opening, self._deliver, clock)
+        worker_id, snapshot = self._arguments.worker_id, self._arguments.snapshot
+        return ServingParts(
+            worker_id, snapshot, self._lease_key, config, clock, links, self._thread, reporter
+        )
+
     async def _listen(self) -> None:
         servicer = SamplerServicer(self._get_streams, self._begin_drain, self._describe_status)
-        server = MeshServer(
-            self._mesh,
-            self._token,
-            [_SERVICE],
-            partial(add_SamplerServiceServicer_to_server, servicer),
-        )
+        register = partial(add_SamplerServiceServicer_to_server, servicer)
+        server = MeshServer(self._mesh, self._token, [_SERVICE], register)
         host = self._arguments.host
         port = await server.start(f"{host}:{self._arguments.port}")
         self._owned.push_async_callback(server.stop)
@@ -179,15 +170,6 @@ class Worker:
     def _open_spool(self) -> Spool:
         folder = self._config.spool_folder or _default_spool_folder()
         return Spool(folder, self._arguments.worker_id, self._config.spool_max_reports)
-
-    def _make_reporter(self, links: Links, spool: Spool) -> Reporter:
-        return Reporter(
-            spool,
-            links.scheduler.Report,
-            links.caller,
-            self._clock,
-            self._config.report_timeout_seconds,
-        )
 
     def _make_heartbeat(self, links: Links) -> Heartbeat:
         times = HeartbeatTimes(
@@ -198,46 +180,11 @@ class Worker:
         actions = HeartbeatActions(self._describe_renewal, self._stop_leases, self._lose_scheduler)
         return Heartbeat(links.scheduler.Renew, links.caller, actions, self._clock, times)
 
-    def _make_serving(self, decoder: Decoder, links: Links) -> _Serving:
-        config, info = self._config, decoder.info
-        vocabulary = decoder.rules.vocabulary
-        identity = WorkerIdentity(
-            self._arguments.worker_id,
-            self._arguments.snapshot,
-            f"{info.device_class} {info.determinism}",
-        )
-        accounts = LeaseAccounts(self._lease_key, identity)
-        indexes = Indexes(links.compiler.FetchIndex, links.caller, vocabulary, config, self._clock)
-        limits = OpeningLimits(
-            vocabulary.size,
-            info.context,
-            config.max_sequence_seconds,
-            config.max_stop_strings,
-            config.max_stop_characters,
-        )
-        services = StreamServices(
-            self._thread,
-            accounts,
-            indexes,
-            decoder.rules,
-            limits,
-            self._clock,
-            config.max_stream_sequences,
-            config.max_stream_backlog,
-        )
-        return _Serving(decoder, accounts, indexes, Streams(services))
-
     # -- what happens while it serves -----------------------------------------------------------
 
     def _deliver(self, outputs: list[Output]) -> None:
-        if self._serving is None:
-            return
-        self._serving.streams.deliver(outputs)
-        if any(output.is_last for output in outputs):
-            self._report_ended(self._serving)
-
-    def _report_ended(self, serving: _Serving) -> None:
-        self._reporter.record(serving.accounts.take_ended(self._clock.now().timestamp()))
+        if self._serving is not None:
+            self._serving.deliver(outputs)
 
     def _get_streams(self) -> Streams:
         if self._serving is None:
@@ -246,50 +193,43 @@ class Worker:
 
     def _stop_leases(self, lease_ids: set[str]) -> None:
         if self._serving is not None:
-            keys = self._serving.accounts.sequences_of(lease_ids)
-            self._fail(keys, ServiceUnavailableError("The scheduler stopped this lease."))
+            self._serving.stop_leases(lease_ids)
 
     def _lose_scheduler(self, lost: bool) -> None:  # noqa: FBT001 - the heartbeat's callback
-        if self._serving is None:
-            return
-        error = ServiceUnavailableError("The worker has lost its scheduler.")
-        self._serving.streams.refusal = error if lost else None
-        if lost:
-            self._fail(self._serving.accounts.sequences(), error)
-
-    def _fail(self, keys: list[SequenceKey], error: FormworkError) -> None:
-        for key in keys:
-            self._thread.post(lambda batch, key=key: batch.fail(key, error))  # type: ignore[misc] # mypy has no type for a lambda's default
+        if self._serving is not None:
+            self._serving.lose_scheduler(lost=lost)
 
     def _describe_renewal(self) -> scheduler_pb2.RenewRequest:
-        if self._serving is not None:
-            self._report_ended(self._serving)  # leases whose time to be opened has passed
-        return scheduler_pb2.RenewRequest(
+        request = scheduler_pb2.RenewRequest(
             worker_id=self._arguments.worker_id,
             worker_address=self._address,
             snapshot=self._arguments.snapshot,
             state=self._state,
             load=to_load(self._thread.load),
-            checkpoints=[] if self._serving is None else self._serving.accounts.checkpoints(),
         )
+        if self._serving is not None:
+            self._serving.report_ended()  # leases whose time to be opened has passed
+            request.checkpoints.extend(self._serving.checkpoints())
+        return request
 
     def _describe_status(self) -> sampler_pb2.GetStatusResponse:
-        info = self._serving.decoder.info if self._serving is not None else None
-        return sampler_pb2.GetStatusResponse(
+        response = sampler_pb2.GetStatusResponse(
             worker_id=self._arguments.worker_id,
             snapshot=self._arguments.snapshot,
-            device_class=info.device_class if info is not None else "",
-            determinism=info.determinism if info is not None else "",
             state=self._state,
             load=to_load(self._thread.load),
         )
+        if self._serving is not None:
+            response.device_class = self._serving.info.device_class
+            response.determinism = self._serving.info.determinism
+        return response
 
     # -- stopping -------------------------------------------------------------------------------
 
     def _begin_drain(self) -> None:
         self._state = scheduler_pb2.WORKER_STATE_DRAINING
         if self._serving is not None:
-            self._serving.streams.draining = True
+            self._serving.begin_drain()
 
     async def _stop(self) -> None:
         self._begin_drain()
@@ -299,25 +239,29 @@ class Worker:
         self._stopped.set()
         log.info("worker_stopped", worker_id=self._arguments.worker_id)
 
-    async def _end_live(self, serving: _Serving) -> None:
+    async def _end_live(self, serving: Serving) -> None:
         """Fail what is still live, end the streams, and give the last reports a moment."""
-        serving.accounts.detach_all()
-        self._fail(serving.accounts.sequences(), DrainingError("The worker is going away."))
+        error = DrainingError("The worker is going away.")
+        serving.fail_all(error)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_REPORTS_SECONDS):
                 await serving.streams.wait_idle()
-                self._report_ended(serving)
+                serving.report_ended()
                 await self._reporter.wait_settled()
-        serving.streams.lose_all(DrainingError("The worker is going away."))
+        serving.streams.lose_all(error)
 
     def _end_with_thread(self, ended: asyncio.Future[None]) -> None:
         """Without its thread a worker is of no use: stop, so that it is replaced."""
-        if ended.cancelled() or ended.exception() is None:
-            return
-        self._failure = ended.exception()
-        self._own_stop()
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            self._end_with(error)
 
-    def _own_stop(self) -> None:
+    def _end_with_task(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("worker_task_crashed", exc_info=error)
+            self._end_with(error)
+
+    def _end_with(self, error: BaseException) -> None:
+        self._failure = error
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop())
 
@@ -325,12 +269,6 @@ class Worker:
         task = asyncio.create_task(work)
         task.add_done_callback(self._end_with_task)
         self._owned.push_async_callback(_cancel, task)
-
-    def _end_with_task(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("worker_task_crashed", exc_info=error)
-            self._failure = error
-            self._own_stop()
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -9,7 +9,8 @@ from formwork.scheduler.v1 import scheduler_pb2
 from mesh.errors import InternalError, LeaseInvalidError
 from mesh.leases import sign_lease
 from sampler_service.accounts import LeaseAccounts, WorkerIdentity
-from sampler_service.sequence import Finish, Output, SequenceKey
+from sampler_service.openings import SequenceKey
+from sampler_service.outputs import Finish, Output
 
 KEY = b"k" * 32
 NOW = 1000.0

@@ -16,8 +16,9 @@ from mesh.testing import FakeClock
 from sampler_service.batch import Batch
 from sampler_service.model_folder import ModelFolder
 from sampler_service.native_runner import NativeRunner
+from sampler_service.openings import Opening, SamplingOptions, SequenceKey
+from sampler_service.outputs import Channel, Finish
 from sampler_service.runner import BLOCK, KvBlock, Logits, Masks, Row, RunnerInfo, Slot
-from sampler_service.sequence import Channel, Finish, Opening, SamplingOptions, SequenceKey
 from sampler_service.testing import Told, run_batch
 from sampler_service.testing_models import END_ID, REFUSAL_ID
 
