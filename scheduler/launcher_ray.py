@@ -167,13 +167,22 @@ class RayWorkerLauncher:
     async def list_workers(self) -> frozenset[WorkerId]:
         """Return the workers whose actors live or are being started, whoever started them."""
         await self._connect()
-        names = await self._call(list_named_actors)
+        try:
+            names = await self._call(list_named_actors)
+        except LaunchError:
+            # A head that was started again is another cluster, which refuses who knew the old one.
+            await self._leave()
+            raise
         return frozenset(WorkerId(name) for name in names)
 
     async def close(self) -> None:
         """Leave the cluster; its workers go on."""
-        await self._call(ray.shutdown)
+        await self._leave()
         self._threads.shutdown(wait=False)
+
+    async def _leave(self) -> None:
+        async with self._connecting:
+            await self._call(ray.shutdown)
 
     async def _connect(self) -> None:
         async with self._connecting:
