@@ -209,8 +209,10 @@ def _attend_run(span: Span, query: Tensor, keys_values: Tensor, out: Tensor) -> 
 
 def _feed_forward(layer: Layer, hidden: Tensor, plan: StepPlan) -> Tensor:
     gate, up = layer.gate_up(hidden, plan.cuts).chunk(2, dim=-1)
+    wide = gate.float()
     # silu by way of exp: the fused kernel's last elements differ from its others by a bit
-    return layer.down(gate / gate.neg().exp_().add_(1) * up, plan.cuts)
+    active = (wide / wide.neg().exp_().add_(1)).to(gate.dtype)
+    return layer.down(active * up, plan.cuts)
 
 
 def causal_mask(start: int, stop: int, device: torch.device) -> Tensor:

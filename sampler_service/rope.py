@@ -23,8 +23,9 @@ def rope_tables(
 
 def rotate(heads: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     """Return heads (tokens, heads, head_dim), rotated to the positions of the tables' rows."""
-    swapped = heads.roll(heads.shape[-1] // 2, -1)
-    return torch.addcmul(heads * cosines, swapped, sines).to(heads.dtype)
+    wide = heads.float()
+    swapped = wide.roll(heads.shape[-1] // 2, -1)
+    return torch.addcmul(wide * cosines, swapped, sines).to(heads.dtype)
 
 
 def _frequencies(rope: Rope, head_dim: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Opening the runner that a model needs."""
 
+import os
 from dataclasses import dataclass
 
 import structlog
@@ -41,7 +42,16 @@ def place(entry: ModelEntry) -> Placement:
         raise ModelFolderError(f"device {entry.device!r} is not available here")
     if entry.device == "cpu" or not present:
         return Placement(torch.device("cpu"), torch.float32)
+    _make_exact()
     return Placement(torch.device("cuda"), _DTYPES[entry.dtype])
+
+
+def _make_exact() -> None:
+    """Have CUDA's libraries add up alike each time; before they are first used."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
 
 
 def open_runner(folder: ModelFolder, entry: ModelEntry, config: SamplerConfig) -> Runner:

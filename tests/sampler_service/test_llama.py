@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mesh.models import ModelEntry
 from sampler_service.config import SamplerConfig
+from sampler_service.llama import Llama
 from sampler_service.llama_shape import NoNativeForwardError, read_shape
 from sampler_service.model_folder import ModelFolderError, read_model_folder
 from sampler_service.native_runner import NativeRunner
@@ -20,6 +21,7 @@ from sampler_service.runner import BLOCK, Row, Runner, Slot
 from sampler_service.runners import open_runner
 from sampler_service.testing_models import FAMILIES, make_model_folder
 from sampler_service.transformers_runner import TransformersRunner
+from sampler_service.weights import load_weights
 
 CONTEXT = 512
 GENERATOR = torch.Generator().manual_seed(11)
@@ -144,6 +146,21 @@ def test_it_computes_what_a_plain_forward_computes(
     expected = plain_logits(path, PROMPT)[139:, : runner.info.vocabulary]
     assert (found.double() - expected).abs().max() < 2e-4
     assert expected.std() > 0.5  # the comparison means something
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_half_precision_runs_through_the_same_code(tmp_path: Path, family: str) -> None:
+    """What a GPU would be given; here slowly, for the number types' sake."""
+    path = make_model_folder(tmp_path, family)
+    folder = read_model_folder(path)
+    weights = load_weights(path, dtype=torch.bfloat16, device=torch.device("cpu"))
+    model = Llama(read_shape(folder.config, context=CONTEXT), weights, folder.vocabulary.size)
+    runner = NativeRunner(model, slots=1)
+    assert runner.info.device_class == "cpu/bfloat16"
+    found = all_logits(runner, Slot(0), PROMPT[:140], PROMPT[140:])
+    expected = plain_logits(path, PROMPT)[139:, : runner.info.vocabulary]
+    assert found.dtype == torch.float32
+    assert (found.double() - expected).abs().mean() < 0.03
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
