@@ -1,32 +1,28 @@
-"""Workers as detached, named Ray actors: they outlive the scheduler, which finds them by name.
+"""The worker as a Ray actor, and what a driver asks of Ray: detached, named, found again by name.
 
 Ray places a worker and watches its process; requests reach it over gRPC and never pass through
-here. Ray's calls block, so they run on threads of their own.
+here. Only `scheduler.ray_driver` and the actors' own processes import this module.
 """
 
 import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol
 
 import ray
 import structlog
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util import get_node_ip_address, list_named_actors
 
 from mesh.config import MeshConfig, load_settings
 from mesh.ids import Snapshot, WorkerId
 from mesh.logs import configure_logs
-from scheduler.launcher import LaunchError, worker_environment
+from scheduler.launcher import worker_environment
+from scheduler.ray_place import RayPlace
 
 log = structlog.get_logger()
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 
 _CALL_SECONDS = 10.0
 _DATABASE_VARIABLES = ("DATABASE_URL", "DATABASE_DIRECT_URL")
@@ -49,18 +45,6 @@ class HostedWorker(Protocol):
 
 
 MakeWorker = Callable[[Mapping[str, str], str, str], HostedWorker]
-
-
-@dataclass(frozen=True)
-class RayPlace:
-    """The cluster that workers run in, and what each one takes of it."""
-
-    address: str
-    namespace: str
-    worker_cpus: float
-    worker_gpus: float
-    devices: Mapping[Snapshot, str]
-    """`auto`, `cpu` or `cuda`, by snapshot."""
 
 
 def make_sampler_worker(
@@ -133,8 +117,8 @@ class WorkerHost:
             os._exit(status)
 
 
-class RayWorkerLauncher:
-    """A WorkerLauncher over Ray actors.
+class RayActors:
+    """The workers of one cluster; every method blocks, and raises what Ray raises.
 
     Args:
         place: The cluster.
@@ -151,57 +135,19 @@ class RayWorkerLauncher:
         self._place = place
         self._environment = worker_environment(environment)
         self._make = make
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="ray")
-        self._connecting = asyncio.Lock()
 
-    async def start(self, worker_id: WorkerId, snapshot: Snapshot) -> None:
+    def join(self) -> None:
+        """Join the cluster as a driver."""
+        ray.init(
+            address=self._place.address,
+            namespace=self._place.namespace,
+            log_to_driver=False,
+            configure_logging=False,
+        )
+        log.info("ray_joined", address=self._place.address, namespace=self._place.namespace)
+
+    def start(self, worker_id: WorkerId, snapshot: Snapshot) -> None:
         """Start a worker and return before it serves; one that runs under this id stays."""
-        await self._connect()
-        await self._call(self._start, worker_id, snapshot)
-
-    async def stop(self, worker_id: WorkerId, *, grace_seconds: float) -> None:
-        """Stop a worker and return when it is gone."""
-        await self._connect()
-        await self._call(_stop, worker_id, self._place.namespace, grace_seconds)
-
-    async def list_workers(self) -> frozenset[WorkerId]:
-        """Return the workers whose actors live or are being started, whoever started them."""
-        await self._connect()
-        try:
-            names = await self._call(list_named_actors)
-        except LaunchError:
-            # A head that was started again is another cluster, which refuses who knew the old one.
-            await self._leave()
-            raise
-        return frozenset(WorkerId(name) for name in names)
-
-    async def close(self) -> None:
-        """Leave the cluster; its workers go on."""
-        await self._leave()
-        self._threads.shutdown(wait=False)
-
-    async def _leave(self) -> None:
-        async with self._connecting:
-            await self._call(ray.shutdown)
-
-    async def _connect(self) -> None:
-        async with self._connecting:
-            if not ray.is_initialized():
-                await self._call(_connect, self._place)
-
-    async def _call(
-        self,
-        function: Callable[Parameters, Result],
-        *args: Parameters.args,
-        **kwargs: Parameters.kwargs,
-    ) -> Result:
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._threads, partial(function, *args, **kwargs))
-        except (RayError, ConnectionError, RuntimeError, TimeoutError) as error:
-            raise LaunchError(f"Ray: {error}") from error
-
-    def _start(self, worker_id: WorkerId, snapshot: Snapshot) -> None:
         actor = ray.remote(WorkerHost).options(
             name=worker_id,
             namespace=self._place.namespace,
@@ -213,6 +159,23 @@ class RayWorkerLauncher:
         handle: Any = actor.remote(self._make, self._environment, worker_id, snapshot)
         handle.begin.remote()
 
+    def stop(self, worker_id: WorkerId, grace_seconds: float) -> None:
+        """Stop a worker and return when it is gone; nothing happens where there is none."""
+        try:
+            actor: Any = ray.get_actor(worker_id, namespace=self._place.namespace)
+        except ValueError:  # there is none of that name
+            return
+        if grace_seconds > 0:
+            try:
+                ray.get(actor.stop.remote(grace_seconds), timeout=grace_seconds + _CALL_SECONDS)
+            except (RayActorError, GetTimeoutError) as error:  # it ended by itself, or hangs
+                log.info("worker_did_not_answer", worker_id=worker_id, cause=type(error).__name__)
+        ray.kill(actor, no_restart=True)
+
+    def list_workers(self) -> list[str]:
+        """Return the workers whose actors live or are being started, whoever started them."""
+        return list(list_named_actors())
+
     def _resources(self, snapshot: Snapshot) -> dict[str, float]:
         device = self._place.devices[snapshot]
         resources = ray.cluster_resources()  # type: ignore[no-untyped-call] # ray types little
@@ -220,26 +183,3 @@ class RayWorkerLauncher:
         if device == "cuda" or (device == "auto" and has_gpus):
             return {"num_gpus": self._place.worker_gpus, "num_cpus": 0}
         return {"num_cpus": self._place.worker_cpus}
-
-
-def _connect(place: RayPlace) -> None:
-    ray.init(
-        address=place.address,
-        namespace=place.namespace,
-        log_to_driver=False,
-        configure_logging=False,
-    )
-    log.info("ray_joined", address=place.address, namespace=place.namespace)
-
-
-def _stop(worker_id: WorkerId, namespace: str, grace_seconds: float) -> None:
-    try:
-        actor: Any = ray.get_actor(worker_id, namespace=namespace)
-    except ValueError:  # there is none of that name
-        return
-    if grace_seconds > 0:
-        try:
-            ray.get(actor.stop.remote(grace_seconds), timeout=grace_seconds + _CALL_SECONDS)
-        except (RayActorError, TimeoutError) as error:  # it ended by itself, or hangs
-            log.info("worker_did_not_answer", worker_id=worker_id, cause=type(error).__name__)
-    ray.kill(actor, no_restart=True)

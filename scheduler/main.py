@@ -58,7 +58,7 @@ def read_process(settings: Settings) -> Process:
         token=mesh.read_token(),
         key=mesh.read_lease_key(),
         store=PostgresLeaseStore(Database(database_url(os.environ))),
-        launcher=build_launcher(config, models),
+        launcher=build_launcher(config, models, os.environ),
     )
 
 

@@ -4,6 +4,7 @@ Workers outlive the scheduler on purpose, so taking a mesh down is a command of 
 """
 
 import asyncio
+import os
 import sys
 
 from mesh.config import ConfigError, load_settings
@@ -38,7 +39,7 @@ def main() -> int:
     try:
         settings = load_settings()
         config = settings.section("scheduler", SchedulerConfig)
-        launcher = build_launcher(config, load_models(settings))
+        launcher = build_launcher(config, load_models(settings), os.environ)
     except ConfigError as error:
         sys.stderr.write(f"scheduler: {error}\n")
         return 2

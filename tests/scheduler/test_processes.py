@@ -6,8 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeVar
@@ -28,7 +28,7 @@ from sampler_service.testing_models import make_model_folder
 
 T = TypeVar("T")
 
-READY_SECONDS = 60.0
+READY_SECONDS = 90.0
 SNAPSHOT = "tiny-1"
 QUIET = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
@@ -38,7 +38,7 @@ class Yard:
     """A home with a configuration, and the scheduler's process in it."""
 
     home: Home
-    launcher: str
+    head: "RayHead | None"
     port: int
     environment: dict[str, str]
     log: IO[bytes]
@@ -62,15 +62,19 @@ class Yard:
     def stop_workers(self) -> int:
         return self._run("scheduler.stop_workers").wait(60)
 
-    def find_ready(self) -> pb.Worker | None:
-        """Return the worker, once it is ready."""
+    def find_ready(self, besides: str = "") -> pb.Worker | None:
+        """Return the worker, once it is ready, at another address than `besides`."""
         try:
             answer = rpc.SchedulerServiceStub(self.channel).ListWorkers(
                 pb.ListWorkersRequest(), timeout=2, metadata=self._token()
             )
         except grpc.RpcError:
             return None
-        ready = [one for one in answer.workers if one.state == pb.WORKER_STATE_READY]
+        ready = [
+            worker
+            for worker in answer.workers
+            if worker.state == pb.WORKER_STATE_READY and worker.worker_address != besides
+        ]
         return ready[0] if ready else None
 
     def acquire(self) -> pb.AcquireResponse:
@@ -95,7 +99,7 @@ class Yard:
         return (("authorization", f"Bearer {token}"),)
 
     def _run(self, module: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", module],
             env=self.environment,
             stdout=self.log,
@@ -156,26 +160,34 @@ context = 128
     return path
 
 
-@contextmanager
-def ray_head(home: Home, ports: Ports) -> Iterator[Mapping[str, str]]:
-    """Run a Ray head on free ports; yield what its drivers need in their environment."""
-    folder, port = folder_of(home), ports.choose("ray")
-    clear_folder(folder)
-    environment = ray_environment(home, port)
-    command = head_command(folder, port, ports.choose("ray_client"), 4)
-    with (home.log / "ray.log").open("wb") as log:
-        head = subprocess.Popen(
-            command,
-            env={"PATH": os.environ["PATH"], "HOME": str(home.folder), **QUIET, **environment},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        eventually(lambda: listens(port))
-        yield environment
-    finally:
-        end_tree(head)
+class RayHead:
+    """A Ray head on free ports; started again it is a new cluster at the same address."""
+
+    def __init__(self, home: Home, ports: Ports) -> None:
+        self._home = home
+        self._port, self._client_port = ports.choose("ray"), ports.choose("ray_client")
+        self.environment = ray_environment(home, self._port)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        folder = folder_of(self._home)
+        clear_folder(folder)
+        command = head_command(folder, self._port, self._client_port, 4)
+        base = {"PATH": os.environ["PATH"], "HOME": str(self._home.folder), **QUIET}
+        with (self._home.log / "ray.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                command,
+                env=base | self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        eventually(lambda: listens(self._port))
+
+    def stop(self) -> None:
+        if self._process is not None:
+            end_tree(self._process)
+            self._process = None
 
 
 def listens(port: int) -> bool:
@@ -219,10 +231,14 @@ def yard(request: pytest.FixtureRequest, postgres: PostgresForTests, model: Path
             "FORMWORK_HOME": str(home.folder),
             **QUIET,
         }
+        head = None
         if request.param == "ray":
-            environment |= stack.enter_context(ray_head(home, ports))
+            head = RayHead(home, ports)
+            stack.callback(head.stop)
+            head.start()
+            environment |= head.environment
         log = stack.enter_context((home.log / "scheduler.log").open("wb"))
-        yard = Yard(home, request.param, port, environment, log)
+        yard = Yard(home, head, port, environment, log)
         stack.callback(yard.channel.close)
         yard.start()
         try:
@@ -248,24 +264,16 @@ def test_workers_are_started_watched_replaced_and_stopped(yard: Yard) -> None:
     environment = psutil.Process(pid).environ()
     assert "DATABASE_URL" not in environment
     os.kill(pid, signal.SIGKILL)
-    successor = eventually(
-        lambda: next(
-            (
-                one
-                for one in [yard.find_ready()]
-                if one and one.worker_address != worker.worker_address
-            ),
-            None,
-        )
-    )
+    successor = eventually(lambda: yard.find_ready(besides=worker.worker_address))
     assert successor.worker_id == worker.worker_id
     assert pid_of(successor.worker_address) != pid
     assert grpc_serves(successor.worker_address)
 
-    if yard.launcher == "ray":
+    if yard.head is not None:
         assert_a_killed_scheduler_finds_its_workers_again(yard, successor)
+        successor = assert_a_new_head_gets_new_workers(yard, yard.head, successor)
     assert yard.stop() == 0
-    assert grpc_serves(successor.worker_address) is (yard.launcher == "ray")
+    assert grpc_serves(successor.worker_address) is (yard.head is not None)
     assert yard.stop_workers() == 0
     eventually(lambda: not grpc_serves(successor.worker_address))
 
@@ -279,6 +287,16 @@ def assert_a_killed_scheduler_finds_its_workers_again(yard: Yard, worker: pb.Wor
     assert again.worker_address == worker.worker_address
     assert yard.settle(held.lease) is True
     assert yard.acquire().worker_address == worker.worker_address
+
+
+def assert_a_new_head_gets_new_workers(yard: Yard, head: RayHead, worker: pb.Worker) -> pb.Worker:
+    assert yard.process is not None
+    head.stop()
+    eventually(lambda: not grpc_serves(worker.worker_address))  # it ended with its node
+    head.start()
+    successor = eventually(lambda: yard.find_ready(besides=worker.worker_address))
+    assert yard.process.poll() is None
+    return successor
 
 
 def test_without_an_address_of_ray_the_scheduler_says_what_to_do(
