@@ -1,9 +1,10 @@
-"""Compiling in a process of its own, from the service's side."""
+"""Compiling in processes of its own, from the service's side."""
 
 import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -11,10 +12,17 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
+from formwork_engine import EngineError
 
 from compiler_service.canonical import CanonicalGrammar
-from compiler_service.compile_process import JOB_BYTE
-from compiler_service.compile_wire import CompiledIndex, Job, read_result, write_job
+from compiler_service.compile_process import FORK_BYTE
+from compiler_service.compile_wire import (
+    CompiledIndex,
+    Job,
+    read_answer,
+    read_frame,
+    write_job,
+)
 from compiler_service.config import CompilerConfig
 from mesh.clock import Clock
 from mesh.config import ConfigError
@@ -23,6 +31,7 @@ from mesh.errors import CompileBudgetError, ServiceUnavailableError
 log = structlog.get_logger()
 
 _RESTART_SECONDS = 0.5
+_FORK_SECONDS = 10.0
 _GRACE_SECONDS = 1.0
 """Past a compile's own alarm: for a machine that is busy, or a process that is stopped."""
 
@@ -31,16 +40,41 @@ class Compiler(Protocol):
     """Compiles within a budget of time and memory, off the event loop."""
 
     async def compile(self, grammar: CanonicalGrammar, *, seconds: float) -> CompiledIndex:
-        """Return the index of a grammar.
+        """Return the index of a grammar; cancelling ends the work.
 
         Raises:
             EngineError: What the engine refuses.
             CompileBudgetError: It took more than `seconds` of wall-clock time, or its memory.
+            ServiceUnavailableError: There is no process to compile in.
         """
 
 
+class _Fork:
+    """One compiling process, from the other end of its socket."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, process_id: int
+    ) -> None:
+        self.reader = reader
+        self._writer = writer
+        self._process_id = process_id
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes; a process that is gone is noticed when its answer is read."""
+        with contextlib.suppress(ConnectionError):
+            self._writer.write(data)
+            await self._writer.drain()
+
+    def end(self) -> None:
+        """Kill the process, whatever it does."""
+        if not self.reader.at_eof():  # then its id is still its own
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process_id, signal.SIGKILL)
+        self._writer.close()
+
+
 class ForkingCompiler:
-    """Compiles in forks of one process that holds the vocabularies; starts it again if it dies.
+    """Compiles in forks of a process that holds the vocabularies; starts that again if it dies.
 
     Args:
         fingerprints: What each model folder's vocabulary must have.
@@ -51,45 +85,55 @@ class ForkingCompiler:
     def __init__(
         self, fingerprints: Mapping[Path, str], config: CompilerConfig, clock: Clock
     ) -> None:
-        self._fingerprints = fingerprints
         self._config = config
-        self._clock = clock
-        self._control: socket.socket | None = None
-        self._process: asyncio.subprocess.Process | None = None
-        self._ready = asyncio.Event()
-        self._watch: asyncio.Task[None] | None = None
+        self._host = _Host(fingerprints, config, clock)
+        self._idle: list[_Fork] = []
 
     async def start(self) -> None:
-        """Return once the process has loaded the vocabularies.
+        """Return once the vocabularies are loaded.
 
         Raises:
             ConfigError: A folder that cannot be read, or has another fingerprint than the table.
         """
-        await self._start_process()
-        self._watch = asyncio.create_task(self._restart_when_dead())
+        await self._host.start()
+        self._idle.append(await self._host.fork())
 
     async def close(self) -> None:
-        """End the process; compiles in flight end by their own alarms."""
-        if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
-        await self._end_process()
+        """End every process."""
+        while self._idle:
+            self._idle.pop().end()
+        await self._host.close()
 
     async def compile(self, grammar: CanonicalGrammar, *, seconds: float) -> CompiledIndex:
         """Return the index of a grammar, as `Compiler.compile` says."""
-        job = Job(grammar.to_bytes(), seconds, self._config.compile_memory_bytes)
-        loop = asyncio.get_running_loop()
-        start = loop.time()
+        fork = await self._take_fork()
+        start = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(seconds + _GRACE_SECONDS):
-                frames = await self._exchange(write_job(job))
-        except TimeoutError:
-            frames = b""
-        compiled = read_result(frames)
-        if compiled is None:
-            raise self._over_budget(seconds, loop.time() - start)
-        return compiled
+                await fork.send(write_job(Job(grammar.to_bytes(), seconds)))
+                answer = read_answer(await read_frame(fork.reader))
+        except (EOFError, ConnectionError, TimeoutError) as error:
+            fork.end()
+            elapsed = asyncio.get_running_loop().time() - start
+            raise self._over_budget(seconds, elapsed) from error
+        except asyncio.CancelledError:
+            fork.end()
+            raise
+        if answer.is_last:
+            fork.end()
+        else:
+            self._idle.append(fork)
+        if isinstance(answer.result, EngineError):
+            raise answer.result
+        return answer.result
+
+    async def _take_fork(self) -> _Fork:
+        while self._idle:
+            fork = self._idle.pop()
+            if not fork.reader.at_eof():
+                return fork
+            fork.end()
+        return await self._host.fork()
 
     def _over_budget(self, seconds: float, elapsed: float) -> CompileBudgetError:
         in_time = elapsed < seconds
@@ -100,60 +144,85 @@ class ForkingCompiler:
             metadata={"limit": limit, "maximum": f"{maximum:g}", "value": f"> {maximum:g}"},
         )
 
-    async def _exchange(self, frames: bytes) -> bytes:
-        await self._ready.wait()
+
+class _Host:
+    """The process that holds the vocabularies and forks."""
+
+    def __init__(
+        self, fingerprints: Mapping[Path, str], config: CompilerConfig, clock: Clock
+    ) -> None:
+        self._fingerprints = fingerprints
+        self._config = config
+        self._clock = clock
+        self._control: socket.socket | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._start_process()
+        self._watch = asyncio.create_task(self._restart_when_dead())
+
+    async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        await self._end_process()
+
+    async def fork(self) -> _Fork:
+        """Return a fresh fork.
+
+        Raises:
+            ServiceUnavailableError: The process is being started again.
+        """
         ours, theirs = socket.socketpair()
+        with theirs:
+            self._hand_over(theirs)
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
         try:
-            reader, writer = await asyncio.open_unix_connection(sock=ours)
-            try:
-                self._hand_over(theirs)
-                writer.write(frames)
-                await writer.drain()
-                return await reader.read()
-            except ConnectionError:
-                return b""
-            finally:
-                writer.close()
-                with contextlib.suppress(ConnectionError):
-                    await writer.wait_closed()
-        finally:
-            theirs.close()
+            async with asyncio.timeout(_FORK_SECONDS):
+                return _Fork(reader, writer, int(await read_frame(reader)))
+        except (EOFError, ConnectionError, TimeoutError) as error:
+            writer.close()
+            raise _unavailable() from error
 
     def _hand_over(self, theirs: socket.socket) -> None:
         if self._control is None:
-            raise ServiceUnavailableError("The compiling process is being started.")
+            raise _unavailable()
         try:
-            socket.send_fds(self._control, [JOB_BYTE], [theirs.fileno()])
+            socket.send_fds(self._control, [FORK_BYTE], [theirs.fileno()])
         except OSError as error:
-            raise ServiceUnavailableError("The compiling process is being started.") from error
-        theirs.close()
+            raise _unavailable() from error
 
     async def _start_process(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "compiler_service.compile_process",
-            str(theirs.fileno()),
-            *map(str, self._fingerprints),
-            pass_fds=[theirs.fileno()],
-            stdin=asyncio.subprocess.DEVNULL,
-            env=environment,
-        )
-        theirs.close()
-        self._control = ours
+        # the process that meets hostile grammars has no key to the database
+        inherited = {key: text for key, text in os.environ.items() if "DATABASE" not in key}
+        environment = {**inherited, "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "compiler_service.compile_process",
+                str(theirs.fileno()),
+                str(self._config.compile_memory_bytes),
+                *map(str, self._fingerprints),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                env=environment,
+            )
         try:
             async with asyncio.timeout(self._config.start_seconds):
                 self._check_greeting(await _read_line(ours))
         except TimeoutError as error:
+            ours.close()
             await self._end_process()
             raise ConfigError("compiler.start_seconds: the vocabularies took longer") from error
         except ConfigError:
+            ours.close()
             await self._end_process()
             raise
-        ours.setblocking(True)  # noqa: FBT003 - socket's own signature
-        self._ready.set()
+        self._control = ours
 
     def _check_greeting(self, line: bytes) -> None:
         greeting = json.loads(line or b'{"error": "the compiling process did not start"}')
@@ -171,7 +240,6 @@ class ForkingCompiler:
         while True:
             if self._process is not None:
                 status = await self._process.wait()
-                self._ready.clear()
                 log.error("compiling_process_died", status=status)
             await self._end_process()
             await self._clock.sleep(_RESTART_SECONDS)
@@ -181,7 +249,6 @@ class ForkingCompiler:
                 log.exception("compiling_process_failed")
 
     async def _end_process(self) -> None:
-        self._ready.clear()
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -189,6 +256,12 @@ class ForkingCompiler:
             self._process.terminate()
             await self._process.wait()
         self._process = None
+
+
+def _unavailable() -> ServiceUnavailableError:
+    return ServiceUnavailableError(
+        "The compiling process is being started.", retry_after_seconds=1.0
+    )
 
 
 async def _read_line(connection: socket.socket) -> bytes:

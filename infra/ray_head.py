@@ -18,7 +18,8 @@ from infra.process_table import Identity, find_living
 
 # Ray puts `session_<date>_<time>_<pid>/sockets/plasma_store` below its folder, and a Unix socket's
 # path has at most 107 bytes (unix(7); 103 on macOS).
-_LONGEST_FOLDER = 40
+_LONGEST_FOLDER = 38
+_OPEN_FOLDER = "s"  # Ray opens its folder to everybody, so it gets one below ours
 _OBJECT_STORE_BYTES = 100_000_000  # Ray's least is 75 MB; nothing of ours goes through it
 _LOG_BYTES = 16 * 1024 * 1024
 
@@ -49,7 +50,7 @@ def head_command(folder: Path, port: int, client_port: int, cpus: int) -> list[s
     """Return the command that runs a head in the foreground.
 
     Args:
-        folder: Sockets and Ray's own logs; short.
+        folder: Ours alone; sockets and Ray's own logs go below it; short.
         port: Of the head.
         client_port: Of Ray's client server, which cannot be left out.
         cpus: How many CPUs Ray may promise.
@@ -64,7 +65,7 @@ def head_command(folder: Path, port: int, client_port: int, cpus: int) -> list[s
         f"--ray-client-server-port={client_port}",
         f"--num-cpus={cpus}",
         f"--object-store-memory={_OBJECT_STORE_BYTES}",
-        f"--temp-dir={folder}",
+        f"--temp-dir={folder / _OPEN_FOLDER}",
         "--include-dashboard=false",
         "--include-log-monitor=false",
         "--disable-usage-stats",
