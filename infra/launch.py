@@ -50,6 +50,9 @@ def start_mesh(home: Home, environment: Mapping[str, str], http_port: int, say: 
         if state is not None:
             say(f"already running in {home.folder} (supervisor: process {state.supervisor.pid})")
             return state if state.is_up else _follow(home, state, say)
+        left = _end_leftovers(home)
+        if left:
+            say(f"  ended what a killed supervisor had left: {', '.join(left)}")
         check_port(http_port)
         return _start(home, environment, http_port, say)
     finally:

@@ -63,12 +63,16 @@ class Boot:
         """
         async with asyncio.TaskGroup() as group:
             database = group.create_task(self._start_database(supervisor))
-            group.create_task(self._configure_and_start_head(supervisor))
-        access, external = database.result()
-        async with asyncio.TaskGroup() as group:
-            for name in (COMPILER, SCHEDULER, GATEWAY):
+            configured = group.create_task(self._configure(supervisor))
+            head = group.create_task(self._start_head(supervisor, configured))
+            access, external = await database
+            await configured
+            for name in (COMPILER, GATEWAY):
                 spec = service_spec(self._around, name, access, external)
                 group.create_task(self._start_service(supervisor, spec))
+            await head  # whoever joins Ray too early waits longer than that
+            spec = service_spec(self._around, SCHEDULER, access, external)
+            group.create_task(self._start_service(supervisor, spec))
             group.create_task(self._wait_for_worker(supervisor))
 
     def stop_workers(self) -> ProcessSpec | None:
@@ -91,17 +95,18 @@ class Boot:
             describe(f"PostgreSQL {server.binaries.major} on {LOOPBACK}:{port}")
             return access, None
 
-    async def _configure_and_start_head(self, supervisor: Supervisor) -> None:
+    async def _configure(self, supervisor: Supervisor) -> None:
         async with supervisor.stage("configuration") as describe:
             ensure_secrets(self.home)
             path, self._document = await asyncio.to_thread(
                 write_configuration, self.home, self._ports
             )
             describe(_models_of(self._document, path))
-        if self._document.get("scheduler", {}).get("launcher") != "local":
-            await self._start_head(supervisor)
 
-    async def _start_head(self, supervisor: Supervisor) -> None:
+    async def _start_head(self, supervisor: Supervisor, configured: asyncio.Task[None]) -> None:
+        await asyncio.shield(configured)
+        if self._document.get("scheduler", {}).get("launcher") == "local":
+            return
         async with supervisor.stage("ray") as describe:
             if not self._own_head:
                 describe(f"yours, at {self._environment['RAY_ADDRESS']}")

@@ -1,7 +1,13 @@
+import os
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 
-from infra.testing import PostgresForTests
+from infra.errors import SetupError
+from infra.home import Home
+from infra.postgres import EmbeddedPostgres, find_server, open_embedded, stop_server
+from infra.testing import PostgresForTests, free_port, temporary_home
 
 
 @pytest.mark.parametrize("role", ["owner", "gateway", "compiler", "scheduler"])
@@ -25,3 +31,67 @@ def test_a_service_cannot_enter_another_services_schema(postgres: PostgresForTes
             "has_schema_privilege('compiler', 'CREATE')"
         ).fetchone()
     assert row == (False, True, False)
+
+
+@pytest.fixture
+def other_home() -> Iterator[Home]:
+    with temporary_home() as home:
+        yield home
+
+
+def open_other(home: Home) -> EmbeddedPostgres:
+    return open_embedded(home, free_port(), durable=False)
+
+
+def test_a_stale_pid_file_does_not_hinder_a_start(other_home: Home) -> None:
+    server = open_other(other_home)
+    # Our own process: alive, and no PostgreSQL.
+    (server.data / "postmaster.pid").write_text(f"{os.getpid()}\n{server.data}\n0\n")
+    process = server.start()
+    try:
+        server.wait_until_ready(process)
+        assert find_server(server.data) is not None
+        with pytest.raises(SetupError, match="PostgreSQL already runs in"):
+            server.start()
+    finally:
+        stop_server(server.data)
+        process.wait()
+    assert find_server(server.data) is None
+
+
+def test_data_of_another_version_is_left_alone(other_home: Home) -> None:
+    server = open_other(other_home)
+    (server.data / "PG_VERSION").write_text("12\n")
+    with pytest.raises(SetupError, match="was made by PostgreSQL 12"):
+        open_other(other_home)
+
+
+def test_a_start_that_fails_says_so(other_home: Home) -> None:
+    server = open_other(other_home)
+    (server.data / "global" / "pg_control").unlink()
+    process = server.start()
+    with pytest.raises(SetupError, match="PostgreSQL ended at its start with status"):
+        server.wait_until_ready(process)
+
+
+def test_an_interrupted_initdb_is_done_again(other_home: Home) -> None:
+    draft = other_home.postgres / "data.new"
+    draft.mkdir(parents=True)
+    (draft / "PG_VERSION").write_text("18\n")
+    open_other(other_home)
+    assert not draft.exists()
+
+
+def test_data_is_private_to_the_databases_user(postgres: PostgresForTests) -> None:
+    server = postgres.server
+    owner = server.binaries.user
+    assert server.data.stat().st_mode & 0o077 == 0
+    if owner is not None:
+        assert server.data.stat().st_uid == owner.uid != 0
+
+
+def test_only_loopback_is_listened_on(postgres: PostgresForTests) -> None:
+    process = find_server(postgres.server.data)
+    assert process is not None
+    listening = [c.laddr[0] for c in process.net_connections() if c.status == "LISTEN"]
+    assert listening == ["127.0.0.1"]
