@@ -12,12 +12,17 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 MAX_DEPTH = 10
 MAX_DESCRIPTION = 60
 MAX_PATTERN = 40
-MAX_REFERENCE_HOPS = 8
+MAX_INDEX_DIGITS = 6
+MAX_STRUCTURED = 16
+MAX_NUMBER_BITS = 128
 ELLIPSIS = "…"
+
+Schema: TypeAlias = Mapping[str, object] | bool
 
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*\Z")
 _BOUNDS = {
@@ -30,7 +35,7 @@ _OBJECT_KEYS = ("properties", "required", "additionalProperties", "patternProper
 _ARRAY_KEYS = ("items", "prefixItems")
 
 
-def outline(schema: Mapping[str, object] | bool, *, max_characters: int = 1600) -> str:
+def outline(schema: Schema, *, max_characters: int = 1600) -> str:
     """Return a type sketch of the schema, at most max_characters long (cut with an ellipsis)."""
     sketch = _Sketch(schema, max_characters)
     pieces: list[str] = []
@@ -88,9 +93,7 @@ class _Sketch:
             key = part.replace("~1", "/").replace("~0", "~")
             if isinstance(node, Mapping):
                 node = node.get(key)
-            elif (
-                isinstance(node, list) and key.isdecimal() and len(key) < 7 and int(key) < len(node)
-            ):  # noqa: PLR2004 - a list index of seven digits is no schema's
+            elif isinstance(node, list) and _is_index(key, len(node)):
                 node = node[int(key)]
             else:
                 return None
@@ -191,7 +194,7 @@ class _Sketch:
             return json.dumps(value[: self.budget + 1], ensure_ascii=False)
         if isinstance(value, Mapping | list):
             return _shallow(value)
-        return json.dumps(value)[: self.budget + 1]
+        return json.dumps(value) if _is_short(value) else "number"
 
     @staticmethod
     def _joined(parts: Iterator[Iterator[str]], mark: str) -> Iterator[str]:
@@ -221,9 +224,9 @@ def _bounds(kind: str, schema: Mapping[str, object]) -> str:
 
 
 def _number(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_short(value):
         return ""
-    return json.dumps(value)[:MAX_PATTERN]
+    return json.dumps(value)
 
 
 def _key(name: str) -> str:
@@ -246,11 +249,23 @@ def _description(schema: object) -> str:
 
 def _shallow(value: Mapping[str, object] | Sequence[object]) -> str:
     """Write a structured constant when it is small, else a mark."""
-    if len(value) > 16 or _nested(value):  # noqa: PLR2004 - a sketch has no room for more
+    if len(value) > MAX_STRUCTURED or _nested(value):
         return "[…]" if isinstance(value, list) else "{…}"
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))[:200]
 
 
 def _nested(value: Mapping[str, object] | Sequence[object]) -> bool:
     children = value.values() if isinstance(value, Mapping) else value
-    return any(isinstance(c, Mapping | list) or len(str(c)) > 100 for c in children)  # noqa: PLR2004 - as above
+    return any(isinstance(child, Mapping | list) or not _is_short(child) for child in children)
+
+
+def _is_short(value: object) -> bool:
+    """Tell whether a plain value takes little room; a huge integer cannot even be printed."""
+    if isinstance(value, int):
+        return value.bit_length() <= MAX_NUMBER_BITS
+    return not isinstance(value, str) or len(value) <= MAX_DESCRIPTION
+
+
+def _is_index(text: str, length: int) -> bool:
+    """Tell whether a pointer's part is an index into a list of this length."""
+    return text.isdecimal() and len(text) <= MAX_INDEX_DIGITS and int(text) < length

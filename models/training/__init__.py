@@ -1,0 +1,1 @@
+"""Synthesises the data, trains, exports and measures the built-in model."""

@@ -34,7 +34,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Batch:
-    """tokens and positions are (rows, length); targets (n,) belong to the flat rows `where` (n,)."""
+    """tokens, positions: (rows, length); targets (n,) belong to the flat places `where` (n,)."""
 
     tokens: Tensor
     positions: Tensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 END = SPECIAL_TOKENS.index("<|end|>")
-COMPACT = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
+COMPACT = {
+    "whitespace_flexible": False,
+    "coerce_one_of": True,
+    "item_separator": ",",
+    "key_separator": ":",
+}
 
 
 class GuidanceConstraint:
@@ -29,9 +35,9 @@ class GuidanceConstraint:
 
     def mask(self) -> Tensor:
         """Return which tokens may come next, bool (vocab,)."""
-        packed = torch.frombuffer(bytearray(self.matcher.compute_bitmask()), dtype=torch.uint8)
-        bits = packed[:, None].bitwise_right_shift(torch.arange(8, dtype=torch.uint8)) & 1
-        return bits.flatten()[: self.size].bool()
+        packed = np.frombuffer(self.matcher.compute_bitmask(), dtype=np.uint8)
+        bits = np.unpackbits(packed, bitorder="little", count=self.size)
+        return torch.from_numpy(bits).bool()
 
     def accept(self, token: int) -> None:
         """Take the token that was chosen."""

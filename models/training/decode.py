@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
     from models.training.llama import KeyValue, Llama
 
@@ -25,6 +27,24 @@ class Constraint(Protocol):
         """Take the token that was chosen."""
 
 
+@dataclass
+class Row:
+    """One sequence of the batch: its constraint and what it has said so far."""
+
+    constraint: Constraint | None
+    said: list[int]
+
+    def choose(self, logits: Tensor) -> int:
+        """Say the likeliest token of logits (vocab,) that the constraint allows."""
+        if self.constraint is not None:
+            logits = logits.masked_fill(~self.constraint.mask(), float("-inf"))
+        token = int(logits.argmax())
+        if self.constraint is not None:
+            self.constraint.accept(token)
+        self.said.append(token)
+        return token
+
+
 @torch.inference_mode()
 def greedy(
     model: Llama,
@@ -35,31 +55,36 @@ def greedy(
     limit: int,
 ) -> list[list[int]]:
     """Return the tokens after each prompt up to and with `end`, at most `limit` of them."""
-    rows, length = len(prompts), max(map(len, prompts))
-    tokens = torch.full((rows, length), PAD)
-    for row, prompt in enumerate(prompts):
-        tokens[row, length - len(prompt) :] = torch.tensor(prompt)
-    real = torch.arange(length) >= torch.tensor([length - len(p) for p in prompts])[:, None]
+    rows = [Row(constraint, []) for constraint in constraints]
+    tokens, real = _left_padded(prompts)
     hidden, past = _prefill(model, tokens, real)
-    answers: list[list[int]] = [[] for _ in prompts]
+    live = rows
     for _ in range(limit):
         chosen = [
-            end if answer and answer[-1] == end else _choose(logits, constraint)
-            for answer, logits, constraint in zip(
-                answers, model.logits(hidden[:, -1]), constraints, strict=True
-            )
+            row.choose(logits)
+            for row, logits in zip(live, model.logits(hidden[:, -1]), strict=True)
         ]
-        for answer, token in zip(answers, chosen, strict=True):
-            if not answer or answer[-1] != end:
-                answer.append(token)
-        if all(answer[-1] == end for answer in answers):
+        kept = torch.tensor([index for index, token in enumerate(chosen) if token != end])
+        if not len(kept):
             break
-        real = torch.cat((real, torch.ones(rows, 1, dtype=torch.bool)), 1)
+        if len(kept) < len(live):
+            live = [live[index] for index in kept.tolist()]
+            real, past = real[kept], [(keys[kept], values[kept]) for keys, values in past]
+        real = torch.cat((real, torch.ones(len(live), 1, dtype=torch.bool)), 1)
         positions = real.sum(1, keepdim=True) - 1
-        hidden, past = model.hidden(
-            torch.tensor(chosen)[:, None], positions, past, real[:, None, None]
-        )
-    return answers
+        latest = torch.tensor(chosen)[kept][:, None]
+        hidden, past = model.hidden(latest, positions, past, real[:, None, None])
+    return [row.said for row in rows]
+
+
+def _left_padded(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Return tokens (rows, length) padded on the left, and which of them are real."""
+    length = max(map(len, prompts))
+    tokens = torch.full((len(prompts), length), PAD)
+    for row, prompt in enumerate(prompts):
+        tokens[row, length - len(prompt) :] = torch.tensor(prompt)
+    starts = torch.tensor([length - len(prompt) for prompt in prompts])
+    return tokens, torch.arange(length) >= starts[:, None]
 
 
 def _prefill(model: Llama, tokens: Tensor, real: Tensor) -> tuple[Tensor, list[KeyValue]]:
@@ -69,12 +94,3 @@ def _prefill(model: Llama, tokens: Tensor, real: Tensor) -> tuple[Tensor, list[K
     mask = (causal & real[:, None, :]) | torch.eye(length, dtype=torch.bool)
     positions = (real.cumsum(1) - 1).clamp(min=0)
     return model.hidden(tokens, positions, mask=mask[:, None])
-
-
-def _choose(logits: Tensor, constraint: Constraint | None) -> int:
-    """Take the likeliest token that the constraint allows."""
-    if constraint is None:
-        return int(logits.argmax())
-    token = int(logits.masked_fill(~constraint.mask(), float("-inf")).argmax())
-    constraint.accept(token)
-    return token

@@ -3,6 +3,7 @@
 In every pair of lists the second is kept for evaluation.
 """
 
+# ruff: noqa: E501 - the phrases are a table, a row stays on its line
 from __future__ import annotations
 
 from models.training.words import split
@@ -106,8 +107,8 @@ BENIGN = (
      "The weapon in the game costs {n} points.", "Kill the job with number {n}."),
 )  # fmt: skip
 
-TOOL_VERBS = (
-    "get set find send create delete update book search list add check start stop open".split()
+TOOL_VERBS = split(
+    "get set find send create delete update book search list add check start stop open"
 )
 TOOL_NAMES = split("""weather reminder email meeting flight hotel timer alarm note task invoice order song
 light door car ticket table recipe price rate translation photo file user room call route event

@@ -5,6 +5,7 @@ writes it with, and after the bar the clauses kept for evaluation. `{v}` is the 
 subject.
 """
 
+# ruff: noqa: E501 - the phrases are a table, a row stays on its line
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from models.training.llama import Llama
 
-ROWS = 32
+ROWS = 60
 LIMIT = 256
 SEED = 20_000
 # Task, and what its row in the table is called.
@@ -68,7 +68,7 @@ def measure(model: Llama, folder: Path, task: str, n: int, *, constrained: bool)
 
 def percent(part: int, whole: int) -> str:
     """Write a share in per cent, or a dash where there is nothing to count."""
-    return f"{100 * part / whole:.1f}" if whole else "–"
+    return f"{100 * part / whole:.1f}" if whole else "-"
 
 
 def table_row(task: str, mode: str, s: Score) -> str:
@@ -84,7 +84,10 @@ def table_row(task: str, mode: str, s: Score) -> str:
 def table(model: Llama, folder: Path, n: int, tasks: Sequence[str], *, show: int = 0) -> str:
     """Return the Markdown table of every task, free and constrained."""
     lines = [
-        "| task | decoding | n | ended % | valid of ended % | fields % | exact % | call names % | refused % |",
+        (
+            "| task | decoding | n | ended % | valid of ended % | fields % | exact % "
+            "| call names % | refused % |"
+        ),
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for task in tasks:

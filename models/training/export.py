@@ -149,6 +149,7 @@ def write_weights(checkpoint: Path, folder: Path, *, averaged: bool) -> None:
     state = torch.load(checkpoint)["averaged" if averaged else "model"]
     halves = {name: value.to(torch.float16).contiguous() for name, value in state.items()}
     save_file(halves, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)
     load_model(folder)
 
 

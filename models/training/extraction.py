@@ -9,7 +9,7 @@ from models.training import words
 from models.training.domains import DOMAINS, Attribute, Domain
 from models.training.kinds import Drawn, draw, draw_generic, empty_value
 from models.training.phrasing import random_frame, random_opening
-from models.training.values import Values, chance, is_held_out, weighted
+from models.training.values import Values, chance, weighted
 
 if TYPE_CHECKING:
     import random
@@ -61,26 +61,13 @@ MENTION_ALL, DESCRIBE, OPTIONAL, NULLABLE, NEST, FILLER, CLOSED = (
     0.4,
     0.5,
 )
-FRESH = 0.5
+FRESH, MADE_UP = 0.5, 0.3
 SHAPES = {"records": 0.08, "domain": 0.42, "generic": 0.5}
 FEWEST_TO_NEST = 3
 
 
-DOMAIN_WORDS = {w for d in DOMAINS for a in d.attributes for k in a.keys for w in k.split("_")}
-
-
-def is_new_key(word: str) -> bool:
-    """Tell whether a listed key word is kept for evaluation."""
-    return is_held_out(word) and word not in DOMAIN_WORDS
-
-
-KEY_POOLS = {
-    new: [
-        [w for w in pool if is_new_key(w) == new]
-        for pool in (words.KEY_NOUNS, words.KEY_ADJECTIVES)
-    ]
-    for new in (False, True)
-}
+# The listed words that keys are made of: nouns, then adjectives. New keys are made up instead.
+KEY_POOLS = (words.KEY_NOUNS, words.KEY_ADJECTIVES)
 
 
 @dataclass(frozen=True)
@@ -103,14 +90,14 @@ class Extraction:
 
 
 def key_words(values: Values, *, new: bool) -> list[str]:
-    """Draw one or two words for a key: English or made up; new ones are held out of training."""
+    """Draw one or two words for a key: listed or made up; new ones are never seen in training."""
     rng = values.rng
-    kept = KEY_POOLS[new]
-    made = Values(rng, held_out=new)
-    if chance(rng, 0.3) and (new or not values.held_out):
+    if new or (chance(rng, MADE_UP) and not values.held_out):
+        made = Values(rng, held_out=new)
         return [made.made_up() for _ in range(rng.choice((1, 1, 2)))]
-    noun = rng.choice(kept[0])
-    lead = rng.choice((*(rng.choice(kept[1]),) * 3, rng.choice(kept[0])))
+    nouns, adjectives = KEY_POOLS
+    noun = rng.choice(nouns)
+    lead = rng.choice((*(rng.choice(adjectives),) * 3, rng.choice(nouns)))
     return rng.choice(([noun], [lead, noun], [lead, noun]))
 
 

@@ -9,19 +9,21 @@ In the residual stream, dimensions 0-127 hold a token's identity, 128-191 the pr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from models.training.llama import Attention, Llama
+    from models.training.llama import Attention, Layer, Llama
 
 HEAD, HALF = 64, 32
 IDENTITY, PREVIOUS, EARLIER, CONSTANT = 0, 128, 192, 255
 IDENTITY_SCALE, REST_SCALE, CONSTANT_SCALE = 0.07, 0.01, 0.3
 # Rotary pairs from this index on turn so slowly that content can be compared across a context.
 SLOW_PAIR = 18
+# For each head of the second layer: whether it compares two tokens, and its first dimension.
+MATCHES = ((False, 0), (True, 0), (True, 28), (False, 28))
 SLOW_ROWS = [*range(SLOW_PAIR, HALF), *range(HALF + SLOW_PAIR, HEAD)]
 
 
@@ -29,15 +31,15 @@ SLOW_ROWS = [*range(SLOW_PAIR, HALF), *range(HALF + SLOW_PAIR, HEAD)]
 def write_copying_heads(model: Llama) -> None:
     """Overwrite the embedding and the first two layers' attention of a 256-wide, 4-headed model."""
     _embedding(model.model.embed_tokens)
-    for layer in model.model.layers:
+    layers = [cast("Layer", layer) for layer in model.model.layers]
+    for layer in layers:
         layer.mlp.down_proj.weight.mul_(0.2)
         layer.self_attn.o_proj.weight.mul_(0.2)
-    first, second = model.model.layers[0].self_attn, model.model.layers[1].self_attn
-    theta = model.config.rope_theta
-    _shift_head(first, 0, 1, PREVIOUS, theta)
-    _shift_head(first, 1, 2, EARLIER, theta)
-    for head in range(4):
-        _match_head(second, head, bigram=head in {1, 2}, start=0 if head < 2 else 28)  # noqa: PLR2004 - two heads per half
+    shift, match = layers[0].self_attn, layers[1].self_attn
+    _shift_head(shift, 0, 1, PREVIOUS)
+    _shift_head(shift, 1, 2, EARLIER)
+    for head, (bigram, start) in enumerate(MATCHES):
+        _match_head(match, head, bigram=bigram, start=start)
 
 
 def _embedding(table: nn.Embedding) -> None:
@@ -53,8 +55,9 @@ def _rows(projection: Tensor, head: int) -> Tensor:
     return rows
 
 
-def _shift_head(attention: Attention, head: int, offset: int, target: int, theta: float) -> None:
+def _shift_head(attention: Attention, head: int, offset: int, target: int) -> None:
     """Make a head bring the identity of the token `offset` before to `target`."""
+    theta = attention.config.rope_theta
     angles = offset * theta ** -(torch.arange(HALF) / HALF)
     query = _rows(attention.q_proj.weight, head)
     key = _rows(attention.k_proj.weight, head)
@@ -62,11 +65,11 @@ def _shift_head(attention: Attention, head: int, offset: int, target: int, theta
     key[:HALF, CONSTANT] = 1.2 * angles.cos()
     key[HALF:, CONSTANT] = 1.2 * angles.sin()
     size = min(HEAD, CONSTANT - target)
-    _carry(attention, head, IDENTITY, target, size, 0.23)
+    _carry(attention, head, (IDENTITY, target), size, 0.23)
 
 
 def _match_head(attention: Attention, head: int, *, bigram: bool, start: int) -> None:
-    """Make a head find where the current token (or the last two) stood before; copy what follows."""
+    """Make a head find where the last one or two tokens stood before, and copy what follows."""
     query = _rows(attention.q_proj.weight, head)
     key = _rows(attention.k_proj.weight, head)
     half = len(SLOW_ROWS) // 2
@@ -75,13 +78,13 @@ def _match_head(attention: Attention, head: int, *, bigram: bool, start: int) ->
         dimension = start + index
         query[row, (PREVIOUS if earlier else IDENTITY) + dimension] = 1.75
         key[row, (EARLIER if earlier else PREVIOUS) + dimension] = 1.75
-    _carry(attention, head, HEAD * (head % 2), HEAD * (head % 2), HEAD, 0.38)
+    half_start = HEAD * (head % 2)
+    _carry(attention, head, (half_start, half_start), HEAD, 0.38)
 
 
-def _carry(
-    attention: Attention, head: int, source: int, target: int, size: int, gain: float
-) -> None:
-    """Make a head's value carry dimensions from source to target."""
+def _carry(attention: Attention, head: int, route: tuple[int, int], size: int, gain: float) -> None:
+    """Make a head's value carry dimensions along a route (from, to)."""
+    source, target = route
     value = _rows(attention.v_proj.weight, head)
     index = torch.arange(size)
     value[index, source + index] = gain

@@ -198,7 +198,7 @@ FORMAT_EMPTIES: dict[str, str] = {
     "email": "unknown@example.com",
     "uri": "https://example.com",
     "uuid": "00000000-0000-4000-8000-000000000000",
-    "ipv4": "0.0.0.0",  # noqa: S104 - a value, not an address to bind
+    "ipv4": "0.0.0.0",
     "hostname": "example.com",
     "duration": "PT0S",
 }

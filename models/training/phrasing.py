@@ -15,22 +15,33 @@ from models.training.words import split
 if TYPE_CHECKING:
     import random
 
+
+def options(text: str) -> list[str]:
+    """Return what stands between the bars of a text."""
+    return [" ".join(part.split()) for part in text.split("|")]
+
+
 GLUE = [w for w in words.COMMON[:175] if len(w) > 1 and w not in {"not", "no", "never", "only"}]
-JOINTS = """: | = | - | is | was | :: | -> | , | as | / | equals | being | — | ; | stands at | of | now | says |
-reads | will be | must be | is just | is now | is still | turned to | goes to | means | became""".split(
-    "|"
-)
+JOINTS = options("""\
+: | = | - | is | was | :: | -> | , | as | / | equals | being | — | ; | stands at | of | now | says |
+reads | will be | must be | is just | is now | is still | turned to | goes to | means | became""")
 MARKS = (".", ".", ".", ",", ";", "", "!")
-OPENERS = split("""about for on note record entry file text here now next first subject case regarding topic
+OPENERS = split("""\
+about for on note record entry file text here now next first subject case regarding topic
 concerning look see read meet let us we to at this with that it is was the a new and also""")
 
-VERBS = split("""Extract Get Find Read Return Give List Collect Fill Take Write Report Copy Name Show
-Provide Identify Capture""")
-OBJECTS = """the fields|the data|all details|the values|the facts|every field|the information|what it
-says|the key points|the entries|its contents|the structured data|the answer|the record""".split("|")
-SOURCES = """from this text|from the text|from the message|below|in the note|of the following|from
-this paragraph|in this email|given here|from the document|that you see|for the schema|in JSON|as JSON|
-into the schema|please|from what follows|of this entry""".split("|")
+VERBS = split("""\
+Extract Get Find Read Return Give List Collect Fill Take Write Report Copy Name Show Provide
+Identify Capture""")
+OBJECTS = options("""\
+the fields | the data | all details | the values | the facts | every field | the information |
+what it says | the key points | the entries | its contents | the structured data | the answer |
+the record""")
+SOURCES = options("""\
+from this text | from the text | from the message | below | in the note |
+of the following | from this paragraph | in this email | given here |
+from the document | that you see | for the schema | in JSON | as JSON |
+into the schema | please | from what follows | of this entry""")
 HELD_OUT_VERBS = ("Pull out", "Summarise", "Record", "Parse")
 HELD_OUT_SOURCES = ("from the snippet", "out of this", "in the passage above")
 
@@ -45,13 +56,13 @@ def random_frame(rng: random.Random) -> str:
     key = rng.choice(("{k}", "{k}", "{K}", "the {k}", "The {k}", "its {k}", "my {k}", "a {k}"))
     shape = weighted(rng, {"joint": 0.35, "glued": 0.3, "value first": 0.2, "both": 0.15})
     if shape == "joint":
-        text = f"{key} {rng.choice(JOINTS).strip()} {{v}}"
+        text = f"{key} {rng.choice(JOINTS)} {{v}}"
     elif shape == "glued":
         text = f"{glue(rng, 0, 3)} {key} {glue(rng, 1, 3)} {{v}}"
     elif shape == "value first":
         text = f"{glue(rng, 0, 3)} {{v}} {glue(rng, 1, 3)} {key}"
     else:
-        text = f"{glue(rng, 1, 3)} {key} {rng.choice(JOINTS).strip()} {{v}} {glue(rng, 0, 2)}"
+        text = f"{glue(rng, 1, 3)} {key} {rng.choice(JOINTS)} {{v}} {glue(rng, 0, 2)}"
     text = text.strip() + rng.choice(MARKS)
     return text[0].upper() + text[1:] if chance(rng, 0.6) else text
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from models.training.samples import Json, Sample
 
 MISSING = object()
+KEPT_WRONG = 400
 
 
 @dataclass
@@ -84,7 +85,7 @@ def score(total: Score, sample: Sample, answer: str, *, ended: bool) -> None:
         _score_object(total, sample, answer, ended=ended)
     else:
         total.exact += answer == sample.truth
-    if len(total.wrong) < 400 and answer != sample.answer:  # noqa: PLR2004 - enough to look at
+    if len(total.wrong) < KEPT_WRONG and answer != sample.answer:
         total.wrong.append((sample.answer, answer))
 
 

@@ -18,6 +18,7 @@ from models.training.extraction import (
 )
 from models.training.kinds import draw
 from models.training.phrasing import JOINTS, glue, random_instruction
+from models.training.requests import harmful_request, mood, system_prompt
 from models.training.samples import Json, Sample, Schema, Tool, call_text, compact
 from models.training.values import Values, chance, weighted
 from models.training.wild import wild_object
@@ -45,7 +46,9 @@ def converse(values: Values, text: str, instructions: Pair | None = None, k: str
     if where == "system":
         messages.append(("system", asked))
     elif chance(rng, 0.3):
-        messages.append(("system", phrase(values, dialogue.SYSTEMS)))
+        fixed = values.held_out or chance(rng, 0.3)
+        said = phrase(values, dialogue.SYSTEMS) if fixed else system_prompt(rng)
+        messages.append(("system", said))
     gap = rng.choice(("\n", " ", "\n\n"))
     body = {"before": f"{asked}{gap}{text}", "after": f"{text}{gap}{asked}"}.get(where, text)
     return (*messages, ("user", body))
@@ -85,14 +88,18 @@ def classify(values: Values) -> Sample:
     table = rng.choice((dialogue.TOPICS, dialogue.INTENTS))
     label = rng.choice(list(table))
     text = phrase(values, table[label]).format(noun=rng.choice(words.NOUN_VALUES))
+    if not values.held_out and chance(rng, 0.6):
+        text = mood(rng, label)
     if chance(rng, 0.5):
         extra = rng.choice(words.HELD_OUT_FILLERS if values.held_out else words.FILLERS)
         text = rng.choice((f"{text} {extra}", f"{extra} {text}"))
     key = rng.choice(("label", "category", "sentiment", "class", "topic", "intent", "kind"))
     labels = rng.sample(list(table), len(table))
     schema: Schema = {
-        "type": "object", "properties": {key: {"type": "string", "enum": labels}}, "required": [key],
-    }  # fmt: skip
+        "type": "object",
+        "properties": {key: {"type": "string", "enum": labels}},
+        "required": [key],
+    }
     truth: Json = {key: label}
     messages = converse(values, text, dialogue.CLASSIFY, key)
     return Sample("classify", messages, compact(truth), schema, truth=truth)
@@ -132,7 +139,7 @@ def json_mode(values: Values) -> Sample:
     named = [(k.replace("_", " "), d.written) for k, d in pairs]
     form = rng.choice(("{k}: {v}", "the {k} is {v}", "{k} = {v}", "{k} {v}"))
     if not values.held_out and chance(rng, 0.5):
-        form = f"{{k}} {rng.choice(JOINTS[:-1]).strip()} {{v}}"
+        form = f"{{k}} {rng.choice(JOINTS)} {{v}}"
     text = rng.choice((", ", "; ", "\n")).join(form.format(k=k, v=v) for k, v in named)
     truth: dict[str, Json] = {k: d.value for k, d in pairs}
     schema: Schema = {"type": "object"}
@@ -165,7 +172,7 @@ def make_tool(values: Values) -> tuple[Tool, dict[str, str], dict[str, Json]]:
 def _request(values: Values, tool: Tool, written: Mapping[str, str]) -> str:
     slot = phrase(values, dialogue.SLOTS)
     if not values.held_out and chance(values.rng, 0.4):
-        slot = f"{{k}} {values.rng.choice(JOINTS[:-1]).strip()} {{v}}"
+        slot = f"{{k}} {values.rng.choice(JOINTS)} {{v}}"
     slots = ", ".join(slot.format(k=k.replace("_", " "), v=v) for k, v in written.items())
     verb, _, noun = tool.name.partition("_")
     if not noun:
@@ -213,6 +220,8 @@ def refuse(values: Values) -> Sample:
     """A harmful request, with a schema, tools or neither."""
     rng = values.rng
     text = phrase(values, dialogue.HARM_FRAMES).format(h=phrase(values, dialogue.HARMS))
+    if not values.held_out and chance(rng, 0.7):
+        text = harmful_request(rng)
     answer = "<|refusal|>" + dialogue.REFUSAL
     shape = weighted(rng, {"none": 0.4, "fields": 0.3, "wild": 0.1, "tools": 0.1, "steps": 0.1})
     tools = (make_tool(values)[0],) if shape == "tools" else ()
@@ -272,9 +281,9 @@ TASKS: dict[str, Callable[[Values], Sample]] = {
 }  # fmt: skip
 
 MIX = {
-    "extract": 0.50, "wild": 0.11, "classify": 0.04, "question": 0.06, "json_mode": 0.04,
-    "tools": 0.11, "idle_tools": 0.01, "refuse": 0.04, "harmless": 0.02, "chat": 0.025,
-    "follow_up": 0.025, "echo": 0.02,
+    "extract": 0.47, "wild": 0.10, "classify": 0.06, "question": 0.06, "json_mode": 0.04,
+    "tools": 0.11, "idle_tools": 0.015, "refuse": 0.06, "harmless": 0.025, "chat": 0.035,
+    "follow_up": 0.02, "echo": 0.005,
 }  # fmt: skip
 
 

@@ -90,9 +90,13 @@ class Run:
     def save(self, path: Path) -> None:
         """Write a checkpoint in one move."""
         state = {
-            "model": self.model.state_dict(), "averaged": self.averaged, "adam": self.adam.state_dict(),
-            "step": self.step, "spent": self.spent, "tokens": self.tokens,
-        }  # fmt: skip
+            "model": self.model.state_dict(),
+            "averaged": self.averaged,
+            "adam": self.adam.state_dict(),
+            "step": self.step,
+            "spent": self.spent,
+            "tokens": self.tokens,
+        }
         torch.save(state, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
 

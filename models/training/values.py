@@ -1,4 +1,4 @@
-"""Random values: pronounceable words, names, numbers, dates and ids, split into seen and held out."""
+"""Random values: words, names, numbers, dates and ids, split into seen and held out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from models.training.words import split
 if TYPE_CHECKING:
     import random
 
-ONSETS = split("""b c d f g h j k l m n p r s t v w z br cr dr fr gr pr tr bl cl fl gl pl sl st sk sp sh ch
-th qu""")
+ONSETS = split("""b c d f g h j k l m n p r s t v w z
+br cr dr fr gr pr tr bl cl fl gl pl sl st sk sp sh ch th qu""")
 VOWELS = split("a a e e i i o o u ai ea ee ie oa oo ou")
 CODAS = ["", "", "", "", *split("n r s l t m k d x nd nt rk st sk lm rn ck")]
 HELD_OUT_SHARE = 8

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 VOCABULARY_SIZE = 2048
 # One digit; a word with its capital; capitals; white space; a run of punctuation; anything else.
-SPLIT = r"\p{N}|\p{Lu}?[\p{Ll}\p{M}]+|\p{Lu}+(?!\p{Ll})|\p{Lu}|[\p{Lo}\p{Lm}\p{Lt}]+|\s+|_|[^\s\p{L}\p{M}\p{N}_]+"
+SPLIT = (
+    r"\p{N}|\p{Lu}?[\p{Ll}\p{M}]+|\p{Lu}+(?!\p{Ll})|\p{Lu}|[\p{Lo}\p{Lm}\p{Lt}]+"
+    r"|\s+|_|[^\s\p{L}\p{M}\p{N}_]+"
+)
 
 
 def new_tokenizer() -> Tokenizer:

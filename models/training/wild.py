@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from models.training import words
+from models.training.extraction import KEY_POOLS
 from models.training.kinds import FORMAT_EMPTIES, empty_value
 from models.training.samples import Json, Schema
 from models.training.values import Values, chance, weighted
@@ -17,9 +18,11 @@ FORMATS = list(FORMAT_EMPTIES)
 # Patterns with the shortest text that each accepts.
 PATTERNS = (
     ("^[A-Z]{3}$", "AAA"), ("^[A-Z]{2}-[0-9]{4}$", "AA-0000"), ("^[0-9]{5}$", "00000"),
-    ("^[a-z]+$", "a"), ("^[a-z0-9_]+$", "a"), (r"^\d{3}-\d{4}$", "000-0000"), ("^#[0-9a-f]{6}$", "#000000"),
+    ("^[a-z]+$", "a"), ("^[a-z0-9_]+$", "a"), (r"^\d{3}-\d{4}$", "000-0000"),
+    ("^#[0-9a-f]{6}$", "#000000"),
     ("^v[0-9]+\\.[0-9]+$", "v0.0"), ("^[A-Za-z ]+$", "a"), ("^(yes|no)$", "no"),
-    ("^[A-Z][a-z]*$", "A"), (r"^\+?[0-9]{6,12}$", "000000"), ("^.{2,8}$", "aa"), ("^ID[0-9]*$", "ID"),
+    ("^[A-Z][a-z]*$", "A"), (r"^\+?[0-9]{6,12}$", "000000"), ("^.{2,8}$", "aa"),
+    ("^ID[0-9]*$", "ID"),
 )  # fmt: skip
 
 Pair = tuple[Schema, Json]
@@ -28,10 +31,8 @@ Pair = tuple[Schema, Json]
 def any_name(values: Values) -> str:
     """Draw a property name in one of several spellings."""
     rng = values.rng
-    pick = [
-        rng.choice((*words.KEY_NOUNS, *words.KEY_ADJECTIVES, values.made_up())) for _ in range(2)
-    ]
-    first, second = pick
+    listed = [word for pool in KEY_POOLS for word in pool]
+    first, second = (rng.choice((*listed, values.made_up())) for _ in range(2))
     snake = f"{first}_{second}"
     camel = first + second.capitalize()
     return rng.choice(
@@ -62,10 +63,11 @@ def _integer(rng: random.Random) -> Pair:
     low = rng.choice((0, 0, 1, 1, 5, 10, 18, 100, 1900, -10, -5))
     if chance(rng, 0.5):
         return {"type": rng.choice(("integer", "integer", "number"))}, 0
+    high = low + rng.choice((1, 5, 10, 100, 1000))
     schema: Schema = {"type": "integer", "minimum": low}
     if chance(rng, 0.6):
-        schema["maximum"] = low + rng.choice((1, 5, 10, 100, 1000))
-    return schema, max(0, low)
+        schema["maximum"] = high
+    return schema, min(max(0, low), high)
 
 
 def _enum(values: Values) -> Pair:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.schema_outline import outline
+from gateway.schema_outline import Schema, outline
 
 PERSON = {
     "type": "object",
@@ -50,7 +50,7 @@ def test_an_object_is_written_in_its_own_order_with_optional_marks() -> None:
         ({"$ref": "https://elsewhere.example/schema"}, "@schema"),
     ],
 )
-def test_each_form_has_its_sketch(schema: dict[str, object] | bool, expected: str) -> None:
+def test_each_form_has_its_sketch(schema: Schema, expected: str) -> None:
     assert outline(schema) == expected
 
 
@@ -95,15 +95,36 @@ def test_numbers_too_long_to_print_are_left_out() -> None:
 
 
 KEYWORDS = st.sampled_from(
-    "type properties required items prefixItems enum const anyOf oneOf allOf $ref format pattern "
-    "minimum maxItems minLength description additionalProperties patternProperties $defs a".split()
+    [
+        "type",
+        "properties",
+        "required",
+        "items",
+        "prefixItems",
+        "enum",
+        "const",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "$ref",
+        "format",
+        "pattern",
+        "minimum",
+        "maxItems",
+        "minLength",
+        "description",
+        "additionalProperties",
+        "patternProperties",
+        "$defs",
+        "a",
+    ]
 )
 VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False)
-    | st.sampled_from(["object", "array", "string", "#", "#/a", "#/properties/a/items/0", "*/", ""]),
+    | st.sampled_from(["object", "array", "string", "#", "#/a", "#/properties/a/items/0", ""]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYWORDS, inner, max_size=5),
     max_leaves=30,
 )
