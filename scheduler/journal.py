@@ -13,6 +13,7 @@ import structlog
 
 from mesh.clock import Clock
 from mesh.errors import DatabaseUnavailableError, FormworkError, InternalError
+from mesh.ids import LeaseId
 from scheduler.records import Entry, LeaseRecord
 from scheduler.store import LeaseStore
 
@@ -157,8 +158,16 @@ class Journal:
 
 
 def newest_leases(entries: Sequence[Entry]) -> Sequence[LeaseRecord]:
-    """Return the last record of each lease, in the order of ids: one order for all writers."""
-    newest = {entry.lease.facts.lease_id: entry.lease for entry in entries}
+    """Return the last record of each lease, in the order of ids: one order for all writers.
+
+    A final one is the last, whatever was recorded behind it: a worker's report may come while the
+    gateway's word is being written.
+    """
+    newest: dict[LeaseId, LeaseRecord] = {}
+    for entry in entries:
+        known = newest.get(entry.lease.facts.lease_id)
+        if known is None or not known.is_final:
+            newest[entry.lease.facts.lease_id] = entry.lease
     return [newest[lease_id] for lease_id in sorted(newest)]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import structlog
 from formwork.scheduler.v1 import scheduler_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -14,6 +15,8 @@ from mesh.leases import read_lease, sign_lease
 from scheduler.flow import Granted
 from scheduler.records import Claim, Counts, HeldLease, LeaseFacts, Outcome, Place, Source, Tier
 from scheduler.workers import Load, Worker, WorkerState
+
+log = structlog.get_logger()
 
 MOST_EVENTS = 16
 _MOST_ATTRIBUTES = 16
@@ -121,7 +124,7 @@ def read_held(key: bytes, signed: pb.SignedLease) -> HeldLease:
 def read_claim(
     held: HeldLease, counts: pb.TokenCounts, outcome: pb.Outcome.ValueType, source: Source
 ) -> Claim:
-    """Return what a side says that its attempt used.
+    """Return what a side says that its attempt used, at most what its lease allows.
 
     Raises:
         InvalidArgumentError: No outcome, or more cached tokens than tokens.
@@ -131,7 +134,15 @@ def read_claim(
             "cached_prompt_tokens exceeds prompt_tokens.", field="counts.cached_prompt_tokens"
         )
     ended = _known(_OUTCOMES, outcome, "outcome")
-    return Claim(held.attempt, read_counts(counts), ended, source)
+    said, most = read_counts(counts), held.facts
+    within = Counts(
+        min(said.prompt_tokens, most.prompt_tokens),
+        min(said.cached_prompt_tokens, most.prompt_tokens),
+        min(said.completion_tokens, most.max_completion_tokens),
+    )
+    if within != said:
+        log.warning("claim_exceeds_lease", lease_id=most.lease_id, source=source)
+    return Claim(held.attempt, within, ended, source)
 
 
 def read_counts(counts: pb.TokenCounts) -> Counts:

@@ -265,3 +265,12 @@ async def test_many_rows_are_one_batch(postgres: PostgresForTests) -> None:
 def test_a_lease_belongs_to_the_day_it_was_issued_on_in_utc() -> None:
     tokyo = datetime.fromisoformat("2026-03-02T08:00:00+09:00")
     assert replace(make_facts(), issued_at=tokyo).day == date(2026, 3, 1)
+
+
+async def test_a_final_row_stays_when_a_report_comes_in_the_same_batch(store: LeaseStore) -> None:
+    facts = make_facts()
+    opened = renew(grant(facts, AT, NOW, PATIENCE), 1, COUNTS, AT, NOW)
+    settled = close(opened, LeaseState.SETTLED)
+    await store.write([Entry(settled), Entry(opened)])
+    (found,) = await store.find([facts])
+    assert found.state is LeaseState.SETTLED
