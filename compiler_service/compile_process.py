@@ -1,13 +1,15 @@
-"""The process that compiles: it holds the vocabularies and forks for each job.
+"""The processes that compile: one that holds the vocabularies, and forks of it that do the work.
 
-`python -m compiler_service.compile_process <control descriptor> <folder>...`
+`python -m compiler_service.compile_process <control descriptor> <memory bytes> <folder>...`
 
-A fork costs a few milliseconds and gives each compile limits that hold whatever the compile does,
-also a hang inside the engine: the kernel ends it by its alarm, and its address space is capped.
-Nothing here starts a thread, so that forking is safe. It ends with the service: at the end of its
-control socket.
+A fork takes jobs one after the other. The kernel ends it when a job takes longer than it may,
+whatever the job does, also a hang inside the engine; its address space is capped. A new one costs
+milliseconds. Nothing here starts a thread, so that forking is safe. All of it ends with the
+service: at the end of its sockets.
 """
 
+import contextlib
+import gc
 import json
 import os
 import resource
@@ -17,7 +19,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Never
+from typing import Final, Never
 
 from formwork_engine import (
     AnyJson,
@@ -30,75 +32,87 @@ from formwork_engine import (
 
 from compiler_service.canonical import CanonicalGrammar
 from compiler_service.compile_wire import (
+    Answer,
     CompiledIndex,
+    frame,
     read_job,
-    write_index,
-    write_refusal,
+    receive_frame,
+    write_answer,
 )
 
-JOB_BYTE = b"j"
+FORK_BYTE: Final = b"f"
+_MAX_JOBS: Final = 200
+"""Of one fork, after which a fresh one takes over."""
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Load the vocabularies, say which, and serve until the control socket ends."""
+    """Load the vocabularies, say which, and fork until the control socket ends."""
     control = socket.socket(fileno=int(arguments[0]))
+    memory_bytes = int(arguments[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service ends us, in its own time
     try:
-        vocabularies = _load([Path(folder) for folder in arguments[1:]])
+        vocabularies = _load([Path(folder) for folder in arguments[2:]])
     except VocabularyError as error:
         _say(control, {"error": str(error)})
         return
-    folders = {folder: vocabulary.fingerprint for folder, vocabulary in vocabularies.items()}
-    _say(control, {"fingerprints": {str(path): value for path, value in folders.items()}})
-    serve(control, {vocabulary.fingerprint: vocabulary for vocabulary in vocabularies.values()})
+    fingerprints = {str(path): own.fingerprint for path, own in vocabularies.items()}
+    _say(control, {"fingerprints": fingerprints})
+    gc.collect()
+    gc.freeze()  # what is shared with the forks is not written to by their collectors
+    _fork_on_demand(control, {own.fingerprint: own for own in vocabularies.values()}, memory_bytes)
 
 
 def _load(folders: Sequence[Path]) -> dict[Path, Vocabulary]:
     vocabularies = {folder: load_vocabulary(folder) for folder in folders}
-    for vocabulary in vocabularies.values():
-        compile_index(AnyJson(), vocabulary)  # what the engine keeps per vocabulary
+    _warm_up(list(vocabularies.values()))
     return vocabularies
+
+
+def _warm_up(vocabularies: Sequence[Vocabulary]) -> None:
+    """Have the engine build what it keeps per vocabulary; in a fork, touch what it will write."""
+    for vocabulary in vocabularies:
+        compile_index(AnyJson(), vocabulary)
 
 
 def _say(control: socket.socket, message: object) -> None:
     control.sendall(json.dumps(message).encode() + b"\n")
 
 
-def serve(control: socket.socket, vocabularies: Mapping[str, Vocabulary]) -> None:
-    """Fork for each descriptor that arrives, until the other side closes."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
+def _fork_on_demand(
+    control: socket.socket, vocabularies: Mapping[str, Vocabulary], memory_bytes: int
+) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the forks
     while True:
         try:
-            message, descriptors, _, _ = socket.recv_fds(control, len(JOB_BYTE), 1)
+            message, descriptors, _, _ = socket.recv_fds(control, len(FORK_BYTE), 1)
         except OSError:
             return
         if not message:
             return
         for descriptor in descriptors:
             if os.fork() == 0:
-                _run_child(control, socket.socket(fileno=descriptor), vocabularies)
+                control.close()
+                _run_fork(socket.socket(fileno=descriptor), vocabularies, memory_bytes)
             os.close(descriptor)
 
 
-def _run_child(
-    control: socket.socket, connection: socket.socket, vocabularies: Mapping[str, Vocabulary]
+def _run_fork(
+    connection: socket.socket, vocabularies: Mapping[str, Vocabulary], memory_bytes: int
 ) -> Never:
-    """Compile one job and leave without the clean-up of the process it was copied from."""
+    """Serve one connection and leave without the clean-up of the process it was copied from."""
     try:
-        control.close()
-        job = read_job(connection)
-        limit_process(job.seconds, job.memory_bytes)
-        connection.sendall(compile_job(job.canonical_grammar, vocabularies))
+        cap_memory(memory_bytes)
+        _warm_up(list(vocabularies.values()))
+        connection.sendall(frame(str(os.getpid()).encode()))
+        serve_jobs(connection, vocabularies)
     except (MemoryError, OSError, EOFError):
-        os._exit(1)  # no result: the service tells it from a result
+        os._exit(1)  # no answer: the service tells it from one
     finally:
         os._exit(0)
 
 
-def limit_process(seconds: float, memory_bytes: int) -> None:
-    """Have the kernel end this process after that time, and refuse it more memory than that."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def cap_memory(memory_bytes: int) -> None:
+    """Refuse this process more address space than that beyond what it has."""
     maximum = _address_space_bytes() + memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (maximum, maximum))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -112,8 +126,24 @@ def _address_space_bytes() -> int:
     return pages * resource.getpagesize()
 
 
-def compile_job(canonical_grammar: bytes, vocabularies: Mapping[str, Vocabulary]) -> bytes:
-    """Return the frames of the result."""
+def serve_jobs(connection: socket.socket, vocabularies: Mapping[str, Vocabulary]) -> None:
+    """Answer jobs until the other side closes, or there were enough of them."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for number in range(1, _MAX_JOBS + 1):
+        with contextlib.suppress(EOFError):
+            job = read_job(receive_frame(connection))
+            signal.setitimer(signal.ITIMER_REAL, job.seconds)
+            result = compile_grammar(job.canonical_grammar, vocabularies)
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            connection.sendall(write_answer(Answer(result, is_last=number == _MAX_JOBS)))
+            continue
+        return
+
+
+def compile_grammar(
+    canonical_grammar: bytes, vocabularies: Mapping[str, Vocabulary]
+) -> CompiledIndex | EngineError:
+    """Return the index of a grammar, or what the engine refuses."""
     grammar = CanonicalGrammar.from_bytes(canonical_grammar)
     start = time.perf_counter()
     try:
@@ -121,9 +151,9 @@ def compile_job(canonical_grammar: bytes, vocabularies: Mapping[str, Vocabulary]
             grammar.grammar, vocabularies[grammar.fingerprint], grammar.options, grammar.budget
         )
     except EngineError as error:
-        return write_refusal(error)
+        return error
     seconds = time.perf_counter() - start
-    return write_index(CompiledIndex(index.dump(), index.shortest_answer_tokens, seconds))
+    return CompiledIndex(index.dump(), index.shortest_answer_tokens, seconds)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What crosses between the service and its compiling process: length-prefixed JSON and bytes.
+"""What crosses between the service and the processes that compile: length-prefixed frames.
 
-The service sends, over one control socket, one byte and a file descriptor per compile. That
-descriptor is a socket of its own, on which one job goes in and at most one result comes out; an end
-without a result means that the compile was ended from outside: by its alarm, its memory limit, or a
-crash.
+The service sends, over one control socket, one byte and a file descriptor for each compiling
+process it wants. On that descriptor the process first says its id, then takes jobs, one at a time,
+each answered by one result. An end in place of a result means that the process was ended from
+outside: by its alarm, its memory limit, or a crash.
 """
 
+import asyncio
 import json
 import socket
 import struct
@@ -25,8 +26,6 @@ class Job:
     canonical_grammar: bytes
     seconds: float
     """Wall-clock time after which the kernel ends it."""
-    memory_bytes: int
-    """Address space that it may add."""
 
 
 @dataclass(frozen=True)
@@ -38,61 +37,106 @@ class CompiledIndex:
     compile_seconds: float
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a compiling process says to a job."""
+
+    result: CompiledIndex | EngineError
+    is_last: bool = False
+    """The process takes no further job."""
+
+
 def write_job(job: Job) -> bytes:
-    """Return the frames of a job."""
-    head = {"seconds": job.seconds, "memory_bytes": job.memory_bytes}
-    return _frame(json.dumps(head).encode()) + _frame(job.canonical_grammar)
+    """Return the frame of a job."""
+    head = {"seconds": job.seconds}
+    return frame(_join(head, job.canonical_grammar))
 
 
-def read_job(connection: socket.socket) -> Job:
-    """Return the job that was written.
+def read_job(data: bytes) -> Job:
+    """Return the job that a frame holds."""
+    head, canonical_grammar = _part(data)
+    return Job(canonical_grammar, head["seconds"])
+
+
+def write_answer(answer: Answer) -> bytes:
+    """Return the frame of an answer."""
+    if isinstance(answer.result, EngineError):
+        name, fields = _refusal_fields(answer.result)
+        return frame(_join({"last": answer.is_last, "error": name, "fields": fields}, b""))
+    head = {
+        "last": answer.is_last,
+        "shortest_answer_tokens": answer.result.shortest_answer_tokens,
+        "compile_seconds": answer.result.compile_seconds,
+    }
+    return frame(_join(head, answer.result.data))
+
+
+def read_answer(data: bytes) -> Answer:
+    """Return the answer that a frame holds."""
+    head, index = _part(data)
+    if "error" in head:
+        return Answer(_refusal(head["error"], head["fields"]), head["last"])
+    compiled = CompiledIndex(index, head["shortest_answer_tokens"], head["compile_seconds"])
+    return Answer(compiled, head["last"])
+
+
+def frame(data: bytes) -> bytes:
+    """Return bytes with their length before them."""
+    return _LENGTH.pack(len(data)) + data
+
+
+def receive_frame(connection: socket.socket) -> bytes:
+    """Return the next frame of a blocking socket.
 
     Raises:
         EOFError: The other side went away.
     """
-    head = json.loads(_receive_frame(connection))
-    return Job(_receive_frame(connection), head["seconds"], head["memory_bytes"])
+    (size,) = _LENGTH.unpack(_receive(connection, _LENGTH.size))
+    if size > MAX_FRAME_BYTES:
+        raise EOFError("a frame is too long")
+    return _receive(connection, size)
 
 
-def write_index(compiled: CompiledIndex) -> bytes:
-    """Return the frames of a compiled index."""
-    head = {
-        "shortest_answer_tokens": compiled.shortest_answer_tokens,
-        "compile_seconds": compiled.compile_seconds,
-    }
-    return _frame(json.dumps(head).encode()) + _frame(compiled.data)
-
-
-def write_refusal(error: EngineError) -> bytes:
-    """Return the frames of what the engine refused."""
-    match error:
-        case UnsupportedError():
-            fields: tuple[Any, ...] = (error.pointer, error.keyword, error.reason)
-        case MalformedError():
-            fields = (error.reason, error.pointer, error.keyword)
-        case TooLargeError():
-            fields = (error.limit, error.maximum, error.value)
-        case _:
-            fields = (str(error),)
-    return _frame(json.dumps({"error": type(error).__name__, "fields": fields}).encode())
-
-
-def read_result(frames: bytes) -> CompiledIndex | None:
-    """Return the index that the frames hold; None where they end early.
+async def read_frame(reader: asyncio.StreamReader) -> bytes:
+    """Return the next frame of a stream.
 
     Raises:
-        EngineError: What was refused.
+        EOFError: The other side went away.
     """
-    head_bytes, rest = _split_frame(frames)
-    if head_bytes is None:
-        return None
-    head = json.loads(head_bytes)
-    if "error" in head:
-        raise _refusal(head["error"], head["fields"])
-    data, _ = _split_frame(rest)
-    if data is None:
-        return None
-    return CompiledIndex(data, head["shortest_answer_tokens"], head["compile_seconds"])
+    (size,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+    return await reader.readexactly(size)
+
+
+def _join(head: dict[str, Any], rest: bytes) -> bytes:
+    return frame(json.dumps(head).encode()) + rest
+
+
+def _part(data: bytes) -> tuple[dict[str, Any], bytes]:
+    (size,) = _LENGTH.unpack_from(data)
+    end = _LENGTH.size + size
+    return json.loads(data[_LENGTH.size : end]), data[end:]
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    parts: list[bytes] = []
+    while size:
+        part = connection.recv(min(size, 1 << 20))
+        if not part:
+            raise EOFError("the other side went away")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _refusal_fields(error: EngineError) -> tuple[str, tuple[Any, ...]]:
+    match error:
+        case UnsupportedError():
+            return "UnsupportedError", (error.pointer, error.keyword, error.reason)
+        case MalformedError():
+            return "MalformedError", (error.reason, error.pointer, error.keyword)
+        case TooLargeError():
+            return "TooLargeError", (error.limit, error.maximum, error.value)
+    return "EngineError", (str(error),)
 
 
 def _refusal(name: str, fields: list[Any]) -> EngineError:
@@ -105,33 +149,3 @@ def _refusal(name: str, fields: list[Any]) -> EngineError:
         case "TooLargeError":
             return TooLargeError(*fields)
     return EngineError(*fields)
-
-
-def _frame(data: bytes) -> bytes:
-    return _LENGTH.pack(len(data)) + data
-
-
-def _split_frame(data: bytes) -> tuple[bytes | None, bytes]:
-    if len(data) < _LENGTH.size:
-        return None, b""
-    (size,) = _LENGTH.unpack_from(data)
-    end = _LENGTH.size + size
-    return (data[_LENGTH.size : end] if len(data) >= end else None), data[end:]
-
-
-def _receive_frame(connection: socket.socket) -> bytes:
-    (size,) = _LENGTH.unpack(_receive(connection, _LENGTH.size))
-    if size > MAX_FRAME_BYTES:
-        raise EOFError("a frame is too long")
-    return _receive(connection, size)
-
-
-def _receive(connection: socket.socket, size: int) -> bytes:
-    parts: list[bytes] = []
-    while size:
-        part = connection.recv(min(size, 1 << 20))
-        if not part:
-            raise EOFError("the other side went away")
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)

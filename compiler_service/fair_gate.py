@@ -27,6 +27,11 @@ class FairGate:
         self._queues: OrderedDict[ProjectId, deque[asyncio.Future[None]]] = OrderedDict()
 
     @property
+    def has_room(self) -> bool:
+        """A slot is free now."""
+        return self._free > 0
+
+    @property
     def waiting(self) -> int:
         """How many wait."""
         return sum(map(len, self._queues.values()))
@@ -54,6 +59,8 @@ class FairGate:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # the slot was ours already
                 self._leave()
+            else:
+                self._withdraw(project, turn)
             raise
 
     def _line_up(self, project: ProjectId) -> asyncio.Future[None]:
@@ -72,14 +79,19 @@ class FairGate:
         self._queues.setdefault(project, queue).append(turn)
         return turn
 
+    def _withdraw(self, project: ProjectId, turn: asyncio.Future[None]) -> None:
+        queue = self._queues[project]
+        queue.remove(turn)
+        if not queue:
+            del self._queues[project]
+
     def _leave(self) -> None:
         """Hand the slot to the next project's first, and that project to the end of the round."""
-        while self._queues:
+        if self._queues:
             project, queue = self._queues.popitem(last=False)
             turn = queue.popleft()
             if queue:
                 self._queues[project] = queue
-            if not turn.done():
-                turn.set_result(None)
-                return
+            turn.set_result(None)
+            return
         self._free += 1

@@ -17,7 +17,6 @@ from compiler_service.fair_gate import FairGate
 from compiler_service.forgiving_store import ForgivingStore
 from compiler_service.index_store import StoredIndex
 from compiler_service.memory import FailureMemory, HeldIndex, IndexMemory
-from compiler_service.race import first_result
 from compiler_service.refusals import as_refusal
 from mesh.clock import Clock
 from mesh.errors import (
@@ -182,15 +181,42 @@ class IndexFlow:
     async def _obtain(
         self, index_id: IndexId, grammar: CanonicalGrammar, project: ProjectId
     ) -> Obtained:
-        obtained = await first_result(
-            self._find_stored(index_id, grammar), self._compile_short(index_id, grammar)
-        )
-        while obtained is None:
-            async with self._gate.turn(project):
-                obtained = await self._compile_long(index_id, grammar)
-            if obtained is None:
-                obtained = await self._wait_for_other(index_id, grammar)
-        return obtained
+        attempt: asyncio.Task[Obtained] | None = None
+        try:
+            async with self._short_slots:
+                attempt = asyncio.create_task(self._compile(index_id, grammar))
+                obtained = await self._first_of(attempt, index_id, grammar)
+            while obtained is None:
+                if not self._gate.has_room:  # its turn comes later
+                    await _end(attempt)
+                async with self._gate.turn(project):
+                    obtained = await self._compile_long(index_id, grammar, attempt)
+                if obtained is None:
+                    await _end(attempt)
+                    obtained = await self._wait_for_other(index_id, grammar)
+            return obtained
+        finally:
+            await _end(attempt)
+
+    async def _first_of(
+        self, attempt: asyncio.Task[Obtained], index_id: IndexId, grammar: CanonicalGrammar
+    ) -> Obtained | None:
+        """Return what the store has, or what was compiled in a moment; None if neither."""
+        lookup = asyncio.create_task(self._find_stored(index_id, grammar))
+        try:
+            await asyncio.wait(
+                {attempt, lookup},
+                timeout=self._config.short_compile_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if attempt.done():
+                return attempt.result()
+            stored = await lookup
+            if stored is None and attempt.done():
+                return attempt.result()
+            return stored
+        finally:
+            await _end(lookup)
 
     async def _find_stored(self, index_id: IndexId, grammar: CanonicalGrammar) -> Obtained | None:
         index = await self._store.find_index(index_id)
@@ -202,17 +228,9 @@ class IndexFlow:
             raise failure
         return None
 
-    async def _compile_short(self, index_id: IndexId, grammar: CanonicalGrammar) -> Obtained | None:
-        """Return the index if it takes no more than a moment."""
-        async with self._short_slots:
-            try:
-                return await self._compile(index_id, grammar, self._config.short_compile_seconds)
-            except CompileBudgetError as error:
-                if error.metadata.get("limit") != "compile_seconds":
-                    raise
-                return None
-
-    async def _compile_long(self, index_id: IndexId, grammar: CanonicalGrammar) -> Obtained | None:
+    async def _compile_long(
+        self, index_id: IndexId, grammar: CanonicalGrammar, attempt: asyncio.Task[Obtained]
+    ) -> Obtained | None:
         """Compile under a claim and store what comes of it; None where another has the claim."""
         seconds = self._config.claim_seconds
         if not await self._store.claim(index_id, self._owner, seconds=seconds):
@@ -221,7 +239,7 @@ class IndexFlow:
             stored = await self._find_stored(index_id, grammar)
             if stored is not None:  # another replica was done just before
                 return stored
-            obtained = await self._compile(index_id, grammar, self._config.compile_seconds)
+            obtained = await (self._compile(index_id, grammar) if _is_over(attempt) else attempt)
             await self._persist(obtained.held)
         except FormworkError as error:
             if _is_about_input(error):
@@ -244,11 +262,9 @@ class IndexFlow:
             if stored is not None or claimed_by is None:
                 return stored
 
-    async def _compile(
-        self, index_id: IndexId, grammar: CanonicalGrammar, seconds: float
-    ) -> Obtained:
+    async def _compile(self, index_id: IndexId, grammar: CanonicalGrammar) -> Obtained:
         try:
-            compiled = await self._compiler.compile(grammar, seconds=seconds)
+            compiled = await self._compiler.compile(grammar, seconds=self._config.compile_seconds)
         except EngineError as error:
             raise as_refusal(error, grammar.grammar) from error
         index = _as_stored(index_id, grammar, compiled)
@@ -279,6 +295,19 @@ class IndexFlow:
             error = task.exception()
             if not isinstance(error, FormworkError):  # those were raised to whoever waited
                 log.error("compile_task_crashed", exc_info=error)
+
+
+def _is_over(task: asyncio.Task[Obtained]) -> bool:
+    return task.cancelled() or task.cancelling() > 0
+
+
+async def _end(task: asyncio.Task[Any] | None) -> None:
+    """Cancel a task and wait until it is over; what it raised was told to whoever asked."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
 
 
 def _checked_grammar(index_id: IndexId, canonical: bytes) -> CanonicalGrammar:

@@ -1,8 +1,8 @@
 """An index store whose failures cost the cache and nothing else."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
@@ -45,54 +45,57 @@ class ForgivingStore:
 
     async def find_index(self, index_id: IndexId) -> StoredIndex | None:
         """Return an index that is stored."""
-        return await self._ask(self._store.find_index(index_id), None)
+        return await self._ask(lambda: self._store.find_index(index_id), None)
 
     async def record_index(self, index: StoredIndex) -> bool:
         """Return whether the index is stored now."""
-        return await self._ask(_true_after(self._store.record_index(index)), otherwise=False)
+
+        async def record() -> bool:
+            await self._store.record_index(index)
+            return True
+
+        return await self._ask(record, otherwise=False)
 
     async def find_failure(self, index_id: IndexId) -> FormworkError | None:
         """Return why a grammar was refused."""
-        return await self._ask(self._store.find_failure(index_id), None)
+        return await self._ask(lambda: self._store.find_failure(index_id), None)
 
     async def record_failure(
         self, index_id: IndexId, error: FormworkError, *, seconds: float
     ) -> None:
         """Remember why a grammar was refused."""
-        await self._ask(self._store.record_failure(index_id, error, seconds=seconds), None)
+        await self._ask(lambda: self._store.record_failure(index_id, error, seconds=seconds), None)
 
     async def claim(self, index_id: IndexId, owner: str, *, seconds: float) -> bool:
         """Return whether the compile is ours: without a store everybody compiles for himself."""
-        return await self._ask(self._store.claim(index_id, owner, seconds=seconds), otherwise=True)
+        return await self._ask(
+            lambda: self._store.claim(index_id, owner, seconds=seconds), otherwise=True
+        )
 
     async def find_claim(self, index_id: IndexId) -> str | None:
         """Return whose an unexpired claim is."""
-        return await self._ask(self._store.find_claim(index_id), None)
+        return await self._ask(lambda: self._store.find_claim(index_id), None)
 
     async def release_claim(self, index_id: IndexId, owner: str) -> None:
         """Give a claim up."""
-        await self._ask(self._store.release_claim(index_id, owner), None)
+        await self._ask(lambda: self._store.release_claim(index_id, owner), None)
 
     async def prune(self, *, engine_version: str, keep_seconds: float, max_bytes: int) -> int:
         """Remove what is expired, unused or too much; return how many indexes that were."""
-        pruning = self._store.prune(
-            engine_version=engine_version, keep_seconds=keep_seconds, max_bytes=max_bytes
+        return await self._ask(
+            lambda: self._store.prune(
+                engine_version=engine_version, keep_seconds=keep_seconds, max_bytes=max_bytes
+            ),
+            0,
         )
-        return await self._ask(pruning, 0)
 
-    async def _ask(self, question: Coroutine[Any, Any, T], otherwise: T) -> T:
+    async def _ask(self, question: Callable[[], Awaitable[T]], otherwise: T) -> T:
         if self._clock.monotonic() < self._down_until:
-            question.close()
             return otherwise
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return await question
+                return await question()
         except (DatabaseUnavailableError, TimeoutError) as error:
             self._down_until = self._clock.monotonic() + self._pause_seconds
             log.warning("index_store_down", error=repr(error))
             return otherwise
-
-
-async def _true_after(done: Coroutine[Any, Any, None]) -> bool:
-    await done
-    return True

@@ -12,7 +12,7 @@ import numpy as np
 from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 from numpy.typing import NDArray
 
-from formwork_engine.errors import MalformedError, TooLargeError
+from formwork_engine.errors import MalformedError, TooLargeError, UnsupportedError
 from formwork_engine.inputs import Budget
 from formwork_engine.vocabulary import Vocabulary
 
@@ -104,6 +104,7 @@ def open_matcher(tokenizer: LLTokenizer, grammar: str, budget: Budget) -> LLMatc
         initial_lexer_fuel=budget.max_lexer_fuel,
         step_lexer_fuel=budget.max_step_fuel,
         step_max_items=budget.max_step_items,
+        max_items_in_row=budget.max_row_items,
         max_lexer_states=budget.max_states,
         max_grammar_size=budget.max_grammar_size,
         verbose_errors=False,
@@ -117,12 +118,19 @@ def raise_failure(matcher: LLMatcher, budget: Budget) -> None:
     """Raise what is wrong with a matcher, if anything is."""
     if not matcher.is_error():
         return
-    message = matcher.get_error().strip()
+    message = error_text(matcher)
+    if message.startswith("NoExtension"):
+        raise UnsupportedError("", "grammar", "leaves nothing that could be written")
     for phrase, limit in _LIMIT_OF_PHRASE:
         if phrase in message.lower():
             maximum = getattr(budget, limit)
             raise TooLargeError(limit, maximum, maximum + 1)
     raise MalformedError(message)
+
+
+def error_text(matcher: LLMatcher) -> str:
+    """Return why a matcher has failed, without llguidance's dump of its state."""
+    return str(matcher.get_error()).partition("\n<")[0].strip()[:500]
 
 
 def fill_mask(matcher: LLMatcher, row: NDArray[np.int32]) -> None:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from formwork_engine import _llguidance
 from formwork_engine.errors import CursorError
+from formwork_engine.inputs import Budget
+from formwork_engine.unique_keys import START, KeyRule, follow
 from formwork_engine.vocabulary import Vocabulary
 
 
@@ -18,12 +20,21 @@ class Cursor:
     token outside its mask or by running out of fuel, stays failed and says why.
     """
 
-    def __init__(self, matcher: Any, vocabulary: Vocabulary) -> None:  # noqa: ANN401 - untyped library
+    def __init__(
+        self,
+        matcher: Any,  # noqa: ANN401 - untyped library
+        vocabulary: Vocabulary,
+        keys: KeyRule | None,
+    ) -> None:
         self._matcher = matcher
         self._vocabulary = vocabulary
+        self._keys = keys
+        self._key_states = [START]
+        """After each token of text, where the text is JSON."""
         self._advanced = 0
         self._finished = False
         self._failure: str | None = None
+        self._promised: tuple[int, ...] = ()
 
     @property
     def failure(self) -> str | None:
@@ -71,8 +82,9 @@ class Cursor:
             raise self._fail(f"token {token_id} after the end")
         if token_id in self._vocabulary.end_ids and self.may_end:
             self._finished = True
-        elif not self._is_text(token_id) or not self._matcher.consume_token(token_id):
+        elif not self._consume(token_id):
             raise self._fail(f"token {token_id} is not allowed here")
+        self._promised = self._promised[1:]
         self._advanced += 1
 
     def forced(self) -> tuple[int, ...]:
@@ -84,8 +96,10 @@ class Cursor:
         self._check_usable()
         if self._finished:
             return ()
-        tokens = tuple(self._matcher.compute_ff_tokens())
-        return tokens if all(self._is_text(token_id) for token_id in tokens) else ()
+        if not self._promised:
+            tokens = tuple(self._matcher.compute_ff_tokens())
+            self._promised = tokens if self._may_follow(tokens) else ()
+        return self._promised
 
     def rollback(self, count: int) -> None:
         """Take back the last `count` tokens.
@@ -99,16 +113,57 @@ class Cursor:
         text_tokens = count - 1 if self._finished and count else count
         if text_tokens and not self._matcher.rollback(text_tokens):
             raise self._fail("rollback failed")
+        if text_tokens and self._keys is not None:
+            del self._key_states[-text_tokens:]
         self._finished = self._finished and not count
         self._advanced -= count
+        self._promised = () if count else self._promised
 
     def fork(self) -> "Cursor":
         """Return an independent cursor at the same place."""
-        other = Cursor(self._matcher.deep_copy(), self._vocabulary)
+        other = Cursor(self._matcher.deep_copy(), self._vocabulary, self._keys)
+        other._key_states = list(self._key_states)
         other._advanced = self._advanced
         other._finished = self._finished
         other._failure = self._failure
+        other._promised = self._promised
         return other
+
+    def raise_failure(self, budget: Budget) -> None:
+        """Raise, as an error about the grammar, why the cursor failed if its grammar is why.
+
+        Raises:
+            EngineError: By its kind.
+        """
+        _llguidance.raise_failure(self._matcher, budget)
+
+    def _consume(self, token_id: int) -> bool:
+        if not self._is_in_mask(token_id):
+            return False
+        if self._keys is not None:
+            state = follow(self._key_states[-1], self._vocabulary.token_bytes(token_id))
+            if state is None:
+                return False
+            self._key_states.append(state)
+        return bool(self._matcher.consume_token(token_id))
+
+    def _may_follow(self, tokens: Sequence[int]) -> bool:
+        """Return whether a run is text, and repeats no key."""
+        if not all(map(self._is_text, tokens)):
+            return False
+        text = self._vocabulary.decode(tokens)
+        return self._keys is None or follow(self._key_states[-1], text) is not None
+
+    def _is_in_mask(self, token_id: int) -> bool:
+        """Return whether a forced run, where there is one, begins with the token.
+
+        Inside one the mask is the one canonical token, while the matcher takes any that spells the
+        same text; `consume_token` judges the rest.
+        """
+        if not self._is_text(token_id):
+            return False
+        forced = self.forced()
+        return not forced or forced[0] == token_id
 
     def _is_text(self, token_id: int) -> bool:
         return 0 <= token_id < self._vocabulary.size and bool(
@@ -120,7 +175,7 @@ class Cursor:
             raise CursorError(self._failure)
 
     def _fail(self, reason: str) -> CursorError:
-        detail = self._matcher.get_error().strip() if self._matcher.is_error() else ""
+        detail = _llguidance.error_text(self._matcher) if self._matcher.is_error() else ""
         self._failure = f"{reason}: {detail}" if detail else reason
         return CursorError(self._failure)
 
@@ -135,6 +190,8 @@ class Cursor:
             row[:] = 0
             raise self._fail("no mask")
         row[:words] &= self._vocabulary.text_mask
+        if self._keys is not None:
+            self._keys.drop_repeats(self._key_states[-1], row)
         if self.may_end:
             row[:words] |= self._vocabulary.end_mask
         if not row.any():

@@ -8,10 +8,11 @@ import numpy as np
 
 from formwork_engine import _llguidance, index_format
 from formwork_engine.cursor import Cursor
-from formwork_engine.errors import CursorError, TooLargeError
+from formwork_engine.errors import CursorError, UnsupportedError
 from formwork_engine.grammar import write_grammar
 from formwork_engine.index_format import IndexContent
-from formwork_engine.inputs import Budget, GrammarInput, IndexOptions
+from formwork_engine.inputs import AnyJson, Budget, GrammarInput, IndexOptions, JsonSchema
+from formwork_engine.unique_keys import key_rule_of
 from formwork_engine.vocabulary import Vocabulary
 
 _tokenizers: WeakKeyDictionary[Vocabulary, Any] = WeakKeyDictionary()
@@ -36,7 +37,9 @@ class Index:
 
     def cursor(self) -> Cursor:
         """Return a cursor at the start."""
-        return Cursor(self._matcher.deep_copy(), self.vocabulary)
+        is_json = isinstance(self._content.grammar, JsonSchema | AnyJson)
+        keys = key_rule_of(self.vocabulary) if is_json else None
+        return Cursor(self._matcher.deep_copy(), self.vocabulary, keys)
 
     def dump(self) -> bytes:
         """Return the index as bytes that `load` takes: versioned, checked, the same each time."""
@@ -80,13 +83,12 @@ def compile_index(
 
 def _compute_first_mask(index: Index, budget: Budget) -> None:
     """Fail now if no sequence could start: out of fuel at the first step, or nothing to say."""
-    mask = np.zeros(index.vocabulary.words, dtype=np.int32)
+    cursor = index.cursor()
     try:
-        index.cursor().fill_mask(mask)
+        cursor.fill_mask(np.zeros(index.vocabulary.words, dtype=np.int32))
     except CursorError as error:
-        raise TooLargeError(
-            "max_step_fuel", budget.max_step_fuel, budget.max_step_fuel + 1
-        ) from error
+        cursor.raise_failure(budget)
+        raise UnsupportedError("", "grammar", "has no token to begin with") from error
 
 
 def _tokenizer_of(vocabulary: Vocabulary) -> Any:  # noqa: ANN401 - untyped library

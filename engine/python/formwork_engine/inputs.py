@@ -62,6 +62,8 @@ class Budget:
     """Work on regular expressions for one mask."""
     max_step_items: int = 50_000
     """Parser items for one mask."""
+    max_row_items: int = 12_000
+    """Parser items at one place of the text."""
     max_states: int = 50_000
     """Lexer states of all cursors of one index together; 1-2 kB each."""
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from formwork_engine.schema.disjointness import IsEmpty
 from formwork_engine.schema.flattening import Flattener
-from formwork_engine.schema.references import Document, Node
+from formwork_engine.schema.references import Document, Node, Subschema
 from formwork_engine.schema.shapes import ArrayShape, PositionId
 
 _DRAFT_OF_PREFIX_ITEMS = 2020
@@ -15,8 +16,9 @@ class Positions(Protocol):
 
     document: Document
     flattener: Flattener
+    is_empty: IsEmpty
 
-    def position(self, schemas: Sequence[Node | bool]) -> PositionId:
+    def position(self, schemas: Sequence[Subschema]) -> PositionId:
         """Return the position that all of these schemas constrain."""
 
 
@@ -59,7 +61,7 @@ class _Elements:
             positions.document.draft < _DRAFT_OF_PREFIX_ITEMS and prefix_name == "prefixItems"
         )
 
-    def at(self, place: int) -> list[Node | bool]:
+    def at(self, place: int) -> list[Subschema]:
         """Return the schemas of one element."""
         if place >= len(self.prefix):
             return [self._rest]

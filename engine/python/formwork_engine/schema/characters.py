@@ -1,7 +1,7 @@
-"""Sets of code points, and how a JSON string spells their members.
+r"""Sets of code points, and how a JSON string spells their members.
 
 One spelling per character: itself where JSON allows it (RFC 8259, section 7) and it is no control
-character, a short escape where there is one, else a lower-case `\\u00xx`.
+character, a short escape where there is one, else a lower-case `\u00xx`.
 """
 
 from collections.abc import Iterable
@@ -105,14 +105,24 @@ def spell_set(characters: CharacterSet) -> str:
     Raises:
         ValueError: The set is empty.
     """
-    escapes = [_spell_escape(point) for point in _ESCAPED if chr(point) in characters]
+    branches = _spell_escaped([point for point in _ESCAPED if chr(point) in characters])
     plain = _plain(characters)
-    branches = [re_literal(escape) for escape in escapes]
     if not plain.is_empty:
         branches.insert(0, _class_text(plain))
     if not branches:
         raise ValueError("no character is in the set")
     return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
+
+
+def _spell_escaped(points: list[int]) -> list[str]:
+    """Return expressions of escapes, those with a common beginning taken together."""
+    letters = [re_literal(_SHORT_ESCAPES[point][1]) for point in points if point in _SHORT_ESCAPES]
+    long = [f"{point:02x}" for point in points if point not in _SHORT_ESCAPES]
+    branches = [f"\\x{{5c}}[{''.join(letters)}]"] if letters else []
+    for first in sorted({digits[0] for digits in long}):
+        last = "".join(digits[1] for digits in long if digits[0] == first)
+        branches.append(f"\\x{{5c}}u00{first}[{last}]")
+    return branches
 
 
 def quote(text: str) -> str:

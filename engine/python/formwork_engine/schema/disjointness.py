@@ -62,7 +62,7 @@ class Disjointness:
     def _at(self, one: PositionId, other: PositionId, depth: int) -> bool:
         return self._apart(self._positions[one], self._positions[other], depth + 1)
 
-    def _disjoint(self, one: Shape, other: Shape, depth: int) -> bool:
+    def _disjoint(self, one: Shape, other: Shape, depth: int) -> bool:  # noqa: PLR0911 - by kind
         self._pairs_left -= 1
         if self._pairs_left < 0:
             return False

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from formwork_engine.errors import UnsupportedError
 from formwork_engine.schema.keywords import Holds, held_by
-from formwork_engine.schema.references import Document, Node
+from formwork_engine.schema.references import Document, Node, Subschema
 from formwork_engine.schema.wellformed import check_keywords
 
 _CONTAINERS: Final = frozenset(
@@ -54,7 +54,7 @@ class Option:
 
     node: Node
     keyword: str
-    options: tuple[Node | bool, ...]
+    options: tuple[Subschema, ...]
 
     @property
     def is_exclusive(self) -> bool:
@@ -63,6 +63,14 @@ class Option:
 
 
 Piece = Own | Never | Option
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """The schemas that a walk is inside of, and those it has been through."""
+
+    open: set[int]
+    done: set[int]
 
 
 class Flattener:
@@ -76,47 +84,55 @@ class Flattener:
         self._document = document
         self._made_up: dict[tuple[int, str], dict[str, Any]] = {}
 
-    def pieces(self, schema: Node | bool) -> list[Piece]:
+    def pieces(self, schema: Subschema) -> list[Piece]:
         """Return the pieces of a schema.
 
         Raises:
             UnsupportedError: It has something that cannot be enforced.
             MalformedError: A keyword has a value of the wrong kind.
         """
-        return list(self._pieces(schema, frozenset()))
+        return list(self._pieces(schema, _Walk(set(), set())))
 
-    def _pieces(self, schema: Node | bool, trail: frozenset[int]) -> Iterator[Piece]:
+    def _pieces(self, schema: Subschema, walk: _Walk) -> Iterator[Piece]:
         if isinstance(schema, bool):
             if not schema:
                 yield Never()
             return
-        if id(schema.schema) in trail:
+        key = id(schema.schema)
+        if key in walk.open:
             raise UnsupportedError(schema.pointer, "$ref", "leads to itself")
+        if key in walk.done:  # what applies twice applies once; this also keeps the walk linear
+            return
         check_keywords(schema, self._document.draft)
-        trail |= {id(schema.schema)}
-        is_own_due = any(_applies(keyword) for keyword in schema.schema)
-        for keyword, value in schema.schema.items():
-            _refuse(schema, keyword, value)
+        walk.open.add(key)
+        yield from self._pieces_of_keywords(schema, walk)
+        walk.open.remove(key)
+        walk.done.add(key)
+
+    def _pieces_of_keywords(self, node: Node, walk: _Walk) -> Iterator[Piece]:
+        is_own_due = any(_applies(keyword) for keyword in node.schema)
+        for keyword, value in node.schema.items():
+            _refuse(node, keyword, value)
             if keyword == "properties" and is_own_due:
-                yield Own(schema)
+                yield Own(node)
                 is_own_due = False
-            yield from self._combined(schema, keyword, value, trail)
+            yield from self._combined(node, keyword, value, walk)
         if is_own_due:
-            yield Own(schema)
+            yield Own(node)
 
     def _combined(
         self,
         node: Node,
         keyword: str,
-        value: Any,
-        trail: frozenset[int],
+        value: Any,  # noqa: ANN401 - JSON
+        walk: _Walk,
     ) -> Iterator[Piece]:
         match keyword:
             case "$ref":
-                yield from self._pieces(self._document.follow(node, value), trail)
+                yield from self._pieces(self._document.follow(node, value), walk)
             case "allOf":
                 for place, child in enumerate(value):
-                    yield from self._pieces(self.child(node, child, keyword, str(place)), trail)
+                    yield from self._pieces(self.child(node, child, keyword, str(place)), walk)
             case "anyOf" | "oneOf":
                 options = (
                     self.child(node, child, keyword, str(place))
@@ -129,7 +145,7 @@ class Flattener:
             case "not" if value in (True, {}):
                 yield Never()
 
-    def child(self, node: Node, schema: Any, *path: str) -> Node | bool:  # noqa: ANN401 - JSON
+    def child(self, node: Node, schema: Any, *path: str) -> Subschema:  # noqa: ANN401 - JSON
         """Return the schema that stands under a keyword of a node."""
         return schema if isinstance(schema, bool) else self._document.node(schema, node, path)
 
@@ -149,7 +165,7 @@ class Flattener:
         return Option(node, keyword, (absent, self.make_up(node, f"{label}\0present", present)))
 
 
-def is_unconstraining(schema: Node | bool) -> bool:
+def is_unconstraining(schema: Subschema) -> bool:
     """Return whether a schema has no keyword that matters."""
     if isinstance(schema, bool):
         return schema

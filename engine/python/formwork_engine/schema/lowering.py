@@ -29,7 +29,7 @@ from formwork_engine.schema.instances import (
     literal_schema,
 )
 from formwork_engine.schema.objects import object_shapes
-from formwork_engine.schema.references import Document, Node
+from formwork_engine.schema.references import Document, Node, Subschema
 from formwork_engine.schema.scalars import number_shape, string_shape
 from formwork_engine.schema.shapes import (
     ANY,
@@ -44,7 +44,7 @@ from formwork_engine.schema.wellformed import check_keywords
 
 TYPES = ("null", "boolean", "number", "string", "array", "object")
 
-Row = tuple[Node | bool, ...]
+Row = tuple[Subschema, ...]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Lowering:
     """
 
     def __init__(self, document: Document, budget: Budget, is_empty: IsEmpty) -> None:
-        self._is_empty = is_empty
+        self.is_empty = is_empty
         self.document = document
         self.flattener = Flattener(document)
         self._budget = budget
@@ -86,7 +86,7 @@ class Lowering:
         while self._waiting:
             position, row = self._waiting.pop()
             self._lowered.positions[position] = tuple(self._shapes(row))
-        disjointness = Disjointness(self._lowered, self._is_empty)
+        disjointness = Disjointness(self._lowered, self.is_empty)
         for choice in self._exclusive:
             if not disjointness.holds_between(choice.options):
                 raise UnsupportedError(
@@ -94,9 +94,9 @@ class Lowering:
                 )
         return self._lowered
 
-    def position(self, schemas: Sequence[Node | bool]) -> PositionId:
+    def position(self, schemas: Sequence[Subschema]) -> PositionId:
         """Return the position that all of these schemas constrain."""
-        row: dict[int, Node | bool] = {}
+        row: dict[int, Subschema] = {}
         for schema in schemas:
             if not is_unconstraining(schema):
                 row.setdefault(id(schema.schema) if isinstance(schema, Node) else 0, schema)
@@ -140,7 +140,7 @@ class Lowering:
         return [shape for option in options for shape in option]
 
     def _option(
-        self, option: Node | bool, before: list[Piece], after: list[Piece], count: list[int]
+        self, option: Subschema, before: list[Piece], after: list[Piece], count: list[int]
     ) -> list[Shape]:
         if not before and not after:  # nothing else applies: the option is a position of its own
             count[0] += 1

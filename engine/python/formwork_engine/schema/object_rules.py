@@ -7,6 +7,8 @@ from formwork_engine.errors import TooLargeError
 from formwork_engine.schema.shapes import ObjectShape, Property
 
 _MAX_STATES: Final = 50_000
+_MAX_OPTIONAL: Final = 5_000
+"""In a row: all of them may be next, and `Budget.max_row_items` counts two for each."""
 
 
 class MemberWriter(Protocol):
@@ -17,6 +19,9 @@ class MemberWriter(Protocol):
 
     def comma(self) -> str:
         """Return what stands between members."""
+
+    def closing_brace(self) -> str:
+        """Return what ends an object."""
 
     def member(self, own: Property) -> str:
         """Return a declared property with its value."""
@@ -32,8 +37,8 @@ State = tuple[int, int, bool]
 class ObjectRules:
     """Writes one object as a chain of rules over states.
 
-    Keys that are not declared may repeat, so all of them together count as one towards
-    `min_properties`; towards `max_properties` each counts.
+    Every key counts once towards `min_properties` and `max_properties`, because keys do not repeat
+    (see `unique_keys`).
 
     Args:
         shape: Inhabited.
@@ -57,9 +62,16 @@ class ObjectRules:
         states = (len(shape.properties) + 1) * (self._cap + 1)
         if states > _MAX_STATES:
             raise TooLargeError("counted properties", _MAX_STATES, states)
+        optional = _longest_optional_run(shape)
+        if optional > _MAX_OPTIONAL:
+            raise TooLargeError("optional properties", _MAX_OPTIONAL, optional)
 
     def write(self) -> str:
-        """Return the body between the braces, its rules added."""
+        """Return everything after the opening brace, its rules added.
+
+        The closing brace is part of the last rules: a chain in which no rule matches the empty
+        text compiles in linear time.
+        """
         start = (0, 0, False)
         pending, seen = [start], {start}
         while pending:
@@ -71,7 +83,7 @@ class ObjectRules:
                     seen.add(following)
                     pending.append(following)
             if state[0] == len(self._properties):
-                options.append(self._ending(state))
+                options.append(f"{self._ending(state)} {self._writer.closing_brace()}".strip())
             self._writer.rule(self._rule_name(state), " | ".join(options))
         return self._rule_name(start)
 
@@ -98,10 +110,9 @@ class ObjectRules:
             return
         own = self._properties[place]
         written = (place + 1, min(count + 1, self._cap), True)
-        if self._most is None or count < self._most:
-            if self._can_end(written):
-                comma = f"{self._writer.comma()} " if is_started else ""
-                yield f"{comma}{self._writer.member(own)}", written
+        if (self._most is None or count < self._most) and self._can_end(written):
+            comma = f"{self._writer.comma()} " if is_started else ""
+            yield f"{comma}{self._writer.member(own)}", written
         skipped = (place + 1, count, is_started)
         if not own.is_required and self._can_end(skipped):
             yield "", skipped
@@ -111,26 +122,31 @@ class ObjectRules:
         required = self._required_after[place]
         if self._most is not None and count + required > self._most:
             return False
-        possible = count + len(self._properties) - place + bool(self._other)
-        if self._most is not None:
-            possible = min(possible, self._most)
-        return possible >= self._least
+        return bool(self._other) or count + len(self._properties) - place >= self._least
 
     def _ending(self, state: State) -> str:
         """Return what may follow the last declared property."""
         _, count, is_started = state
-        least = 1 if count < self._least else 0
+        least = max(0, self._least - count)
         most = None if self._most is None else self._most - count
         if not self._other or most == 0:
             return EMPTY
         repeated = f"({self._writer.comma()} {self._other})"
         if is_started:
             return times(repeated, least, most)
-        tail = times(repeated, 0, None if most is None else most - 1)
+        tail = times(repeated, max(0, least - 1), None if most is None else most - 1)
         return f"{self._other} {tail}" if least else f"({self._other} {tail})?"
 
 
-EMPTY: Final = '""'
+EMPTY: Final = ""
+
+
+def _longest_optional_run(shape: ObjectShape) -> int:
+    longest = run = 0
+    for own in shape.properties:
+        run = 0 if own.is_required else run + 1
+        longest = max(longest, run)
+    return longest
 
 
 def times(body: str, least: int, most: int | None) -> str:

@@ -52,12 +52,12 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Start:
-    """`^`"""
+    """`^`: the beginning of the string."""
 
 
 @dataclass(frozen=True)
 class End:
-    """`$`"""
+    """`$`: the end of the string."""
 
 
 Pattern = Characters | Sequence | Choice | Repeat | Start | End
@@ -140,7 +140,7 @@ class _Reader:
             parts.append(self._repeated(self._atom(depth)))
         return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
 
-    def _atom(self, depth: int) -> Pattern:
+    def _atom(self, depth: int) -> Pattern:  # noqa: PLR0911 - by character
         character = self._next()
         match character:
             case "^":
@@ -233,7 +233,7 @@ class _Reader:
             return self._escape(in_class=True)
         return CharacterSet.of_text(character)
 
-    def _escape(self, *, in_class: bool) -> CharacterSet:
+    def _escape(self, *, in_class: bool) -> CharacterSet:  # noqa: PLR0911 - by character
         character = self._next()
         if character in _CLASSES:
             return _CLASSES[character]

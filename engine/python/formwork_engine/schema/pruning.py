@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Final
 
 from formwork_engine.errors import UnsupportedError
 from formwork_engine.schema.disjointness import IsEmpty
@@ -23,9 +22,6 @@ from formwork_engine.schema.shapes import (
 from formwork_engine.schema.terminals import define_key, define_string, may_be_empty
 
 _HasValue = Callable[[PositionId], bool]
-_UNENFORCED_MINIMUM: Final = (
-    "is enforced up to one more than the properties that are declared, because keys may repeat"
-)
 
 
 def prune(lowered: Lowered, is_empty: IsEmpty) -> Lowered:
@@ -130,13 +126,13 @@ def _most_items(shape: ArrayShape, inhabited: frozenset[PositionId]) -> int | No
 
 def _object_has_value(shape: ObjectShape, inhabited: frozenset[PositionId]) -> bool:
     required = [own for own in shape.properties if own.is_required]
-    possible = [own for own in shape.properties if own.position in inhabited]
-    most = len(possible) + any(keys.position in inhabited for keys in shape.others)
+    possible = sum(own.position in inhabited for own in shape.properties)
+    is_open = any(keys.position in inhabited for keys in shape.others)
     return (
         all(own.position in inhabited for own in required)
         and (shape.max_properties is None or len(required) <= shape.max_properties)
         and (shape.max_properties is None or shape.min_properties <= shape.max_properties)
-        and shape.min_properties <= most
+        and (is_open or shape.min_properties <= possible)
     )
 
 

@@ -34,6 +34,10 @@ class Node:
         return pointer_of(self.path)
 
 
+Subschema = Node | bool
+"""A schema below another: `true` and `false` have no place of their own."""
+
+
 class Document:
     """A schema document whose places can be found by reference.
 
@@ -63,7 +67,7 @@ class Document:
             node = self._nodes[id(schema)] = Node(schema, (*parent.path, *path), parent.base)
         return node
 
-    def follow(self, node: Node, reference: str) -> Node | bool:
+    def follow(self, node: Node, reference: str) -> Subschema:
         """Return the schema that a reference in a node leads to.
 
         Raises:
@@ -81,7 +85,7 @@ class Document:
             return anchor
         return self._walk(node, resource, fragment)
 
-    def _walk(self, origin: Node, resource: Node, pointer: str) -> Node | bool:
+    def _walk(self, origin: Node, resource: Node, pointer: str) -> Subschema:
         parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
         value: Any = resource.schema
         for part in parts:

@@ -16,6 +16,8 @@ from formwork_engine.schema.shapes import NumberShape, StringShape
 
 _DRAFT_OF_NUMERIC_EXCLUSIVE = 6
 _MAX_LENGTH = 10_000_000
+_MAX_PATTERNS = 6
+"""Of one string: the work of telling whether they contradict each other multiplies."""
 
 
 def number_shape(owners: Sequence[Node], draft: int, values: list[Any] | None) -> NumberShape:
@@ -27,13 +29,14 @@ def number_shape(owners: Sequence[Node], draft: int, values: list[Any] | None) -
     lower, excludes_lower = _bound(owners, "minimum", "exclusiveMinimum", draft, max)
     upper, excludes_upper = _bound(owners, "maximum", "exclusiveMaximum", draft, min)
     is_integer = any(_is_integer_only(owner) for owner in owners)
+    multiple = _multiple(owners, is_integer=is_integer)
     shape = NumberShape(
         lower=lower,
         excludes_lower=excludes_lower,
         upper=upper,
         excludes_upper=excludes_upper,
-        is_integer=is_integer,
-        multiple_of=_multiple(owners, is_integer=is_integer),
+        is_integer=is_integer or (multiple is not None and multiple.denominator == 1),
+        multiple_of=multiple,
     )
     if values is not None:
         literals = tuple(filter(shape.admits, map(exact, values)))
@@ -113,6 +116,9 @@ def string_shape(owners: Sequence[Node], values: list[Any] | None) -> StringShap
         if pattern is not None:
             patterns[pattern] = None
         lengths += [] if max_length is None else [max_length]
+    if len(patterns) > _MAX_PATTERNS:
+        reason = f"stands beside more than {_MAX_PATTERNS - 1} other patterns"
+        raise UnsupportedError(owners[0].pointer, "pattern", reason)
     shape = StringShape(
         min_length=max((int(schema.get("minLength", 0)) for schema in schemas), default=0),
         max_length=min(lengths, default=None),

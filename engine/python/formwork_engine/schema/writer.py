@@ -94,7 +94,7 @@ class Writer:
             return f"{literal(opening)} {body} {literal(closing)}"
         return f"{literal(opening)} {self._space} {body} {self._space} {literal(closing)}"
 
-    def _shape(self, shape: Shape) -> str:
+    def _shape(self, shape: Shape) -> str:  # noqa: PLR0911 - by kind
         match shape:
             case Link():
                 return self._position(shape.position)
@@ -148,7 +148,12 @@ class Writer:
     def _object(self, shape: ObjectShape) -> str:
         self._objects += 1
         rules = ObjectRules(shape, f"o{self._objects}", self)
-        return self._enclosed("{", rules.write(), "}")
+        opening = f"{literal('{')} {self._space}" if self._spaced else literal("{")
+        return f"{opening} {rules.write()}"
+
+    def closing_brace(self) -> str:
+        """Return what ends an object."""
+        return f"{self._space} {literal('}')}" if self._spaced else literal("}")
 
     def member(self, own: Property) -> str:
         """Return a declared property with its value."""
