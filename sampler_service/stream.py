@@ -108,6 +108,9 @@ class DecodeStream:
             actions[kind](message)
         except FormworkError as error:
             self._refuse(message.sequence_id, error)
+        except Exception:  # one message must not end the stream that others share
+            log.exception("message_failed", kind=kind)
+            self._refuse(message.sequence_id, InternalError("Internal error."))
 
     def deliver(self, outputs: list[Output]) -> None:
         """Queue what a step made."""
