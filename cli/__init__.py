@@ -1,0 +1,1 @@
+"""The `formwork` command, which speaks the HTTP API."""
