@@ -27,6 +27,10 @@ class GatewayConfig:
     """From a request's arrival to its last byte."""
     render_seconds: float = 5.0
     compile_seconds: float = 30.0
+    validation_seconds: float = 1.0
+    """Processor time to make a schema's validator, and again to check an answer with it."""
+    validation_wall_seconds: float = 3.0
+    """Both, by the clock on the wall."""
     queue_seconds: float = 120.0
     reconnect_seconds: float = 2.0
     """Waiting once for the compiler or the scheduler to come back."""
@@ -37,7 +41,10 @@ class GatewayConfig:
     # How much at a time.
     max_in_flight: int = 1024
     render_threads: int = 2
-    validation_threads: int = 1
+    validation_processes: int = 2
+    """A project has at most one of them at a time."""
+    validation_memory_bytes: int = 512 * 1024 * 1024
+    """Of each, for the validators that it keeps and the one that it makes."""
     pause_frames: int = 64
     """Unread frames of a request at which its worker is told to pause."""
     resume_frames: int = 16
@@ -51,7 +58,11 @@ class GatewayConfig:
     # What is remembered.
     index_memory_bytes: int = 32 * 1024 * 1024
     index_memory_seconds: float = 60.0
-    validator_memory: int = 512
+    validator_memory: int = 128
+    """Validators, in each process."""
+    refusal_memory: int = 512
+    """Schemas that no validator could be made of."""
+    refusal_memory_seconds: float = 30.0
     key_memory: int = 10_000
     key_fresh_seconds: float = 0.5
     """How long a verified key is not looked up again: bounds how long a revoked one still works."""

@@ -99,7 +99,9 @@ class ChatFlow:
 
     def _refuse_early(self, request: ChatRequest, wish: IndexWish | None) -> None:
         """Refuse a schema that was refused a moment ago, before anything is queued or prefilled."""
-        refusal = self.indexes.find_refusal(wish) if wish else None
+        if wish is None:
+            return
+        refusal = self.indexes.find_refusal(wish) or self.validators.find_refusal(wish.form)
         if refusal is not None:
             raise schema_error(refusal, request.format.name)
 
@@ -192,7 +194,7 @@ class _Attempt:
                 index.shortest_answer_tokens,
                 self.flow.models.entries[self.snapshot].context,
             )
-            validator = await self.flow.validators.of(self.request.format)
+            validator = await self.flow.validators.of(self.request.format, self.caller.project_id)
         except FormworkError as error:
             raise schema_error(error, self.request.format.name) from error
         return index, validator

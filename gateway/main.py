@@ -71,7 +71,7 @@ class Gateway:
         await self.compiler.channel.close(None)
         await self.scheduler.channel.close(None)
         self.writers.close()
-        self.validators.close()
+        await self.validators.close()
 
 
 def wire(
@@ -97,7 +97,8 @@ def wire(
         config.reconnect_seconds,
     )
     writers = load_prompt_writers(models, config, clock)
-    validators, placement = Validators(config), Placement(scheduler, config, clock, metrics)
+    validators = Validators(config, clock)
+    placement = Placement(scheduler, config, clock, metrics)
     streams = WorkerStreams(mesh, caller, config)
     indexes = Indexes(compiler, config, clock)
     flow = ChatFlow(
@@ -154,6 +155,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, server)
     try:
+        await gateway.validators.start()
         await server.serve()
     finally:
         await gateway.close(settle_seconds)

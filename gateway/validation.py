@@ -1,157 +1,144 @@
 """The last check: a structured answer that claims to be complete fits its schema, or is a fault."""
 
 import asyncio
-import json
 from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Protocol
-
-import jsonschema_rs
+from typing import NoReturn, Protocol
+from weakref import WeakValueDictionary
 
 from gateway.config import GatewayConfig
 from gateway.response_format import FormatKind, ResponseFormat
-from mesh.errors import SchemaRefusedError
+from gateway.validation_client import ValidationBudgetError, ValidationProcess
+from gateway.validation_process import Verdict
+from mesh.clock import Clock
+from mesh.errors import InternalError, SchemaRefusedError
 
-# All compiled patterns of a schema together: building them holds the interpreter, about 10 ms a
-# mebibyte. None of 1,700 public schemas needs more than 2 MiB.
-_PATTERN_BYTES = 16 * 1024 * 1024
-
-_DIALECTS = frozenset(
-    uri + end
-    for end in ("", "#")
-    for uri in (
-        "http://json-schema.org/draft-04/schema",
-        "http://json-schema.org/draft-06/schema",
-        "http://json-schema.org/draft-07/schema",
-        "https://json-schema.org/draft/2019-09/schema",
-        "https://json-schema.org/draft/2020-12/schema",
-    )
-)
+_ANY_OBJECT = b'{"type":"object"}'  # JSON mode's schema
 
 
 class AnswerValidator(Protocol):
     """Tells whether an answer's text is what was promised."""
 
     async def is_valid(self, text: str) -> bool:
-        """Return whether the text is JSON, without repeated keys, that fits."""
+        """Return whether the text is JSON, without repeated keys, that fits.
+
+        Raises:
+            InternalError: It could not be told.
+        """
 
 
-class _Fits(Protocol):
-    def is_valid(self, instance: Any) -> bool: ...  # noqa: ANN401 - any JSON value
-
-
-class _AnyObject:
-    """JSON mode's schema."""
-
-    def is_valid(self, instance: object) -> bool:
-        return isinstance(instance, dict)
-
-
-class _ThreadedValidator:
-    def __init__(self, fits: _Fits, pool: ThreadPoolExecutor) -> None:
-        self._fits = fits
-        self._pool = pool
-
-    async def is_valid(self, text: str) -> bool:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._check, text)
-
-    def _check(self, text: str) -> bool:
-        try:
-            value = json.loads(
-                text,
-                parse_float=Decimal,  # exact, as the digits stand
-                parse_constant=_refuse_constant,
-                object_pairs_hook=_without_duplicates,
-            )
-            return bool(self._fits.is_valid(value))
-        except (ValueError, RecursionError):
-            return False
+@dataclass(frozen=True)
+class _Refusal:
+    message: str
+    until: float
 
 
 class Validators:
-    """Validators by schema text, a bounded number of them, built and run in threads.
+    """Validators by schema, in processes that die of a schema in the gateway's place.
 
-    Formats are asserted, patterns run on the linear-time engine, references stay inside the schema.
+    Args:
+        config: Number and budgets of the processes, and bounds of the memory of refusals.
+        clock: Ages that memory.
     """
 
-    def __init__(self, config: GatewayConfig) -> None:
-        self._maximum = config.validator_memory
-        self._pool = ThreadPoolExecutor(config.validation_threads, thread_name_prefix="validation")
-        self._built: OrderedDict[bytes, AnswerValidator] = OrderedDict()
+    def __init__(self, config: GatewayConfig, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._processes = [ValidationProcess(config) for _ in range(config.validation_processes)]
+        self._idle: asyncio.LifoQueue[ValidationProcess] = asyncio.LifoQueue()
+        for process in self._processes:
+            self._idle.put_nowait(process)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._refusals: OrderedDict[bytes, _Refusal] = OrderedDict()
 
-    async def of(self, form: ResponseFormat) -> AnswerValidator:
+    async def start(self) -> None:
+        """Return once the processes are there; they would be started when needed, too."""
+        await asyncio.gather(*(process.start() for process in self._processes))
+
+    async def close(self) -> None:
+        """End the processes."""
+        await asyncio.gather(*(process.close() for process in self._processes))
+
+    async def of(self, form: ResponseFormat, project_id: str) -> AnswerValidator:
         """Return the validator of a structured response format.
 
         Raises:
             SchemaRefusedError: The schema cannot be validated with, so nothing could be promised.
+            InternalError: It could not be told.
         """
-        key = sha256(f"{form.kind}\0{form.schema_text}".encode()).digest()
-        validator = self._built.get(key)
-        if validator is None:
-            validator = _ThreadedValidator(await self._in_thread(lambda: _build(form)), self._pool)
-            self._built[key] = validator
-        self._built.move_to_end(key)
-        while len(self._built) > self._maximum:
-            self._built.popitem(last=False)
-        return validator
+        refusal = self.find_refusal(form)
+        if refusal is not None:
+            raise refusal
+        schema = _schema_of(form)
+        verdict, reason = await self.check(schema, None, project_id)
+        if verdict is Verdict.UNUSABLE:
+            self._refuse(schema, f"The schema cannot be validated with: {reason}")
+        return _ProcessValidator(self, schema, project_id)
 
-    def close(self) -> None:
-        """Let the threads end."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def find_refusal(self, form: ResponseFormat) -> SchemaRefusedError | None:
+        """Return the refusal of this schema that is still remembered."""
+        refusal = self._refusals.get(sha256(_schema_of(form)).digest())
+        if refusal is None or refusal.until <= self._clock.monotonic():
+            return None
+        return SchemaRefusedError(refusal.message)
 
-    async def _in_thread(self, work: Callable[[], _Fits]) -> _Fits:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+    async def check(
+        self, schema: bytes, answer: bytes | None, project_id: str
+    ) -> tuple[Verdict, str]:
+        """Return what a process says of an answer, or of the schema alone.
 
+        Raises:
+            SchemaRefusedError: It needs more than the budget.
+            InternalError: It could not be told.
+        """
+        async with self._process_for(project_id) as process:
+            try:
+                return await process.check(schema, answer)
+            except ValidationBudgetError:
+                self._refuse(
+                    schema,
+                    "Validating with the schema takes more than the processor time "
+                    f"({self._config.validation_seconds:g} s) or the memory "
+                    f"({self._config.validation_memory_bytes} bytes) that it may take.",
+                )
 
-def _build(form: ResponseFormat) -> _Fits:
-    if form.kind is FormatKind.JSON_OBJECT:
-        return _AnyObject()
-    try:
-        return _build_from(form.schema)
-    except (ValueError, jsonschema_rs.ReferencingError) as error:
-        reason = str(error).split("\n", 1)[0][:300]
-        raise SchemaRefusedError(f"The schema cannot be validated with: {reason}") from error
+    @asynccontextmanager
+    async def _process_for(self, project_id: str) -> AsyncIterator[ValidationProcess]:
+        """Lend an idle process; a project's checks wait for each other, not for everybody's."""
+        turn = self._turns.setdefault(project_id, asyncio.Lock())
+        async with turn:
+            process = await self._idle.get()
+            try:
+                yield process
+            finally:
+                self._idle.put_nowait(process)
 
-
-def _build_from(schema: dict[str, Any]) -> _Fits:
-    dialect = schema.get("$schema")
-    if not (isinstance(dialect, str) and dialect in _DIALECTS):
-        # A dialect that nobody knows is read as the newest one, as the compiler does.
-        schema = {key: value for key, value in schema.items() if key != "$schema"}
-    return jsonschema_rs.validator_for(
-        schema,
-        validate_formats=True,
-        pattern_options=jsonschema_rs.RegexOptions(
-            size_limit=_PATTERN_BYTES // max(1, count_patterns(schema))
-        ),
-        offline=True,
-    )
-
-
-def count_patterns(schema: object) -> int:
-    """Return how many regular expressions a schema has at most."""
-    waiting, count = [schema], 0
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            count += isinstance(value.get("pattern"), str)
-            named = value.get("patternProperties")
-            count += len(named) if isinstance(named, dict) else 0
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-    return count
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a key stands twice")
-    return fields
+    def _refuse(self, schema: bytes, message: str) -> NoReturn:
+        until = self._clock.monotonic() + self._config.refusal_memory_seconds
+        key = sha256(schema).digest()
+        self._refusals[key] = _Refusal(message, until)
+        self._refusals.move_to_end(key)
+        while len(self._refusals) > self._config.refusal_memory:
+            self._refusals.popitem(last=False)
+        raise SchemaRefusedError(message)
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+@dataclass(frozen=True)
+class _ProcessValidator:
+    validators: Validators
+    schema: bytes
+    project_id: str
+
+    async def is_valid(self, text: str) -> bool:
+        try:
+            verdict, _ = await self.validators.check(self.schema, text.encode(), self.project_id)
+        except SchemaRefusedError as error:  # too late to refuse: the answer is made
+            raise InternalError("The answer could not be checked within its budget.") from error
+        return verdict is Verdict.FITS
+
+
+def _schema_of(form: ResponseFormat) -> bytes:
+    return _ANY_OBJECT if form.kind is FormatKind.JSON_OBJECT else form.schema_text.encode()

@@ -1,27 +1,53 @@
 """The last check of a structured answer."""
 
+import asyncio
+import io
 import json
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
+from gateway import validation_process
 from gateway.config import GatewayConfig
 from gateway.response_format import FormatKind, ResponseFormat
+from gateway.schema_check import Validator
 from gateway.validation import Validators
-from mesh.errors import SchemaRefusedError
+from gateway.validation_process import CHECK_HEAD, VERDICT_HEAD, Checker, Verdict, serve
+from mesh.clock import SystemClock
+from mesh.errors import InternalError, SchemaRefusedError
+
+PROJECT = "p"
 
 
 def form(schema: object) -> ResponseFormat:
     return ResponseFormat(FormatKind.JSON_SCHEMA, "n", None, json.dumps(schema), schema)
 
 
-async def is_valid(schema: object, text: str) -> bool:
-    validators = Validators(GatewayConfig())
-    try:
-        return await (await validators.of(form(schema))).is_valid(text)
-    finally:
-        validators.close()
+def make_validators(**config: object) -> Validators:
+    return Validators(GatewayConfig(**config), SystemClock())  # type: ignore[arg-type] # by name
 
 
+@pytest.fixture
+async def validators() -> AsyncIterator[Validators]:
+    made = make_validators()
+    yield made
+    await made.close()
+
+
+# One for the tables, whose processes every case then finds running.
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[Validators]:
+    made = make_validators()
+    yield made
+    await made.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("schema", "text", "expected"),
     [
@@ -45,13 +71,16 @@ async def is_valid(schema: object, text: str) -> bool:
     ],
 )
 async def test_an_answer_is_checked_with_formats_and_exact_numbers(
+    shared: Validators,
     schema: object,
     text: str,
     expected: bool,  # noqa: FBT001 - a parameter of the table
 ) -> None:
-    assert await is_valid(schema, text) is expected
+    validator = await shared.of(form(schema), PROJECT)
+    assert await validator.is_valid(text) is expected
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "schema",
     [
@@ -62,26 +91,134 @@ async def test_an_answer_is_checked_with_formats_and_exact_numbers(
         {"type": "strin"},
     ],
 )
-async def test_a_schema_that_cannot_be_checked_with_is_refused(schema: object) -> None:
-    validators = Validators(GatewayConfig())
+async def test_a_schema_that_cannot_be_checked_with_is_refused(
+    shared: Validators, schema: object
+) -> None:
     with pytest.raises(SchemaRefusedError):
-        await validators.of(form(schema))
-    validators.close()
+        await shared.of(form(schema), PROJECT)
+    assert shared.find_refusal(form(schema)) is not None
 
 
-async def test_json_mode_wants_an_object() -> None:
-    validators = Validators(GatewayConfig())
-    validator = await validators.of(ResponseFormat(FormatKind.JSON_OBJECT))
+async def test_json_mode_wants_an_object(validators: Validators) -> None:
+    validator = await validators.of(ResponseFormat(FormatKind.JSON_OBJECT), PROJECT)
     assert await validator.is_valid('{"a":[]}')
     assert not await validator.is_valid("[]")
-    validators.close()
 
 
-async def test_validators_are_kept_a_bounded_number_of_them() -> None:
-    validators = Validators(GatewayConfig(validator_memory=2))
-    first = await validators.of(form({"type": "null"}))
-    assert await validators.of(form({"type": "null"})) is first
-    for number in range(2):
-        await validators.of(form({"const": number}))
-    assert await validators.of(form({"type": "null"})) is not first
-    validators.close()
+def doubling(depth: int) -> dict[str, object]:
+    """Return a small schema that takes 2 ** depth steps to check a number with."""
+    definitions: dict[str, object] = {"d0": {"minimum": 0}}
+    for level in range(1, depth + 1):
+        reference = {"$ref": f"#/$defs/d{level - 1}"}
+        definitions[f"d{level}"] = {"allOf": [reference, reference]}
+    return {"$ref": f"#/$defs/d{depth}", "$defs": definitions}
+
+
+async def test_a_check_that_never_ends_is_a_fault_and_holds_up_nobody() -> None:
+    validators = make_validators(validation_seconds=0.3)
+    try:
+        slow = await validators.of(form(doubling(40)), "slow")
+        other = await validators.of(form({"type": "integer"}), "other")
+        checking = asyncio.create_task(slow.is_valid("5"))
+        checks = 0
+        while not checking.done():
+            assert await other.is_valid("5")
+            checks += 1
+        assert checks > 20
+        with pytest.raises(InternalError):
+            await checking
+        with pytest.raises(SchemaRefusedError, match=r"0\.3 s"):
+            await validators.of(form(doubling(40)), "slow")
+        assert await (await validators.of(form({}), "slow")).is_valid("5")
+    finally:
+        await validators.close()
+
+
+async def test_a_validator_beyond_its_memory_is_refused_and_the_refusal_remembered() -> None:
+    patterns = {f"p{n}": {"pattern": f"^\\p{{L}}{{1,{900 + n}}}$"} for n in range(60)}
+    large = form({"properties": patterns})
+    validators = make_validators(validation_memory_bytes=32 * 1024 * 1024)
+    try:
+        assert validators.find_refusal(large) is None
+        with pytest.raises(SchemaRefusedError, match="bytes"):
+            await validators.of(large, PROJECT)
+        assert validators.find_refusal(large) is not None
+    finally:
+        await validators.close()
+
+
+def processes() -> list[int]:
+    """Return the validating processes of this one."""
+    found = subprocess.run(  # noqa: S603 - no input of anybody
+        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())],  # noqa: S607 - the system's ps
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = found.stdout.splitlines()
+    return [int(line.split()[0]) for line in lines if "gateway.validation_process" in line]
+
+
+def environment_of(process_id: int) -> bytes:
+    return Path(f"/proc/{process_id}/environ").read_bytes()
+
+
+async def test_a_check_in_a_process_that_stands_still_is_a_fault() -> None:
+    validators = make_validators(validation_processes=1, validation_wall_seconds=0.2)
+    try:
+        validator = await validators.of(form({}), PROJECT)
+        for process_id in processes():
+            os.kill(process_id, signal.SIGSTOP)
+        with pytest.raises(InternalError):
+            await validator.is_valid("1")
+    finally:
+        await validators.close()
+
+
+async def test_a_process_knows_no_secrets(
+    validators: Validators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://secret")
+    await validators.start()
+    environments = [environment_of(process_id) for process_id in processes()]
+    assert len(environments) >= 2
+    assert not any(b"DATABASE_URL" in environment for environment in environments)
+
+
+async def test_a_cancelled_check_leaves_no_verdict_behind() -> None:
+    validators = make_validators(validation_processes=1)
+    try:
+        slow = await validators.of(form(doubling(40)), PROJECT)
+        checking = asyncio.create_task(slow.is_valid("5"))
+        await asyncio.sleep(0)
+        checking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await checking
+        assert not await (await validators.of(form({"const": 1}), PROJECT)).is_valid("2")
+    finally:
+        await validators.close()
+
+
+def test_validators_are_kept_a_bounded_number_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[bytes] = []
+    real = validation_process.build_validator
+
+    def build(schema: bytes, *, pattern_bytes: int) -> Validator:
+        built.append(schema)
+        return real(schema, pattern_bytes=pattern_bytes)
+
+    monkeypatch.setattr(validation_process, "build_validator", build)
+    checker = Checker(seconds=60, pattern_bytes=1 << 20, count=2)
+    for schema in (b"{}", b"{}", b"true", b'{"type":"null"}', b"true", b"{}"):
+        checker.check(schema, b"1")
+    assert built == [b"{}", b"true", b'{"type":"null"}', b"{}"]
+
+
+def test_a_worn_process_says_so() -> None:
+    checker = Checker(seconds=60, pattern_bytes=1 << 20, count=2)
+    for worn_bytes, expected in ((1, True), (1 << 60, False)):
+        checks = io.BytesIO(CHECK_HEAD.pack(True, 2, 1) + b"{}1")  # noqa: FBT003 - a packed field
+        verdicts = io.BytesIO()
+        serve(checker, checks, verdicts, worn_bytes)
+        said = verdicts.getvalue()[-VERDICT_HEAD.size :]
+        assert VERDICT_HEAD.unpack(said) == (Verdict.FITS, expected, 0)

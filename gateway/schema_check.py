@@ -1,0 +1,82 @@
+"""Whether a JSON text fits a JSON Schema: pure, and as slow as the schema makes it.
+
+Formats are asserted, patterns run on the linear-time engine, references stay inside the schema.
+"""
+
+import json
+from decimal import Decimal
+from typing import Any, Protocol
+
+import jsonschema_rs
+
+_DIALECTS = frozenset(
+    uri + end
+    for end in ("", "#")
+    for uri in (
+        "http://json-schema.org/draft-04/schema",
+        "http://json-schema.org/draft-06/schema",
+        "http://json-schema.org/draft-07/schema",
+        "https://json-schema.org/draft/2019-09/schema",
+        "https://json-schema.org/draft/2020-12/schema",
+    )
+)
+
+
+class Validator(Protocol):
+    """Tells whether a JSON value fits a schema."""
+
+    def is_valid(self, instance: Any) -> bool:  # noqa: ANN401 - any JSON value
+        """Return whether it fits."""
+
+
+class SchemaUnusableError(ValueError):
+    """No validator can be made of a schema; the message says why, in one line."""
+
+
+def build_validator(schema_text: bytes, *, pattern_bytes: int) -> Validator:
+    """Return the validator of a schema; a compiled pattern may take `pattern_bytes`.
+
+    Raises:
+        SchemaUnusableError: Malformed, or it refers to what is not in it.
+    """
+    try:
+        return jsonschema_rs.validator_for(
+            _with_known_dialect(json.loads(schema_text)),
+            validate_formats=True,
+            pattern_options=jsonschema_rs.RegexOptions(size_limit=pattern_bytes),
+            offline=True,
+        )
+    except (ValueError, RecursionError, jsonschema_rs.ReferencingError) as error:
+        raise SchemaUnusableError(str(error).split("\n", 1)[0][:300]) from error
+
+
+def fits(validator: Validator, text: bytes) -> bool:
+    """Return whether a text is JSON, without repeated keys, that the validator takes."""
+    try:
+        value = json.loads(
+            text,
+            parse_float=Decimal,  # exact, as the digits stand
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_without_duplicates,
+        )
+        return bool(validator.is_valid(value))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _with_known_dialect(schema: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the schema; an unknown dialect is read as the newest one, as the compiler does."""
+    if not isinstance(schema, dict) or schema.get("$schema") in _DIALECTS:
+        return schema
+    return {key: value for key, value in schema.items() if key != "$schema"}
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a key stands twice")
+    return fields
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
