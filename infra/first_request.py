@@ -1,9 +1,9 @@
 """One real structured request with the official client, as a newcomer would send it."""
 
-import json
 import re
 import time
 from dataclasses import dataclass, field
+from textwrap import indent
 
 import openai
 from pydantic import BaseModel
@@ -13,20 +13,17 @@ from infra.errors import SetupError
 
 _SECONDS = 60.0
 _MOST_TOKENS = 256
-QUESTION = (
-    "Extract the order: Nina Okafor ordered 3 copper kettles for 74.50 euros, to be sent to Lisbon."
-)
+QUESTION = "A table for 4 guests in Lisbon, please. The name is Nina Okafor, nina@example.org."
 _TIMING = re.compile(r"([\w-]+)[^,]*?;\s*dur=([0-9.]+)")
 
 
-class Order(BaseModel):
+class Booking(BaseModel):
     """What the answer has to look like."""
 
     name: str
-    item: str
-    quantity: int
-    price: float
     city: str
+    email: str
+    guests: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def send_first_request(base_url: str, key: str) -> FirstAnswer:
             response = client.chat.completions.with_raw_response.parse(
                 model=BUILT_IN_ALIAS,
                 messages=[{"role": "user", "content": QUESTION}],
-                response_format=Order,
+                response_format=Booking,
                 temperature=0,
                 max_completion_tokens=_MOST_TOKENS,
                 timeout=_SECONDS,
@@ -86,8 +83,11 @@ def read_server_timing(header: str) -> dict[str, float]:
 
 def describe_request() -> str:
     """Return the request as a reader of the terminal sees it."""
-    schema = json.dumps(Order.model_json_schema()["properties"])
-    return f"{QUESTION}\nresponse_format: Order {schema}"
+    fields = ", ".join(
+        f"{name}: {field['type']}"
+        for name, field in Booking.model_json_schema()["properties"].items()
+    )
+    return f"  {QUESTION}\n  response_format=Booking ({fields})"
 
 
 def describe_answer(answer: FirstAnswer) -> str:
@@ -100,8 +100,8 @@ def describe_answer(answer: FirstAnswer) -> str:
     )
     spent = ", ".join(f"{name} {value:.1f} ms" for name, value in answer.timings.items())
     return (
-        f"{answer.text}\n"
-        f"model {answer.model}, finish_reason {answer.finish_reason}\n"
-        f"usage {counted}\n"
-        f"time  {answer.total_milliseconds:.0f} ms in all: {spent or 'no server-timing header'}"
+        f"{indent(answer.text, '  ')}\n"
+        f"  model {answer.model}, finish_reason {answer.finish_reason}\n"
+        f"  usage {counted}\n"
+        f"  time  {answer.total_milliseconds:.0f} ms in all: {spent or 'no server-timing header'}"
     )

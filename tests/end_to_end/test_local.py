@@ -61,7 +61,7 @@ def test_run_shows_stages_the_answer_and_where_the_time_went(
 ) -> None:
     for stage in ("database", "configuration", "ray", "compiler", "scheduler", "gateway", "worker"):
         assert re.search(rf"^  {stage} +\d+\.\d s  ", first_run, re.MULTILINE), stage
-    assert re.search(r'^  "quantity": \d+', first_run, re.MULTILINE)
+    assert re.search(r'^ +"guests": \d+', first_run, re.MULTILINE)
     assert re.search(r"usage \d+ prompt \+ \d+ completion tokens", first_run)
     assert re.search(r"queue [\d.]+ ms, compile [\d.]+ ms, prefill [\d.]+ ms, decode", first_run)
     assert f"FORMWORK_HOME={operator.home.folder} make down" in first_run
@@ -96,7 +96,7 @@ def test_a_second_run_says_so_keeps_the_key_and_asks_again(operator: Operator) -
     answer = operator.types("run")
     assert answer.returncode == 0, answer.stderr
     assert "already running" in answer.stdout
-    assert '"quantity"' in answer.stdout
+    assert '"guests"' in answer.stdout
     assert operator.home.client_env.read_text() == before
 
 
