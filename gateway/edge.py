@@ -1,6 +1,7 @@
 """The outermost layer: request id, headers, load bound, metrics, and one log event per request."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 
 import structlog
@@ -8,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import GatewayConfig
 from gateway.errors import ErrorReply, OverloadedError, reply_of
+from gateway.http_protocol import UNREAD_EXTENSION
 from gateway.metrics import Metrics
 from mesh.clock import Clock
 from mesh.context import REQUEST_ID_KEY, TRACEPARENT_KEY, bind_request
@@ -18,6 +20,7 @@ log = structlog.get_logger()
 API_VERSION = "2020-10-01"
 LOG_KEY = "formwork.log"
 _LIMITED = "/v1/"
+_LINGER_SECONDS = 1.0
 
 
 class Edge:
@@ -44,7 +47,7 @@ class Edge:
             return
         headers = _headers_of(scope, (REQUEST_ID_KEY, TRACEPARENT_KEY))
         with bind_request(headers.get(REQUEST_ID_KEY), headers.get(TRACEPARENT_KEY)) as request_id:
-            exchange = _Exchange(scope, send, request_id, self._clock)
+            exchange = _Exchange(scope, receive, send, request_id, self._clock)
             await self._serve(exchange, receive)
 
     async def _serve(self, exchange: "_Exchange", receive: Receive) -> None:
@@ -87,9 +90,18 @@ class Edge:
 
 
 class _Exchange:
-    """One request and its response: adds the headers that every response has."""
+    """One request and its response: adds the headers that every response has.
 
-    def __init__(self, scope: Scope, send: Send, request_id: str, clock: Clock) -> None:
+    A connection on which a body was not read to its end is closed; a client that is still sending
+    gets a moment to see the answer.
+    """
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str, clock: Clock
+    ) -> None:
+        self._receive = receive
+        self._unread = (scope.get("extensions") or {}).get(UNREAD_EXTENSION, lambda: False)
+        self._closes = False
         self.scope = scope
         self.scope[LOG_KEY] = {}
         self.status = 0
@@ -104,8 +116,20 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self._closes = self._unread()
             message["headers"] = [*message.get("headers", ()), *self._common()]
+        elif self._closes and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._drop_body()
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
+
+    async def _drop_body(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while self._unread():
+                    if (await self._receive())["type"] == "http.disconnect":
+                        return
 
     async def reply(self, error: FormworkError) -> None:
         """Send an error, where nothing was sent yet."""
@@ -119,7 +143,9 @@ class _Exchange:
 
     def _common(self) -> list[tuple[bytes, bytes]]:
         milliseconds = int(self.seconds() * 1000)
+        closing = [(b"connection", b"close")] if self._closes else []
         return [
+            *closing,
             (b"x-request-id", self._request_id.encode()),
             (b"openai-processing-ms", str(milliseconds).encode()),
             (b"openai-version", API_VERSION.encode()),

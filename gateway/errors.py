@@ -56,6 +56,12 @@ class BodyTooLargeError(LimitExceededError):
     reason = "BODY_TOO_LARGE"
 
 
+class HeadTooLargeError(LimitExceededError):
+    """A request has more beside its body than the gateway reads."""
+
+    reason = "HEAD_TOO_LARGE"
+
+
 class BodyTimeoutError(FormworkError):
     """The request body came too slowly."""
 
@@ -130,6 +136,7 @@ TABLE: dict[str, Row] = {
     "METHOD_NOT_ALLOWED": Row(405, _INVALID, "method_not_supported"),
     "BODY_TIMEOUT": Row(408, _INVALID, "request_timeout", retry=False, closes=True),
     "BODY_TOO_LARGE": Row(413, _INVALID, "request_too_large", closes=True),
+    "HEAD_TOO_LARGE": Row(431, _INVALID, "request_too_large", closes=True),
     "COMPILE_QUEUE_FULL": Row(429, "requests", "rate_limit_exceeded"),
     "QUEUE_FULL": Row(503, _SERVER, "overloaded", _OVERLOADED),
     "QUEUE_TIMEOUT": Row(503, _SERVER, "overloaded", _OVERLOADED),

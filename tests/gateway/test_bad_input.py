@@ -276,14 +276,64 @@ async def test_a_slow_head_is_cut(mesh_config: MeshConfig) -> None:
 async def test_an_endless_head_is_431(bench: Bench) -> None:
     answer = await raw_request(bench, b"x-large: " + b"a" * 100_000)
     assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"request_too_large" in answer
+
+
+@pytest.mark.parametrize("rest", [b"0\r\n" + b"T: x\r\n" * 1000, b"0\r\nT: ", b"5;"])
+async def test_endless_trailers_and_extensions_are_cut(
+    mesh_config: MeshConfig, rest: bytes
+) -> None:
+    async with open_bench(mesh_config) as bench:
+        _, writer = await connect(bench)
+        writer.write(b"transfer-encoding: chunked\r\n\r\n" + rest)
+        piece = b"T: x\r\n" * 10_000 if rest.endswith(b"\n") else b"x" * 60_000
+        with pytest.raises(ConnectionError):
+            await send_many(writer, piece)
+        assert not bench.worker.opens
+
+
+async def send_many(writer: asyncio.StreamWriter, piece: bytes) -> None:
+    for _ in range(1000):
+        writer.write(piece)
+        await writer.drain()
+
+
+async def test_trailers_are_no_headers(bench: Bench) -> None:
+    body = json.dumps(bench.chat()).encode()
+    head = b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n" % len(body)
+    answer = await raw_request(bench, head + body + b"\r\n0\r\nx-request-id: late\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"late" not in answer
+
+
+async def test_what_is_not_http_is_told_so_in_openais_shape(bench: Bench) -> None:
+    answer = await raw_request(bench, b"bad header\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"x-request-id: req_" in head
+    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+
+
+async def test_a_connection_whose_body_is_not_read_is_closed(bench: Bench) -> None:
+    bench.store.records.clear()
+    answer = await raw_request(bench, b"content-length: 100\r\n\r\n{")
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+async def connect(bench: Bench) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send the beginning of a request."""
+    host, port = bench.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), family=socket.AF_INET)
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer "
+    writer.write(head + bench.key.value.encode() + b"\r\n")
+    return reader, writer
 
 
 async def raw_request(bench: Bench, rest: bytes) -> bytes:
     """Send the beginning of a request and return everything that comes back."""
-    host, port = bench.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port), family=socket.AF_INET)
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer "
-    writer.write(head + bench.key.value.encode() + b"\r\n" + rest)
+    reader, writer = await connect(bench)
+    writer.write(rest)
     async with asyncio.timeout(5):
         answer = await reader.read()
     writer.close()
