@@ -70,6 +70,7 @@ class EventStream(Response):
 
     async def _send_all(self, pace: "_Pace") -> None:
         await pace.send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        self._generation.is_promised = True
         try:
             async with asyncio.timeout(self._remaining):
                 async for event in write_chunks(self._generation):

@@ -126,6 +126,8 @@ class Generation:
     spent: Spent = field(default_factory=Spent)
     attempt: int = 1
     outcome: "Outcome.ValueType" = OUTCOME_CANCELLED
+    is_promised: bool = False
+    """Status 200 was sent: who leaves now pays for the prompt."""
     _is_closed: bool = False
     _has_sent: bool = False
 
@@ -150,10 +152,15 @@ class Generation:
 
     @property
     def usage(self) -> TokenCounts:
-        """Tokens of the attempt that counts: those in frames that arrived."""
+        """Tokens of the attempt that counts: those in frames that arrived.
+
+        A prompt is charged once a frame arrived, or the client left a stream that was promised to
+        it; what failed before its first frame, by a fault of ours, is free.
+        """
         group = self.opened.group
+        is_left = self.is_promised and self.outcome == OUTCOME_CANCELLED
         return TokenCounts(
-            prompt_tokens=len(self.job.plan.prompt) if group.has_begun else 0,
+            prompt_tokens=len(self.job.plan.prompt) if group.has_begun or is_left else 0,
             cached_prompt_tokens=group.cached_prompt_tokens,
             completion_tokens=group.accepted_tokens,
         )

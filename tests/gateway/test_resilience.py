@@ -55,6 +55,27 @@ async def test_a_client_that_leaves_a_stream_is_cancelled_and_billed(bench: Benc
     await until(lambda: bench.worker.aborted == [bench.worker.opens[0].sequence_id])
 
 
+async def test_a_client_that_leaves_a_stream_before_its_first_frame_pays_for_the_prompt(
+    bench: Bench,
+) -> None:
+    bench.worker.script = nothing
+    stream = await bench.client.chat.completions.create(model=ALIAS, messages=MESSAGES, stream=True)
+    await until(lambda: len(bench.worker.opens) == 1)
+    await stream.close()
+    [(_, settlement)] = await bench.settled()
+    assert settlement.outcome == OUTCOME_CANCELLED
+    assert settlement.counts.prompt_tokens == len(bench.worker.opens[0].prompt_tokens)
+    assert settlement.counts.completion_tokens == 0
+
+
+async def test_a_stream_that_fails_before_its_first_frame_is_free(bench: Bench) -> None:
+    bench.worker.script = lambda _: [fail(InvalidArgumentError("x", field="y"))]
+    await bench.post(bench.chat(stream=True))
+    [(_, settlement)] = await bench.settled()
+    assert settlement.outcome == OUTCOME_FAILED
+    assert settlement.counts.prompt_tokens == 0
+
+
 async def test_a_client_that_leaves_a_whole_answer_is_cancelled(bench: Bench) -> None:
     bench.worker.script = nothing
     task = asyncio.create_task(bench.client.chat.completions.create(model=ALIAS, messages=MESSAGES))
