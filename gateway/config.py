@@ -40,6 +40,7 @@ class GatewayConfig:
 
     # How much at a time.
     max_in_flight: int = 1024
+    max_in_flight_per_project: int = 256
     render_threads: int = 2
     validation_processes: int = 2
     """A project has at most one of them at a time."""
@@ -66,6 +67,8 @@ class GatewayConfig:
     key_memory: int = 10_000
     key_fresh_seconds: float = 0.5
     """How long a verified key is not looked up again: bounds how long a revoked one still works."""
+    key_unknown_seconds: float = 0.5
+    """How long a key that the database does not know is refused without asking again."""
     key_stale_seconds: float = 300.0
     """How long a verified key is served while the database does not answer."""
     readiness_seconds: float = 1.0
@@ -74,6 +77,8 @@ class GatewayConfig:
         """Refuse values that break a promise."""
         if not 0 <= self.key_fresh_seconds <= 0.5:  # noqa: PLR2004 - revocation within a second
             raise ValueError("key_fresh_seconds must be between 0 and 0.5")
+        if not 0 <= self.key_unknown_seconds <= 1:
+            raise ValueError("key_unknown_seconds must be between 0 and 1")
         if not 0 < self.resume_frames < self.pause_frames:
             raise ValueError("resume_frames must be positive and below pause_frames")
         if self.max_attempts < 1:

@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 API_VERSION = "2020-10-01"
 LOG_KEY = "formwork.log"
+HELD_KEY = "formwork.held"
+"""An exit stack in the scope: what a request holds until its last byte."""
 _LIMITED = "/v1/"
 _LINGER_SECONDS = 1.0
 
@@ -72,7 +74,9 @@ class Edge:
         scope = exchange.scope
         if scope["path"].startswith(_LIMITED) and self._in_flight > self._config.max_in_flight:
             raise OverloadedError("Too many requests are in flight.", retry_after_seconds=1)
-        await self._app(scope, receive, exchange.send)
+        with contextlib.ExitStack() as held:
+            scope[HELD_KEY] = held
+            await self._app(scope, receive, exchange.send)
 
     def _record(self, exchange: "_Exchange") -> None:
         route = getattr(exchange.scope.get("route"), "path", "other")

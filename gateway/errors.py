@@ -90,6 +90,13 @@ class OverloadedError(FormworkError):
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+class ProjectBusyError(FormworkError):
+    """The project has as many requests in flight as it may."""
+
+    reason = "PROJECT_BUSY"
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 class AnswerInvalidError(FormworkError):
     """The answer that was made does not fit its schema: our fault."""
 
@@ -137,6 +144,7 @@ TABLE: dict[str, Row] = {
     "BODY_TIMEOUT": Row(408, _INVALID, "request_timeout", retry=False, closes=True),
     "BODY_TOO_LARGE": Row(413, _INVALID, "request_too_large", closes=True),
     "HEAD_TOO_LARGE": Row(431, _INVALID, "request_too_large", closes=True),
+    "PROJECT_BUSY": Row(429, "requests", "rate_limit_exceeded"),
     "COMPILE_QUEUE_FULL": Row(429, "requests", "rate_limit_exceeded"),
     "QUEUE_FULL": Row(503, _SERVER, "overloaded", _OVERLOADED),
     "QUEUE_TIMEOUT": Row(503, _SERVER, "overloaded", _OVERLOADED),

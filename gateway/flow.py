@@ -16,7 +16,7 @@ from gateway.generation import Generation, Job, Opened
 from gateway.indexes import Indexes, IndexHandle, IndexWish
 from gateway.metrics import Metrics
 from gateway.placement import SERVICE_TIERS, Place, Placement
-from gateway.plan import Plan, affinity, cache_salt, check_shortest, make_plan
+from gateway.plan import Plan, affinity, cache_salt, check_characters, check_shortest, make_plan
 from gateway.prompt_writers import PromptWriters
 from gateway.request import ChatRequest, read_chat_request
 from gateway.sampler_stream import WorkerStreams
@@ -60,6 +60,7 @@ class ChatFlow:
         entry = self.models.entries[snapshot]
         wish = self._wish(caller, request, snapshot, entry)
         self._refuse_early(request, wish)
+        check_characters(request, entry.context, self.writers.of(snapshot).longest_token)
         prompt = await self.writers.write(snapshot, request)
         plan = self._plan(request, snapshot, entry, prompt)
         attempt = _Attempt(self, caller, request, snapshot, plan, wish, deadline)

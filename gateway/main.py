@@ -29,6 +29,7 @@ from gateway.placement import Placement
 from gateway.prompt_writers import PromptWriters, load_prompt_writers
 from gateway.readiness import Readiness
 from gateway.sampler_stream import WorkerStreams
+from gateway.shares import Shares
 from gateway.store import KeyStore, PostgresKeyStore
 from gateway.validation import Validators
 from mesh.channels import Caller, open_channel
@@ -105,7 +106,8 @@ def wire(
         config, models, writers, validators, indexes, placement, streams, metrics, clock, token
     )
     authenticator = Authenticator(store, config, clock)
-    completions = Completions(authenticator, flow, config, clock)
+    shares = Shares(config.max_in_flight_per_project)
+    completions = Completions(authenticator, shares, flow, config, clock)
     readiness = Readiness(compiler, scheduler, config, clock)
     parts = Parts(config, models, authenticator, completions, readiness, metrics, clock)
     return Gateway(

@@ -56,6 +56,23 @@ def make_plan(
     return Plan(prompt, max_tokens, _sampling(request, max_tokens))
 
 
+def check_characters(request: ChatRequest, context: int, longest_token: int | None) -> None:
+    """Refuse messages that cannot fit, before they are rendered and made into tokens.
+
+    Raises:
+        ContextLengthError: They have more characters than a full context can stand for.
+    """
+    if longest_token is None:
+        return
+    least = sum(len(message.text or "") for message in request.messages) // longest_token
+    if least > context:
+        raise ContextLengthError(
+            f"This model's maximum context length is {context} tokens. However, your messages "
+            f"resulted in more than {least} tokens. Please reduce the length of the messages.",
+            field="messages",
+        )
+
+
 def check_shortest(request: ChatRequest, plan: Plan, shortest: int | None, context: int) -> None:
     """Refuse a bound below the shortest answer that the schema allows, where that is known.
 

@@ -39,6 +39,7 @@ class PromptWriter:
             template, lambda text: not tokenizer.holds_added_token(text)
         )
         self.vocabulary_size = tokenizer.size
+        self.longest_token = tokenizer.longest
         self.traits = self._conversation.traits
 
     def write(self, request: ChatRequest) -> list[int]:

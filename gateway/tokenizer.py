@@ -1,6 +1,7 @@
 """Text to token ids, twice: template text may hold special tokens, message text never does."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ class PromptTokenizer:
     Args:
         data: Contents of `tokenizer.json`.
 
+    `longest` is how many characters of a text a token stands for at most; None where nobody knows.
+
     Raises:
         ValueError: Not a tokenizer.
     """
@@ -32,6 +35,7 @@ class PromptTokenizer:
         inner = _without_prefix(definition)
         self._inner = _load(inner)
         self._plain = _load({**inner, "added_tokens": [], "post_processor": None})
+        self.longest = _longest_token(definition)
         self.size = self._first.get_vocab_size(with_added_tokens=True)
 
     def encode_template(self, text: str, *, is_first: bool) -> list[int]:
@@ -73,6 +77,35 @@ def load_tokenizer(folder: Path) -> PromptTokenizer:
         return PromptTokenizer(path.read_bytes())
     except Exception as error:  # tokenizers raises bare Exception
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _longest_token(definition: dict[str, Any]) -> int | None:
+    """Return the length of the longest token, in characters of a text that is not yet normalized.
+
+    Only for tokenizers that write every byte of a text, and normalize in a known way.
+    """
+    shrinks = _shrinks(definition.get("normalizer"))
+    model = definition["model"]
+    is_complete = model.get("byte_fallback") or "ByteLevel" in json.dumps(
+        definition.get("pre_tokenizer")
+    )
+    if shrinks is None or not is_complete or not isinstance(model.get("vocab"), dict):
+        return None
+    return shrinks * max(len(token) for token in [*model["vocab"], ""])
+
+
+def _shrinks(normalizer: dict[str, Any] | None) -> int | None:
+    """Return by how much a normalizer shortens a text at most; None where nobody knows."""
+    if normalizer is None or normalizer["type"] in {"Prepend", "ByteLevel"}:
+        return 1
+    if normalizer["type"] == "NFC":
+        return 4  # the longest canonical decomposition
+    if normalizer["type"] == "Sequence":
+        steps = [_shrinks(step) for step in normalizer["normalizers"]]
+        return None if None in steps else math.prod(step for step in steps if step)
+    pattern = normalizer.get("pattern", {}).get("String")
+    is_longer = pattern is not None and len(normalizer.get("content", "")) >= len(pattern)
+    return 1 if normalizer["type"] == "Replace" and is_longer else None
 
 
 def _load(definition: dict[str, Any]) -> Tokenizer:

@@ -5,7 +5,7 @@ import pytest
 from gateway.config import GatewayConfig
 from gateway.errors import ContextLengthError, RequestError
 from gateway.messages import Message
-from gateway.plan import Plan, affinity, cache_salt, check_shortest, make_plan
+from gateway.plan import Plan, affinity, cache_salt, check_characters, check_shortest, make_plan
 from gateway.request import ChatRequest
 
 MESSAGES = (Message("user", "x"),)
@@ -34,6 +34,14 @@ def test_a_prompt_as_long_as_the_context_is_refused() -> None:
     assert plan(request, prompt=99).max_tokens == 1
     with pytest.raises(ContextLengthError, match="resulted in 100 tokens"):
         plan(request, prompt=100)
+
+
+def test_messages_with_more_characters_than_a_context_can_stand_for_are_refused() -> None:
+    request = ChatRequest("m", (Message("user", "x" * 60), Message("assistant", None)))
+    check_characters(request, 20, 3)
+    check_characters(request, 19, None)
+    with pytest.raises(ContextLengthError, match="more than 20 tokens"):
+        check_characters(request, 19, 3)
 
 
 def test_without_a_seed_every_request_draws_its_own() -> None:

@@ -292,6 +292,24 @@ async def test_too_many_requests_in_flight_are_shed(mesh_config: MeshConfig) -> 
         assert (await first).status_code == 200
 
 
+async def test_a_project_cannot_fill_the_gateway(mesh_config: MeshConfig) -> None:
+    async with open_bench(mesh_config, max_in_flight_per_project=1) as bench:
+        bench.worker.script = lambda _: [say("begun")]
+        stream = await bench.client.chat.completions.create(
+            model=ALIAS, messages=MESSAGES, stream=True
+        )
+        refused = await bench.post(bench.chat())
+        assert refused.status_code == 429
+        assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+        assert refused.headers["retry-after"] == "1"
+        bench.worker.script = lambda _: [say("Hi", finish=FINISH_STOP)]
+        other = f"Bearer {bench.store.add().value}"
+        assert (await bench.post(bench.chat(), authorization=other)).status_code == 200
+        await stream.close()
+        await until(lambda: "requests_in_flight 0.0" in bench.gateway_metrics())
+        assert (await bench.post(bench.chat())).status_code == 200
+
+
 async def test_stopping_lets_a_request_in_flight_end(bench: Bench) -> None:
     gate = asyncio.Event()
     bench.compiler.gate = gate

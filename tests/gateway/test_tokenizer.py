@@ -1,0 +1,42 @@
+"""How many characters a token stands for."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.tokenizer import PromptTokenizer, load_tokenizer
+
+from .conftest import MODEL_FOLDER
+
+TOKENIZER = load_tokenizer(MODEL_FOLDER)
+DEFINITION = json.loads((MODEL_FOLDER / "tokenizer.json").read_bytes())
+
+
+@given(st.text() | st.text(alphabet=" \ne", max_size=200))
+def test_a_text_has_at_least_as_many_tokens_as_the_longest_token_says(text: str) -> None:
+    assert TOKENIZER.longest is not None
+    assert len(TOKENIZER.encode_message(text)) * TOKENIZER.longest >= len(text)
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "factor"),
+    [
+        (None, 1),
+        ({"type": "NFC"}, 4),
+        ({"type": "Sequence", "normalizers": [{"type": "NFC"}]}, 4),
+        ({"type": "Replace", "pattern": {"String": " "}, "content": "_"}, 1),
+        ({"type": "Replace", "pattern": {"String": "  "}, "content": "_"}, None),
+        ({"type": "Replace", "pattern": {"Regex": " +"}, "content": "_"}, None),
+        ({"type": "NFKC"}, None),
+    ],
+)
+def test_a_normalizer_that_shortens_texts_is_reckoned_with(
+    normalizer: dict[str, Any] | None, factor: int | None
+) -> None:
+    assert TOKENIZER.longest is not None
+    data = json.dumps({**DEFINITION, "normalizer": normalizer}).encode()
+    expected = None if factor is None else factor * TOKENIZER.longest
+    assert PromptTokenizer(data).longest == expected
