@@ -2,8 +2,10 @@
 
 import asyncio
 import hmac
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -16,6 +18,8 @@ from mesh.errors import DatabaseUnavailableError
 from mesh.ids import KeyId, ProjectId
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 _MISSING = (
     "You didn't provide an API key. You need to provide your API key in an Authorization header "
@@ -54,6 +58,7 @@ class Authenticator:
         self._config = config
         self._clock = clock
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._unknown: OrderedDict[bytes, float] = OrderedDict()
         self._lookups: dict[bytes, asyncio.Task[KeyRecord | None]] = {}
         self._down_until = 0.0
 
@@ -66,7 +71,7 @@ class Authenticator:
         """
         key_hash = hash_key(_bearer_of(authorization))
         record = self._find_verified(key_hash, self._config.key_fresh_seconds)
-        if record is None:
+        if record is None and not self._is_known_unknown(key_hash):
             record = await self._look_up(key_hash)
         if record is None or not record.is_valid(self._clock.now()):
             raise ApiKeyError(_WRONG)
@@ -101,11 +106,9 @@ class Authenticator:
         record = await self._store.find_key(key_hash)
         if record is None or not hmac.compare_digest(record.hash, key_hash):
             self._verified.pop(key_hash, None)
+            _keep(self._unknown, key_hash, asked_at, self._config.key_memory)
             return None
-        self._verified[key_hash] = _Verified(record, asked_at)
-        self._verified.move_to_end(key_hash)
-        while len(self._verified) > self._config.key_memory:
-            self._verified.popitem(last=False)
+        _keep(self._verified, key_hash, _Verified(record, asked_at), self._config.key_memory)
         return record
 
     def _forget_lookup(self, key_hash: bytes, done: asyncio.Task[KeyRecord | None]) -> None:
@@ -113,11 +116,24 @@ class Authenticator:
         if not done.cancelled():
             done.exception()  # seen, even where everybody who waited has left
 
+    def _is_known_unknown(self, key_hash: bytes) -> bool:
+        """Return whether the database did not know the key a moment ago."""
+        asked_at = self._unknown.get(key_hash, -math.inf)
+        return self._clock.monotonic() - asked_at < self._config.key_unknown_seconds
+
     def _find_verified(self, key_hash: bytes, seconds: float) -> KeyRecord | None:
         verified = self._verified.get(key_hash)
         if verified is None or self._clock.monotonic() - verified.at >= seconds:
             return None
         return verified.record
+
+
+def _keep(memory: OrderedDict[bytes, T], key: bytes, value: T, maximum: int) -> None:
+    """Remember a value, and forget the oldest beyond the maximum."""
+    memory[key] = value
+    memory.move_to_end(key)
+    while len(memory) > maximum:
+        memory.popitem(last=False)
 
 
 def _bearer_of(authorization: str | None) -> str:

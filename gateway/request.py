@@ -191,7 +191,12 @@ def _read_logit_bias(value: object) -> dict[int, float]:
             "logit_bias",
             "object_above_max_properties",
         )
-    return {_read_token_id(key): _read_bias(key, bias) for key, bias in value.items()}
+    biases = {_read_token_id(key): _read_bias(key, bias) for key, bias in value.items()}
+    if len(biases) < len(value):
+        raise RequestError(
+            "Invalid 'logit_bias': two keys name the same token id.", "logit_bias", "invalid_value"
+        )
+    return biases
 
 
 def _read_token_id(key: str) -> int:

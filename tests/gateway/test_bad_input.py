@@ -44,6 +44,7 @@ CASES: list[tuple[dict[str, Any], str | None, str | None]] = [
     ),
     ({"presence_penalty": 3}, "presence_penalty", "decimal_above_max_value"),
     ({"frequency_penalty": -3}, "frequency_penalty", "decimal_below_min_value"),
+    ({"logit_bias": {"0001": 5, "1": -5}}, "logit_bias", "invalid_value"),
     ({"logit_bias": {"x": 1}}, "logit_bias", "invalid_value"),
     ({"logit_bias": {"1": 101}}, "logit_bias.1", "decimal_above_max_value"),
     ({"logit_bias": {"99999999": 1}}, "logit_bias", "invalid_value"),

@@ -135,6 +135,20 @@ async def test_a_revocation_counts_again_once_the_database_is_back(
         await authenticator.authenticate(bearer(key))
 
 
+async def test_an_unknown_key_is_looked_up_once_in_a_while(
+    authenticator: Authenticator, store: MemoryKeyStore, clock: FakeClock
+) -> None:
+    key = make_key()
+    for _ in range(5):
+        with pytest.raises(ApiKeyError):
+            await authenticator.authenticate(bearer(key))
+    assert store.lookups == 1
+    await clock.advance(0.6)
+    with pytest.raises(ApiKeyError):
+        await authenticator.authenticate(bearer(key))
+    assert store.lookups == 2
+
+
 async def test_the_memory_of_keys_is_bounded(
     authenticator: Authenticator, store: MemoryKeyStore
 ) -> None:

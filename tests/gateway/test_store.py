@@ -200,6 +200,18 @@ async def test_tampering_by_who_can_is_found(
     assert await store.find_audit_break(organization_id) == broken
 
 
+@pytest.mark.parametrize("value", ["NULL", "now() + interval '1 day'"])
+async def test_a_revoked_key_stays_revoked(
+    store: PostgresKeyStore, database: Database, value: str
+) -> None:
+    project_id = await store.ensure_project(new_id("org"), "p")
+    key_id = await store.create_key(project_id, "a", make_key(), None)
+    assert await store.revoke_key(key_id)
+    statement = f"UPDATE gateway.keys SET revoked_at = {value} WHERE id = :id RETURNING id"  # noqa: S608 - two literals
+    with pytest.raises(ProgrammingError, match="stays revoked"):
+        await fetch(database, statement, id=key_id)
+
+
 def test_the_command_makes_and_revokes_a_key(postgres: PostgresForTests) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603 - our own command

@@ -138,6 +138,17 @@ CREATE TRIGGER audit_events_stay BEFORE UPDATE OR DELETE ON gateway.audit_events
 FOR EACH ROW EXECUTE FUNCTION gateway.refuse_audit_change();
 CREATE TRIGGER audit_events_stay_whole BEFORE TRUNCATE ON gateway.audit_events
 FOR EACH STATEMENT EXECUTE FUNCTION gateway.refuse_audit_change();
+
+CREATE FUNCTION gateway.refuse_key_revival() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a revoked key stays revoked' USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+
+CREATE TRIGGER keys_stay_revoked BEFORE UPDATE OF revoked_at ON gateway.keys
+FOR EACH ROW WHEN (OLD.revoked_at IS NOT NULL OR NEW.revoked_at IS NULL)
+EXECUTE FUNCTION gateway.refuse_key_revival();
 """
 
 _GRANTS = """
@@ -167,3 +178,4 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION gateway.record_audit_event(text, text, text, text, jsonb, jsonb)")
     op.execute("DROP FUNCTION gateway.find_audit_break(text)")
     op.execute("DROP FUNCTION gateway.refuse_audit_change()")
+    op.execute("DROP FUNCTION gateway.refuse_key_revival()")
