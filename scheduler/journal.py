@@ -13,7 +13,6 @@ import structlog
 
 from mesh.clock import Clock
 from mesh.errors import DatabaseUnavailableError, FormworkError, InternalError
-from mesh.ids import LeaseId
 from scheduler.records import Entry, LeaseRecord
 from scheduler.store import LeaseStore
 
@@ -163,7 +162,7 @@ def newest_leases(entries: Sequence[Entry]) -> Sequence[LeaseRecord]:
     A final one is the last, whatever was recorded behind it: a worker's report may come while the
     gateway's word is being written.
     """
-    newest: dict[LeaseId, LeaseRecord] = {}
+    newest: dict[str, LeaseRecord] = {}
     for entry in entries:
         known = newest.get(entry.lease.facts.lease_id)
         if known is None or not known.is_final:
