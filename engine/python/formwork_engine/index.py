@@ -8,7 +8,8 @@ import numpy as np
 
 from formwork_engine import _llguidance, index_format
 from formwork_engine.cursor import Cursor
-from formwork_engine.errors import CursorError, UnsupportedError
+from formwork_engine.deep_stack import call_deep
+from formwork_engine.errors import CursorError, TooLargeError, UnsupportedError
 from formwork_engine.grammar import write_grammar
 from formwork_engine.index_format import IndexContent
 from formwork_engine.inputs import AnyJson, Budget, GrammarInput, IndexOptions, JsonSchema
@@ -74,8 +75,13 @@ def compile_index(
         TooLargeError: A limit of the budget.
     """
     content = IndexContent(grammar, options or IndexOptions(), budget or Budget())
-    text = write_grammar(content.grammar, content.options, content.budget)
-    matcher = _llguidance.open_matcher(_tokenizer_of(vocabulary), text, content.budget)
+    tokenizer = _tokenizer_of(vocabulary)
+    try:
+        text = write_grammar(content.grammar, content.options, content.budget)
+    except RecursionError as error:
+        maximum = content.budget.max_depth
+        raise TooLargeError("max_depth", maximum, maximum + 1) from error
+    matcher = call_deep(lambda: _llguidance.open_matcher(tokenizer, text, content.budget))
     index = Index(content, vocabulary, matcher)
     _compute_first_mask(index, content.budget)
     return index

@@ -21,7 +21,7 @@ IsEmpty = Callable[[str], bool]
 """Tells whether a terminal of that definition matches nothing."""
 
 _MAX_DEPTH: Final = 12
-_MAX_PAIRS: Final = 20_000
+_MAX_PAIRS: Final = 100_000
 
 
 class Disjointness:

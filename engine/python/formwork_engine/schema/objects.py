@@ -15,7 +15,7 @@ from formwork_engine.schema.scalars import enforceable_pattern, string_shape
 from formwork_engine.schema.shapes import KeyClass, ObjectShape, Property, StringShape
 
 _PLAIN: Final = frozenset({"type", "pattern", "minLength", "maxLength", "format", "enum", "const"})
-_MAX_PATTERNS: Final = 32
+_MAX_PATTERNS: Final = 16
 """Of undeclared keys at one position."""
 _MAX_CLASSES: Final = 64
 """Of undeclared keys at one position: each pattern may double them."""

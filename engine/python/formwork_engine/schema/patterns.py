@@ -12,6 +12,7 @@ from formwork_engine.schema.characters import CharacterSet
 
 MAX_PATTERN_CHARACTERS: Final = 20_000
 MAX_REPEAT: Final = 100_000
+MAX_EXPANDED: Final = 200_000
 _MAX_GROUPS: Final = 200
 """Nesting of groups."""
 
@@ -112,7 +113,20 @@ def read_pattern(text: str) -> Pattern:
     pattern = reader.choice(depth=0)
     if not reader.at_end:
         raise PatternError(f"has an unmatched ) at character {reader.place}")
+    size = _expanded_size(pattern)
+    if size > MAX_EXPANDED:
+        raise PatternError(f"repeats itself to a size of {size}, more than {MAX_EXPANDED}")
     return pattern
+
+
+def _expanded_size(pattern: Pattern) -> int:
+    """Return how many characters there would be with every counted repetition written out."""
+    match pattern:
+        case Sequence(parts) | Choice(parts):
+            return 1 + sum(map(_expanded_size, parts))
+        case Repeat(body, minimum, maximum):
+            return _expanded_size(body) * max(minimum, maximum or 1, 1)
+    return 1
 
 
 class _Reader:

@@ -16,6 +16,7 @@ from formwork_engine.schema.shapes import NumberShape, StringShape
 
 _DRAFT_OF_NUMERIC_EXCLUSIVE = 6
 _MAX_LENGTH = 10_000_000
+_MAX_MULTIPLE = 10_000
 _MAX_PATTERNS = 6
 """Of one string: the work of telling whether they contradict each other multiplies."""
 
@@ -41,6 +42,9 @@ def number_shape(owners: Sequence[Node], draft: int, values: list[Any] | None) -
     if values is not None:
         literals = tuple(filter(shape.admits, map(exact, values)))
         return NumberShape(literals=literals)
+    if multiple is not None and multiple.numerator > _MAX_MULTIPLE:
+        reason = f"is enforced up to a numerator of {_MAX_MULTIPLE} only"
+        raise UnsupportedError(owners[0].pointer, "multipleOf", reason)
     _check_bounds(owners[0], shape)
     return shape
 

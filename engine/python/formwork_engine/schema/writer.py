@@ -6,14 +6,16 @@ piece that any rule allows at a place.
 """
 
 import json
+import re
 from fractions import Fraction
 from typing import Final
 
-from formwork_engine.errors import UnsupportedError
+from formwork_engine.errors import TooLargeError, UnsupportedError
 from formwork_engine.inputs import IndexOptions, Whitespace
 from formwork_engine.schema.characters import quote
 from formwork_engine.schema.numbers import spell_number
-from formwork_engine.schema.object_rules import ObjectRules, times
+from formwork_engine.schema.object_rules import times, write_object
+from formwork_engine.schema.rule_depth import longest_chain
 from formwork_engine.schema.shapes import (
     ArrayShape,
     BooleanShape,
@@ -29,6 +31,10 @@ from formwork_engine.schema.shapes import (
 )
 from formwork_engine.schema.terminals import define_key, define_string
 
+_MAX_DEPTH: Final = 15_000
+"""Of rules that lead into each other; what `deep_stack` has room for."""
+_RULE_NAME: Final = re.compile(r"\b[poa]\d\w*\b|\bws\b")
+_LITERAL: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MULTIPLE_BOUND: Final = 10**12
 """Multiples are enforced between this and its negative, unless bounds say otherwise."""
 _MAX_EXACT: Final = 2**53
@@ -46,6 +52,7 @@ class Writer:
         self._lowered = lowered
         self._lines: list[str] = []
         self._terminals: dict[str, str] = {}
+        self._references: dict[str, list[str]] = {}
         self._written: set[PositionId] = set()
         self._waiting: list[PositionId] = []
         self._objects = 0
@@ -69,13 +76,20 @@ class Writer:
             position = self._waiting.pop()
             shapes = self._lowered.positions[position]
             self.rule(f"p{position}", " | ".join(map(self._shape, shapes)))
+        self._check_depth()
         terminals = [f"{name}: {definition}" for definition, name in self._terminals.items()]
         return "\n".join([*self._lines, *terminals]) + "\n"
 
     def rule(self, name: str, body: str) -> str:
         """Add a rule and return its name."""
         self._lines.append(f"{name}: {body}")
+        self._references[name] = _RULE_NAME.findall(_LITERAL.sub("", body))
         return name
+
+    def _check_depth(self) -> None:
+        depth = longest_chain(self._references)
+        if depth > _MAX_DEPTH:
+            raise TooLargeError("rule depth", _MAX_DEPTH, depth)
 
     def _terminal(self, definition: str) -> str:
         return self._terminals.setdefault(definition, f"T{len(self._terminals)}")
@@ -143,17 +157,9 @@ class Writer:
         )
         return f"{item} {tail}" if least else f"({item} {tail})?"
 
-    # Objects: a chain of rules, each for one property and whether anything was written before it.
-
     def _object(self, shape: ObjectShape) -> str:
         self._objects += 1
-        rules = ObjectRules(shape, f"o{self._objects}", self)
-        opening = f"{literal('{')} {self._space}" if self._spaced else literal("{")
-        return f"{opening} {rules.write()}"
-
-    def closing_brace(self) -> str:
-        """Return what ends an object."""
-        return f"{self._space} {literal('}')}" if self._spaced else literal("}")
+        return self._enclosed("{", write_object(shape, f"o{self._objects}", self), "}")
 
     def member(self, own: Property) -> str:
         """Return a declared property with its value."""
