@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 from models.training import dialogue, words
+from models.training.conversation import Messages, converse, phrase
 from models.training.extraction import (
     Extraction,
     build,
@@ -17,41 +18,14 @@ from models.training.extraction import (
     write_text,
 )
 from models.training.kinds import draw
-from models.training.phrasing import JOINTS, glue, random_instruction
-from models.training.requests import harmful_request, mood, system_prompt
+from models.training.phrasing import JOINTS, glue
+from models.training.requests import harmful_request, mood
 from models.training.samples import Json, Sample, Schema, Tool, call_text, compact
 from models.training.values import Values, chance, weighted
 from models.training.wild import wild_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-Pair = tuple[tuple[str, ...], tuple[str, ...]]
-Messages = tuple[tuple[str, str], ...]
-
-
-def phrase(values: Values, pair: Pair) -> str:
-    """Pick from the training side of a pair, or from its held-out side."""
-    return values.rng.choice(pair[values.held_out])
-
-
-def converse(values: Values, text: str, instructions: Pair | None = None, k: str = "") -> Messages:
-    """Put a text, and perhaps an instruction for it, into system and user messages."""
-    rng = values.rng
-    messages: list[tuple[str, str]] = []
-    asked = phrase(values, instructions).format(k=k) if instructions else ""
-    if instructions is dialogue.INSTRUCTIONS and chance(rng, 0.6):
-        asked = random_instruction(rng, held_out=values.held_out)
-    where = rng.choice(("none", "before", "after", "system")) if asked else "none"
-    if where == "system":
-        messages.append(("system", asked))
-    elif chance(rng, 0.3):
-        fixed = values.held_out or chance(rng, 0.3)
-        said = phrase(values, dialogue.SYSTEMS) if fixed else system_prompt(rng)
-        messages.append(("system", said))
-    gap = rng.choice(("\n", " ", "\n\n"))
-    body = {"before": f"{asked}{gap}{text}", "after": f"{text}{gap}{asked}"}.get(where, text)
-    return (*messages, ("user", body))
 
 
 def from_extraction(values: Values, made: Extraction, task: str) -> Sample:
