@@ -38,7 +38,7 @@ def check_answer(sample: Sample) -> None:
 
 def test_made_up_words_of_evaluation_never_occur_in_training() -> None:
     training, evaluation = (
-        Values(random.Random(1), held_out=held)  # noqa: S311 - synthetic data
+        Values(random.Random(1), held_out=held)
         for held in (False, True)
     )
     for _ in range(300):
@@ -47,7 +47,7 @@ def test_made_up_words_of_evaluation_never_occur_in_training() -> None:
 
 
 def test_new_keys_are_words_that_training_never_shows() -> None:
-    values = Values(random.Random(5), held_out=True)  # noqa: S311 - synthetic data
+    values = Values(random.Random(5), held_out=True)
     for _ in range(100):
         made = extraction(values, new=True)
         for key in leaf_keys(made.truth):

@@ -31,7 +31,7 @@ def key(number: int) -> SequenceKey:
 
 
 def prompt(number: int, length: int = 30) -> tuple[int, ...]:
-    chosen = random.Random(number)  # noqa: S311 - test data
+    chosen = random.Random(number)
     return tuple(chosen.randrange(6, 300) for _ in range(length))
 
 
