@@ -37,10 +37,7 @@ def check_answer(sample: Sample) -> None:
 
 
 def test_made_up_words_of_evaluation_never_occur_in_training() -> None:
-    training, evaluation = (
-        Values(random.Random(1), held_out=held)
-        for held in (False, True)
-    )
+    training, evaluation = (Values(random.Random(1), held_out=held) for held in (False, True))
     for _ in range(300):
         assert not is_held_out(training.made_up())
         assert is_held_out(evaluation.made_up())
