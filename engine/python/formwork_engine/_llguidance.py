@@ -25,6 +25,7 @@ _LIMIT_OF_PHRASE = (
     ("grammar size", "max_grammar_size"),
     ("too many items", "max_step_items"),
     ("too many states", "max_states"),
+    ("too many expressions", "max_lexer_fuel"),
     ("too complex", "max_lexer_fuel"),
     ("too large", "max_grammar_size"),
     ("too big", "max_grammar_size"),
@@ -126,6 +127,11 @@ def raise_failure(matcher: LLMatcher, budget: Budget) -> None:
             maximum = getattr(budget, limit)
             raise TooLargeError(limit, maximum, maximum + 1)
     raise MalformedError(message)
+
+
+def is_spent(matcher: LLMatcher) -> bool:
+    """Return whether a matcher failed because its lexer, which others share, is out of budget."""
+    return matcher.is_error() and "lexer error" in matcher.get_error()
 
 
 def error_text(matcher: LLMatcher) -> str:

@@ -1,7 +1,7 @@
 """One sequence's place in an index."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from formwork_engine.errors import CursorError
 from formwork_engine.inputs import Budget
 from formwork_engine.unique_keys import START, KeyRule, follow
 from formwork_engine.vocabulary import Vocabulary
+
+_MAX_RECOVERIES: Final = 3
 
 
 class Cursor:
@@ -25,8 +27,13 @@ class Cursor:
         matcher: Any,  # noqa: ANN401 - untyped library
         vocabulary: Vocabulary,
         keys: KeyRule | None,
+        reopen: Callable[[], Any],
     ) -> None:
         self._matcher = matcher
+        self._reopen = reopen
+        self._recoveries = 0
+        self._written: list[int] = []
+        """The tokens of text so far."""
         self._vocabulary = vocabulary
         self._keys = keys
         self._key_states = [START]
@@ -35,6 +42,21 @@ class Cursor:
         self._finished = False
         self._failure: str | None = None
         self._promised: tuple[int, ...] = ()
+
+    @property
+    def is_running(self) -> bool:
+        """It has neither failed nor ended."""
+        return self._failure is None and not self._finished
+
+    @property
+    def words(self) -> int:
+        """32-bit words of its vocabulary's masks."""
+        return self._vocabulary.words
+
+    @property
+    def matcher(self) -> Any:  # noqa: ANN401 - untyped library
+        """The library's side of it: for the batch forms of this package."""
+        return self._matcher
 
     @property
     def failure(self) -> str | None:
@@ -66,9 +88,14 @@ class Cursor:
         Raises:
             CursorError: The cursor has failed, now or earlier.
         """
+        self.finish_mask(out, is_computed=False)
+
+    def finish_mask(self, out: NDArray[np.int32], *, is_computed: bool) -> None:
+        """Do what `fill_mask` does, where the library may have filled `out` already."""
         row = _checked_row(out, self._vocabulary)
         self._check_usable()
-        _llguidance.fill_mask(self._matcher, row[: self._vocabulary.words])
+        if not is_computed:
+            _llguidance.fill_mask(self._matcher, row[: self._vocabulary.words])
         self._settle_row(row)
 
     def advance(self, token_id: int) -> None:
@@ -98,6 +125,8 @@ class Cursor:
             return ()
         if not self._promised:
             tokens = tuple(self._matcher.compute_ff_tokens())
+            if self._matcher.is_error() and self._recover():
+                tokens = tuple(self._matcher.compute_ff_tokens())
             self._promised = tokens if self._may_follow(tokens) else ()
         return self._promised
 
@@ -113,7 +142,8 @@ class Cursor:
         text_tokens = count - 1 if self._finished and count else count
         if text_tokens and not self._matcher.rollback(text_tokens):
             raise self._fail("rollback failed")
-        if text_tokens and self._keys is not None:
+        if text_tokens:
+            del self._written[-text_tokens:]
             del self._key_states[-text_tokens:]
         self._finished = self._finished and not count
         self._advanced -= count
@@ -121,7 +151,9 @@ class Cursor:
 
     def fork(self) -> "Cursor":
         """Return an independent cursor at the same place."""
-        other = Cursor(self._matcher.deep_copy(), self._vocabulary, self._keys)
+        other = Cursor(self._matcher.deep_copy(), self._vocabulary, self._keys, self._reopen)
+        other._recoveries = self._recoveries
+        other._written = list(self._written)
         other._key_states = list(self._key_states)
         other._advanced = self._advanced
         other._finished = self._finished
@@ -140,12 +172,36 @@ class Cursor:
     def _consume(self, token_id: int) -> bool:
         if not self._is_in_mask(token_id):
             return False
+        state = self._key_states[-1]
         if self._keys is not None:
-            state = follow(self._key_states[-1], self._vocabulary.token_bytes(token_id))
-            if state is None:
+            after = follow(state, self._vocabulary.token_bytes(token_id))
+            if after is None:
                 return False
-            self._key_states.append(state)
-        return bool(self._matcher.consume_token(token_id))
+            state = after
+        is_consumed = self._matcher.consume_token(token_id)
+        if not is_consumed and self._recover():
+            is_consumed = self._matcher.consume_token(token_id)
+        if not is_consumed:
+            return False
+        self._key_states.append(state)
+        self._written.append(token_id)
+        return True
+
+    def _recover(self) -> bool:
+        """Return whether the cursor stands where it stood, on a lexer of its own.
+
+        All cursors of an index share a lexer that remembers every state it was in, within a
+        budget. Whoever finds that spent, by whichever cursor, starts afresh: one sequence cannot
+        fail the others.
+        """
+        if self._recoveries >= _MAX_RECOVERIES or not _llguidance.is_spent(self._matcher):
+            return False
+        self._recoveries += 1
+        matcher = self._reopen()
+        if self._written and not matcher.consume_tokens(self._written):
+            return False
+        self._matcher = matcher
+        return True
 
     def _may_follow(self, tokens: Sequence[int]) -> bool:
         """Return whether a run is text, and repeats no key."""
@@ -186,6 +242,8 @@ class Cursor:
         if self._finished:
             row[:] = 0
             return
+        if self._matcher.is_error() and self._recover():
+            _llguidance.fill_mask(self._matcher, row[:words])
         if self._matcher.is_error():
             row[:] = 0
             raise self._fail("no mask")
@@ -212,28 +270,26 @@ def fill_masks(
         out: Shape (batch, at least words), int32, C-contiguous.
         threads: To compute on.
     """
-    live = [(c, row) for c, row in zip(cursors, rows, strict=True) if c.failure is None]
-    if threads > 1 and len(live) > 1:
+    if threads > 1:
         _check_batch(out, rows)
-        running = [(c, row) for c, row in live if not c.is_finished]
-        _llguidance.fill_masks(
-            [cursor._matcher for cursor, _ in running],  # noqa: SLF001 - same module
-            [row for _, row in running],
-            out,
-            threads,
-        )
+        _compute_together(cursors, rows, out, threads)
     for cursor, row in zip(cursors, rows, strict=True):
-        _fill_or_zero(cursor, out[row], computed=threads > 1 and len(live) > 1)
+        try:
+            cursor.finish_mask(out[row], is_computed=threads > 1)
+        except CursorError:
+            out[row] = 0
 
 
-def _fill_or_zero(cursor: Cursor, row: NDArray[np.int32], *, computed: bool) -> None:
-    try:
-        if not computed or cursor.failure is not None:
-            cursor.fill_mask(row)
-        else:
-            cursor._settle_row(_checked_row(row, cursor._vocabulary))  # noqa: SLF001 - same module
-    except CursorError:
-        row[:] = 0
+def _compute_together(
+    cursors: Sequence[Cursor], rows: Sequence[int], out: NDArray[np.int32], threads: int
+) -> None:
+    running = [(c, row) for c, row in zip(cursors, rows, strict=True) if c.is_running]
+    if running:
+        words = running[0][0].words
+        masks = np.zeros((len(running), words), dtype=np.int32)  # the library wants exact rows
+        matchers = [cursor.matcher for cursor, _ in running]
+        _llguidance.fill_masks(matchers, range(len(running)), masks, threads)
+        out[[row for _, row in running], :words] = masks
 
 
 def _checked_row(out: NDArray[np.int32], vocabulary: Vocabulary) -> NDArray[np.int32]:

@@ -1,6 +1,7 @@
 """One compiled grammar for one vocabulary."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,9 +27,15 @@ class Index:
     Made by `compile_index` or `Index.load`.
     """
 
-    def __init__(self, content: IndexContent, vocabulary: Vocabulary, matcher: Any) -> None:  # noqa: ANN401 - untyped library
+    def __init__(
+        self,
+        content: IndexContent,
+        vocabulary: Vocabulary,
+        open_matcher: Callable[[], Any],
+    ) -> None:
         self._content = content
-        self._matcher = matcher
+        self._open = open_matcher
+        self._matcher = open_matcher()
         self.vocabulary = vocabulary
 
     @property
@@ -40,7 +47,12 @@ class Index:
         """Return a cursor at the start."""
         is_json = isinstance(self._content.grammar, JsonSchema | AnyJson)
         keys = key_rule_of(self.vocabulary) if is_json else None
-        return Cursor(self._matcher.deep_copy(), self.vocabulary, keys)
+        return Cursor(self._matcher.deep_copy(), self.vocabulary, keys, self._open_afresh)
+
+    def _open_afresh(self) -> Any:  # noqa: ANN401 - untyped library
+        """Return a matcher that shares nothing, and leave another to the cursors to come."""
+        self._matcher = self._open()
+        return self._open()
 
     def dump(self) -> bytes:
         """Return the index as bytes that `load` takes: versioned, checked, the same each time."""
@@ -81,8 +93,11 @@ def compile_index(
     except RecursionError as error:
         maximum = content.budget.max_depth
         raise TooLargeError("max_depth", maximum, maximum + 1) from error
-    matcher = call_deep(lambda: _llguidance.open_matcher(tokenizer, text, content.budget))
-    index = Index(content, vocabulary, matcher)
+
+    def open_matcher() -> Any:  # noqa: ANN401 - untyped library
+        return call_deep(lambda: _llguidance.open_matcher(tokenizer, text, content.budget))
+
+    index = Index(content, vocabulary, open_matcher)
     _compute_first_mask(index, content.budget)
     return index
 

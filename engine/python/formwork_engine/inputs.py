@@ -54,8 +54,8 @@ class Budget:
     """Places inside a value, of all references and branches together."""
     max_alternatives: int = 1_000
     """Ways to choose among `anyOf` and `oneOf` at one place."""
-    max_lexer_fuel: int = 1_000_000
-    """Work on regular expressions before the first mask."""
+    max_lexer_fuel: int = 3_000_000
+    """Work on regular expressions before the first mask, and expressions kept afterwards."""
     max_grammar_size: int = 500_000
     """Symbols in the compiled productions."""
     max_step_fuel: int = 200_000

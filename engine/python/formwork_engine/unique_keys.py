@@ -62,7 +62,10 @@ def _close_string(state: KeyState) -> KeyState | None:
     if state.key is None or state.frame is None:
         return KeyState(state.frame)
     text = state.key.decode(errors="surrogateescape")
-    key = json.loads(f'"{text}"', strict=False)
+    try:
+        key = json.loads(f'"{text}"', strict=False)
+    except ValueError:  # an escape that is not whole: no key, and no JSON either
+        return None
     if key in state.frame.keys:
         return None
     return KeyState(state.frame._replace(keys=state.frame.keys | {key}, wants_key=False))

@@ -1,0 +1,177 @@
+"""One sequence's place: masks, advancing, going back, ending, failing."""
+
+import random
+
+import numpy as np
+import pytest
+from formwork_engine import (
+    CursorError,
+    Index,
+    JsonSchema,
+    Regex,
+    Vocabulary,
+    compile_index,
+    fill_masks,
+)
+from formwork_engine.testing import END_ID, SPECIAL_ID, advance_text, allowed
+
+OBJECT = (
+    '{"type":"object","properties":{"name":{"type":"string"},"n":{"type":"integer"}},'
+    '"required":["name"],"additionalProperties":false}'
+)
+
+
+@pytest.fixture(scope="module")
+def index(vocabulary: Vocabulary) -> Index:
+    return compile_index(JsonSchema(OBJECT), vocabulary)
+
+
+def test_the_end_is_in_the_mask_exactly_when_the_cursor_may_end(vocabulary: Vocabulary) -> None:
+    cursor = compile_index(Regex("ab?"), vocabulary).cursor()
+    assert END_ID not in allowed(cursor, vocabulary)
+    assert not cursor.may_end
+    cursor.advance(ord("a"))
+    assert set(allowed(cursor, vocabulary)) == {END_ID, ord("b")}
+    assert cursor.may_end
+
+
+def test_special_ids_are_never_allowed(index: Index, vocabulary: Vocabulary) -> None:
+    cursor = index.cursor()
+    assert SPECIAL_ID not in allowed(cursor, vocabulary)
+    with pytest.raises(CursorError):
+        cursor.advance(SPECIAL_ID)
+
+
+def test_bits_beyond_the_vocabulary_are_cleared(index: Index, vocabulary: Vocabulary) -> None:
+    mask = np.full(vocabulary.words + 3, -1, dtype=np.int32)
+    index.cursor().fill_mask(mask)
+    assert not mask[vocabulary.words :].any()
+    bits = np.unpackbits(mask.view(np.uint8), bitorder="little")
+    assert not bits[vocabulary.size :].any()
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.zeros(100, dtype=np.int64),
+        np.zeros((1, 100), dtype=np.int32),
+        np.zeros(200, dtype=np.int32)[::2],
+        np.zeros(1, dtype=np.int32),
+    ],
+)
+def test_a_buffer_of_the_wrong_kind_is_refused(index: Index, out: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="mask"):
+        index.cursor().fill_mask(out)
+
+
+def test_an_ended_cursor_allows_nothing(vocabulary: Vocabulary) -> None:
+    cursor = compile_index(Regex("a"), vocabulary).cursor()
+    cursor.advance(ord("a"))
+    cursor.advance(END_ID)
+    assert cursor.is_finished
+    assert not cursor.may_end
+    assert cursor.forced() == ()
+    assert allowed(cursor, vocabulary) == []
+    with pytest.raises(CursorError, match="after the end"):
+        cursor.advance(ord("a"))
+
+
+def test_a_failed_cursor_stays_failed_and_says_why(index: Index, vocabulary: Vocabulary) -> None:
+    cursor = index.cursor()
+    with pytest.raises(CursorError, match="not allowed here"):
+        cursor.advance(ord("x"))
+    assert cursor.failure is not None
+    for use in (lambda: cursor.advance(ord("{")), cursor.forced, lambda: cursor.rollback(0)):
+        with pytest.raises(CursorError, match="not allowed here"):
+            use()
+    with pytest.raises(CursorError, match="not allowed here"):
+        allowed(cursor, vocabulary)
+
+
+@pytest.mark.parametrize("token_id", [-1, 10**9, END_ID])
+def test_ids_that_cannot_come_are_refused(index: Index, token_id: int) -> None:
+    with pytest.raises(CursorError):
+        index.cursor().advance(token_id)
+
+
+def test_forced_tokens_can_be_advanced_one_by_one(model_vocabulary: Vocabulary) -> None:
+    schema = JsonSchema('{"const":{"answer":"a long constant"}}')
+    cursor = compile_index(schema, model_vocabulary).cursor()
+    written: list[int] = []
+    while not cursor.may_end:
+        forced = cursor.forced()
+        step = forced or tuple(allowed(cursor, model_vocabulary)[:1])
+        for place, token_id in enumerate(step):
+            assert cursor.forced()[:1] in ((token_id,), ())
+            assert allowed(cursor, model_vocabulary) == [token_id] or not forced, place
+            cursor.advance(token_id)
+            written.append(token_id)
+    assert model_vocabulary.decode(written) == b'{"answer":"a long constant"}'
+
+
+def test_rollback_returns_to_an_earlier_mask(index: Index, vocabulary: Vocabulary) -> None:
+    rng, cursor = random.Random(4), index.cursor()
+    masks, steps = [allowed(cursor, vocabulary)], 0
+    while not cursor.is_finished and steps < 60:
+        cursor.advance(rng.choice(masks[-1]))
+        masks.append(allowed(cursor, vocabulary))
+        steps += 1
+    for back in (1, 3, 0, 7):
+        count = min(back, len(masks) - 1)
+        cursor.rollback(count)
+        del masks[len(masks) - count :]
+        assert allowed(cursor, vocabulary) == masks[-1]
+    with pytest.raises(CursorError, match="cannot take back"):
+        cursor.rollback(len(masks) + 1)
+
+
+def test_rollback_takes_back_an_end(vocabulary: Vocabulary) -> None:
+    cursor = compile_index(Regex("ab?"), vocabulary).cursor()
+    cursor.advance(ord("a"))
+    cursor.advance(END_ID)
+    cursor.rollback(1)
+    assert not cursor.is_finished
+    cursor.advance(ord("b"))
+    assert cursor.may_end
+
+
+def test_a_fork_goes_its_own_way(index: Index, vocabulary: Vocabulary) -> None:
+    cursor = index.cursor()
+    assert advance_text(cursor, b'{"name":"', vocabulary)
+    fork = cursor.fork()
+    before = allowed(cursor, vocabulary)
+    assert advance_text(fork, b'x"', vocabulary)
+    assert allowed(cursor, vocabulary) == before
+    with pytest.raises(CursorError):
+        fork.advance(ord('"'))
+    assert cursor.failure is None
+
+
+def test_cursors_of_one_index_are_independent(index: Index, vocabulary: Vocabulary) -> None:
+    one, other = index.cursor(), index.cursor()
+    assert advance_text(one, b'{"name"', vocabulary)
+    assert allowed(other, vocabulary) == allowed(index.cursor(), vocabulary)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_masks_equal_single_ones(index: Index, vocabulary: Vocabulary, threads: int) -> None:
+    cursors = [index.cursor() for _ in range(5)]
+    assert advance_text(cursors[1], b'{"name":"x', vocabulary)
+    assert advance_text(cursors[2], b'{"name":"x"}', vocabulary)
+    cursors[2].advance(END_ID)
+    with pytest.raises(CursorError):
+        cursors[3].advance(ord("x"))
+    out = np.full((7, vocabulary.words + 1), -1, dtype=np.int32)
+    fill_masks(cursors, [6, 5, 4, 3, 2], out, threads=threads)
+    for cursor, row in zip(cursors, out[6:1:-1], strict=True):
+        alone = np.zeros(vocabulary.words + 1, dtype=np.int32)
+        if cursor.failure is None:
+            cursor.fill_mask(alone)
+        assert (row == alone).all()
+    assert (out[:2] == -1).all()
+
+
+def test_rows_that_clash_are_refused(index: Index, vocabulary: Vocabulary) -> None:
+    out = np.zeros((2, vocabulary.words), dtype=np.int32)
+    with pytest.raises(ValueError, match="row"):
+        fill_masks([index.cursor(), index.cursor()], [1, 1], out, threads=2)
