@@ -257,7 +257,9 @@ def from_status(status: status_pb2.Status) -> FormworkError:
             if detail.Is(message.DESCRIPTOR):
                 detail.Unpack(message)
     kind = FormworkError.by_reason.get(info.reason) or _kind_of_code(status.code)
-    return kind(
+    error = kind.__new__(kind)  # its own constructor may take other arguments
+    FormworkError.__init__(
+        error,
         status.message,
         metadata=dict(info.metadata),
         field=bad.field_violations[0].field if bad.field_violations else None,
@@ -265,6 +267,7 @@ def from_status(status: status_pb2.Status) -> FormworkError:
             retry.retry_delay.ToNanoseconds() / 1e9 if retry.HasField("retry_delay") else None
         ),
     )
+    return error
 
 
 def _kind_of_code(code: int) -> type[FormworkError]:
