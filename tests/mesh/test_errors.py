@@ -15,7 +15,6 @@ from mesh.errors import (
     to_status,
 )
 
-
 # A service's own errors register too, once it is imported; those have tests of their own.
 SHARED = [kind for kind in FormworkError.by_reason.values() if kind.__module__ == "mesh.errors"]
 
