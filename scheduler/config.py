@@ -34,7 +34,7 @@ class SchedulerConfig:
     floor_batch: int = 32
     """Grants that may pass a waiting service tier before one of its requests goes first."""
     max_queue_seconds: float = 60.0
-    no_worker_seconds: float = 10.0
+    no_worker_seconds: float = 20.0
     """How long a request waits while no worker of its snapshot is up."""
     max_choices: int = 128
 
@@ -56,7 +56,7 @@ class SchedulerConfig:
 
     worker_lost_seconds: float = 3.0
     """A worker that has not renewed for this long gets no requests."""
-    worker_hung_seconds: float = 15.0
+    worker_hung_seconds: float = 30.0
     """A running worker that has not renewed for this long is replaced."""
     worker_start_seconds: float = 180.0
     """A worker that was started and never renewed within this time is replaced."""

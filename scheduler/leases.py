@@ -220,7 +220,12 @@ def judge(record: LeaseRecord, now: datetime, patience: Patience) -> Verdict | N
 
 
 def _last_checkpoint(record: LeaseRecord) -> Claim:
-    counts = replace(record.checkpoint, prompt_tokens=record.facts.prompt_tokens)
+    facts, seen = record.facts, record.checkpoint
+    counts = Counts(
+        facts.prompt_tokens,
+        min(seen.cached_prompt_tokens, facts.prompt_tokens),
+        min(seen.completion_tokens, facts.max_completion_tokens),
+    )
     return Claim(record.attempt, counts, Outcome.FAILED, Source.SWEEPER)
 
 

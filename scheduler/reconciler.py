@@ -15,6 +15,7 @@ from scheduler.workers import WorkerRegistry
 
 log = structlog.get_logger()
 
+_LONGEST_PAUSE_SECONDS = 5.0
 _MOST_DOUBLINGS = 16  # keeps the power of two within a float, whatever the failures
 
 
@@ -98,13 +99,16 @@ class Reconciler:
         self._slots: dict[WorkerId, Slot] = {}
 
     async def run(self, seconds: float) -> None:
-        """Reconcile every so many seconds until cancelled; waits for a launcher that is away."""
+        """Reconcile every so many seconds until cancelled; rarer while the launcher is away."""
+        pause = seconds
         while True:
             try:
                 await self.reconcile()
+                pause = seconds
             except* LaunchError as group:
                 log.warning("reconcile_failed", errors=[str(error) for error in group.exceptions])
-            await self._clock.sleep(seconds)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            await self._clock.sleep(pause)
 
     async def reconcile(self) -> None:
         """Take one step towards what is wanted.

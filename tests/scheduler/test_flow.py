@@ -106,7 +106,7 @@ async def test_a_wait_ends_with_its_deadline(desk: Desk) -> None:
 
 async def test_without_a_worker_a_request_waits_a_while_and_is_then_told(desk: Desk) -> None:
     waiting = asyncio.create_task(desk.acquire(seconds=60))
-    await desk.advance(9.0)
+    await desk.advance(desk.config.no_worker_seconds - 1)
     assert not waiting.done()
     await desk.advance(1.1)
     with pytest.raises(NoWorkerError) as refused:
@@ -305,12 +305,23 @@ async def test_a_report_of_an_older_attempt_is_recorded_and_never_charged(desk: 
     desk.renew("w-0")
     first = held(await desk.acquire())
     second = held(await desk.scheduler.flow.retry(first, 5))
-    await desk.scheduler.flow.report(first, claim(first, 50, Source.WORKER), "cpu", [])
     desk.renew("w-0", progress(second, 2))
+    await desk.scheduler.flow.report(first, claim(first, 50, Source.WORKER), "cpu", [])
     await desk.advance(100)
     await desk.sweep()
     assert usage_of(desk, first.facts.lease_id) == (Source.SWEEPER, 10, 2)
     assert (first.facts.lease_id, 1, Source.WORKER) in desk.store.reports
+
+
+async def test_an_attempt_that_was_reported_is_not_charged_once_it_was_retried(desk: Desk) -> None:
+    desk.renew("w-0")
+    first = held(await desk.acquire())
+    await desk.scheduler.flow.report(first, claim(first, 50, Source.WORKER), "cpu", [])
+    await desk.scheduler.flow.retry(first, 5)
+    assert desk.scheduler.book.held(W0) == 1
+    await desk.advance(100)
+    await desk.sweep()
+    assert not desk.store.usage
 
 
 async def test_a_gateway_that_missed_the_retrys_answer_settles_the_older_attempt(
@@ -567,3 +578,34 @@ async def test_rows_that_nobody_waits_for_outlast_a_long_outage(desk: Desk) -> N
     desk.store.is_away = False
     await desk.advance(5)
     assert desk.store.leases[lease.facts.lease_id].state is LeaseState.OPENED
+
+
+async def test_a_lease_that_is_settled_while_its_retry_waits_gets_no_place(desk: Desk) -> None:
+    desk.renew(slots=1)
+    first = held(await desk.acquire(choices=2))
+    other = asyncio.create_task(desk.acquire(choices=2))
+    await desk.settled()
+    retrying = asyncio.create_task(desk.scheduler.flow.retry(first, 5))
+    taker = held(await other)
+    await desk.scheduler.flow.settle(first, claim(first, 0))
+    await desk.scheduler.flow.release(taker)
+    with pytest.raises(LeaseSettledError):
+        await retrying
+    assert desk.scheduler.book.held(W0) == 0
+
+
+async def test_the_sweeper_outlasts_an_outage(desk: Desk) -> None:
+    desk.renew()
+    lease = held(await desk.acquire())
+    desk.renew("w-0", progress(lease, 6))
+    sweeping = asyncio.create_task(desk.scheduler.sweeper.run(1.0))
+    await desk.advance(1)
+    desk.store.is_away = True
+    await desk.advance(60)
+    assert not sweeping.done()
+    assert not desk.store.usage
+    desk.store.is_away = False
+    await desk.advance(20)
+    assert usage_of(desk, lease.facts.lease_id) == (Source.SWEEPER, 10, 6)
+    sweeping.cancel()
+    await asyncio.gather(sweeping, return_exceptions=True)
