@@ -1,0 +1,235 @@
+"""What is not enforced is refused before the first token, by pointer, keyword and reason."""
+
+import json
+
+import pytest
+from formwork_engine import (
+    Budget,
+    IndexOptions,
+    JsonSchema,
+    Lark,
+    MalformedError,
+    PropertyOrder,
+    Regex,
+    Spellings,
+    TooLargeError,
+    UnsupportedError,
+    Vocabulary,
+    Whitespace,
+    compile_index,
+)
+from formwork_engine.testing import accepts
+
+
+def refusal(vocabulary: Vocabulary, schema: object) -> UnsupportedError:
+    with pytest.raises(UnsupportedError) as caught:
+        compile_index(JsonSchema(json.dumps(schema)), vocabulary)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("schema", "pointer", "keyword"),
+    [
+        ({"not": {"type": "string"}}, "", "not"),
+        ({"items": {"if": {"const": 1}, "then": {"const": 2}}}, "/items", "if"),
+        ({"contains": {"const": 1}}, "", "contains"),
+        ({"type": "array", "uniqueItems": True}, "", "uniqueItems"),
+        (
+            {
+                "allOf": [{}, {"unevaluatedProperties": False, "$ref": "#/$defs/a"}],
+                "$defs": {"a": {}},
+            },
+            "/allOf/1",
+            "unevaluatedProperties",
+        ),
+        ({"unevaluatedItems": False, "anyOf": [{}]}, "", "unevaluatedItems"),
+        ({"$dynamicRef": "#x"}, "", "$dynamicRef"),
+        (
+            {"properties": {"a/b": {"propertyNames": {"not": {}}}}},
+            "/properties/a~1b",
+            "propertyNames",
+        ),
+        ({"oneOf": [{"type": "string"}, {"minLength": 2}]}, "", "oneOf"),
+        ({"$ref": "other.json"}, "", "$ref"),
+        ({"$ref": "https://example.org/x"}, "", "$ref"),
+        ({"properties": {"a": {"$ref": "#/$defs/none"}}}, "/properties/a", "$ref"),
+        ({"$ref": "#nowhere"}, "", "$ref"),
+        ({"$ref": "#/required", "required": ["a"]}, "", "$ref"),
+        ({"$ref": "#"}, "", "$ref"),
+        ({"allOf": [{"$ref": "#"}]}, "", "$ref"),
+        ({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "", "$ref"),
+        ({"pattern": "(?=a)"}, "", "pattern"),
+        ({"patternProperties": {r"\bx": {}}}, "", "patternProperties"),
+        ({"type": "string", "format": "regex"}, "", "format"),
+        ({"$schema": "https://example.org/mine"}, "", "$schema"),
+        ({"type": "integer", "minimum": 3, "maximum": 2}, "", "type"),
+        (False, "", "type"),
+        ({"multipleOf": 123456, "type": "number"}, "", "multipleOf"),
+    ],
+)
+def test_a_keyword_is_refused_by_name(
+    vocabulary: Vocabulary, schema: object, pointer: str, keyword: str
+) -> None:
+    error = refusal(vocabulary, schema)
+    assert (error.pointer, error.keyword) == (pointer, keyword)
+    assert error.reason
+
+
+@pytest.mark.parametrize(
+    ("schema", "pointer", "keyword"),
+    [
+        ({"type": "strin"}, "", "type"),
+        ({"type": []}, "", "type"),
+        ({"properties": []}, "", "properties"),
+        ({"properties": {"a": 5}}, "", "properties"),
+        ({"required": "a"}, "", "required"),
+        ({"required": ["a", "a"]}, "", "required"),
+        ({"enum": []}, "", "enum"),
+        ({"anyOf": []}, "", "anyOf"),
+        ({"minLength": -1}, "", "minLength"),
+        ({"minLength": 1.5}, "", "minLength"),
+        ({"maximum": "3"}, "", "maximum"),
+        ({"multipleOf": 0}, "", "multipleOf"),
+        ({"exclusiveMinimum": True}, "", "exclusiveMinimum"),
+        ({"items": [{}]}, "", "items"),
+        ({"$defs": {"unused": {"pattern": 3}}}, "/$defs/unused", "pattern"),
+        ({"$ref": 3}, "", "$ref"),
+    ],
+)
+def test_a_malformed_keyword_is_refused_by_name(
+    vocabulary: Vocabulary, schema: object, pointer: str, keyword: str
+) -> None:
+    with pytest.raises(MalformedError) as caught:
+        compile_index(JsonSchema(json.dumps(schema)), vocabulary)
+    assert (caught.value.pointer, caught.value.keyword) == (pointer, keyword)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        '{"a":1}{',
+        '{"minimum": NaN}',
+        '{"minimum": 1e999}',
+        '{"type": "string", "type": "null"}',
+        '{"const": "\\ud800"}',
+        '{"minimum": ' + "9" * 5000 + "}",
+        "\ud800",
+    ],
+)
+def test_what_is_no_schema_text_is_malformed(vocabulary: Vocabulary, text: str) -> None:
+    with pytest.raises(MalformedError):
+        compile_index(JsonSchema(text), vocabulary)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ('{"a":' * 100 + "1" + "}" * 100, "max_depth"),
+        ("[" * 100_000 + "]" * 100_000, "max_depth"),
+        ('{"enum":[' + "1," * 2000 + "1]}", "max_nodes"),
+        ('"' + "x" * 20_000 + '"', "max_bytes"),
+    ],
+)
+def test_a_text_that_is_too_large_is_refused_by_limit(
+    vocabulary: Vocabulary, text: str, limit: str
+) -> None:
+    budget = Budget(max_bytes=10_000 if limit == "max_bytes" else 10**6, max_nodes=1000)
+    with pytest.raises(TooLargeError) as caught:
+        compile_index(JsonSchema(text), vocabulary, budget=budget)
+    assert caught.value.limit == limit
+    assert caught.value.value > caught.value.maximum
+
+
+@pytest.mark.parametrize(
+    ("options", "keyword"),
+    [
+        (IndexOptions(property_order=PropertyOrder.ANY), "property_order"),
+        (IndexOptions(spellings=Spellings.ALL), "spellings"),
+        (IndexOptions(item_separator=";"), "item_separator"),
+        (IndexOptions(key_separator=" "), "key_separator"),
+        (IndexOptions(item_separator="," + " " * 9), "item_separator"),
+    ],
+)
+def test_an_option_that_is_not_enforced_is_refused(
+    vocabulary: Vocabulary, options: IndexOptions, keyword: str
+) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        compile_index(JsonSchema("{}"), vocabulary, options)
+    assert caught.value.keyword == keyword
+
+
+@pytest.mark.parametrize("size", [-1, 65])
+def test_whitespace_is_bounded(vocabulary: Vocabulary, size: int) -> None:
+    options = IndexOptions(whitespace=Whitespace.BOUNDED, max_whitespace=size)
+    with pytest.raises(TooLargeError):
+        compile_index(JsonSchema("{}"), vocabulary, options)
+
+
+def test_separators_are_as_given(vocabulary: Vocabulary) -> None:
+    schema = JsonSchema('{"properties":{"a":{},"b":{}},"type":"object"}')
+    options = IndexOptions(item_separator=", ", key_separator=": ")
+    index = compile_index(schema, vocabulary, options)
+    assert accepts(index, '{"a": [1, 2], "b": {"c": 3}}')
+    assert not accepts(index, '{"a":1,"b":2}')
+    assert not accepts(index, '{ "a": 1}')
+
+
+def test_bounded_whitespace_cannot_run_away(vocabulary: Vocabulary) -> None:
+    options = IndexOptions(whitespace=Whitespace.BOUNDED, max_whitespace=2)
+    index = compile_index(JsonSchema('{"type":"object"}'), vocabulary, options)
+    assert accepts(index, '{ \n"a" :  [ 1 , 2 ]  , "b":{ } }')
+    assert not accepts(index, '{"a":   1}')
+    assert not accepts(index, " {}")
+
+
+@pytest.mark.parametrize(
+    ("definition", "keyword"),
+    [
+        ('start: <|im_start|> "a"', "special tokens"),
+        ("start: <[3]>", "special tokens"),
+        ("start: @other", "references to other grammars"),
+        ('%llguidance {"no_forcing": true}\nstart: "a"', "%llguidance"),
+        ("start: %json {}", "%json"),
+        ('%import other.X\nstart: "a"', "%import"),
+        ('%declare X\nstart: "a"', "%declare"),
+        ('start: X\nX.2: "a"', "terminal priorities"),
+        ('start: x{"a"}\nx{y}: y', "templates and parameters"),
+        ('start[max_tokens=3]: "a"', "rule attributes"),
+    ],
+)
+def test_lark_beyond_the_dialect_is_refused(
+    vocabulary: Vocabulary, definition: str, keyword: str
+) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        compile_index(Lark(definition), vocabulary)
+    assert caught.value.keyword == keyword
+
+
+@pytest.mark.parametrize(
+    ("definition", "text"),
+    [
+        ('start: "<|a|>" "@b" /<c>/ // <d>\n', "<|a|>@b<c>"),
+        ('start: A ("," A)*\nA: /[a-z]{2}/', "ab,cd"),
+        ("%import common.INT\nstart: INT\n%ignore /x/", "12"),
+    ],
+)
+def test_lark_inside_the_dialect_is_compiled(
+    vocabulary: Vocabulary, definition: str, text: str
+) -> None:
+    assert accepts(compile_index(Lark(definition), vocabulary), text)
+
+
+@pytest.mark.parametrize("definition", ["", "start", "start: foo", 'other: "a"', "start: /(/"])
+def test_malformed_lark_is_refused(vocabulary: Vocabulary, definition: str) -> None:
+    with pytest.raises(MalformedError):
+        compile_index(Lark(definition), vocabulary)
+
+
+@pytest.mark.parametrize("pattern", ["(", "(?=a)b", "a**b)"])
+def test_a_malformed_expression_is_refused(vocabulary: Vocabulary, pattern: str) -> None:
+    with pytest.raises(MalformedError):
+        compile_index(Regex(pattern), vocabulary)
