@@ -73,7 +73,7 @@ class CanonicalGrammar:
             grammar = cls(
                 grammar=_KINDS[document["kind"]](**document["grammar"]),
                 options=_read_options(document["options"]),
-                budget=Budget(**document["budget"]),
+                budget=Budget(**{name: _integer(n) for name, n in document["budget"].items()}),
                 fingerprint=Fingerprint(document["fingerprint"]),
                 engine_version=document["engine"],
             )
@@ -141,9 +141,15 @@ def _segments(reference: str) -> list[str]:
 def _read_options(values: dict[str, Any]) -> IndexOptions:
     return IndexOptions(
         whitespace=Whitespace(values["whitespace"]),
-        max_whitespace=values["max_whitespace"],
+        max_whitespace=_integer(values["max_whitespace"]),
         property_order=PropertyOrder(values["property_order"]),
         spellings=Spellings(values["spellings"]),
         item_separator=values["item_separator"],
         key_separator=values["key_separator"],
     )
+
+
+def _integer(value: Any) -> int:  # noqa: ANN401 - JSON
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not an integer")
+    return value

@@ -118,7 +118,7 @@ class IndexFlow:
         held = self._memory.find(index_id)
         index = held.index if held is not None else await self._store.find_index(index_id)
         if index is None and canonical:
-            grammar = _checked_grammar(index_id, canonical)
+            grammar = self._checked_grammar(index_id, canonical)
             index = (await self.ensure(grammar, ProjectId(""))).held.index
         if index is None or index.revision < revision:
             raise IndexNotFoundError(
@@ -126,6 +126,23 @@ class IndexFlow:
                 metadata={"index_id": index_id},
             )
         return index
+
+    def _checked_grammar(self, index_id: IndexId, canonical: bytes) -> CanonicalGrammar:
+        if id_of(canonical) != index_id:
+            raise InvalidArgumentError(
+                "The canonical grammar is of another index.", field="canonical_grammar"
+            )
+        try:
+            grammar = CanonicalGrammar.from_bytes(canonical)
+        except ValueError as error:
+            raise InvalidArgumentError(str(error), field="canonical_grammar") from error
+        # Neither can be compiled here: another engine, or more than this service would spend.
+        if grammar.engine_version != ENGINE_VERSION or grammar.budget != self._config.budget():
+            raise IndexNotFoundError(
+                f"The index is of engine {grammar.engine_version} or another budget.",
+                metadata={"index_id": index_id},
+            )
+        return grammar
 
     async def prune_forever(self) -> None:
         """Keep the store within its bounds, until cancelled."""
@@ -308,23 +325,6 @@ async def _end(task: asyncio.Task[Any] | None) -> None:
         await asyncio.wait({task})
         if not task.cancelled():
             task.exception()
-
-
-def _checked_grammar(index_id: IndexId, canonical: bytes) -> CanonicalGrammar:
-    if id_of(canonical) != index_id:
-        raise InvalidArgumentError(
-            "The canonical grammar is of another index.", field="canonical_grammar"
-        )
-    try:
-        grammar = CanonicalGrammar.from_bytes(canonical)
-    except ValueError as error:
-        raise InvalidArgumentError(str(error), field="canonical_grammar") from error
-    if grammar.engine_version != ENGINE_VERSION:
-        raise IndexNotFoundError(
-            f"The index is of engine {grammar.engine_version}; this is {ENGINE_VERSION}.",
-            metadata={"index_id": index_id},
-        )
-    return grammar
 
 
 def _as_stored(

@@ -51,8 +51,13 @@ def _circles(rules: Rules) -> list[list[str]]:
             reached = [lowest[other] for other in rules[rule] if other in on_stack]
             lowest[rule] = min([lowest[rule], *reached])
             if lowest[rule] == number[rule]:
-                place = stack.index(rule)
-                found.append(stack[place:])
-                on_stack.difference_update(stack[place:])
-                del stack[place:]
+                found.append(_popped_down_to(rule, stack))
+                on_stack.difference_update(found[-1])
     return found
+
+
+def _popped_down_to(rule: str, stack: list[str]) -> list[str]:
+    circle = [stack.pop()]
+    while circle[-1] != rule:
+        circle.append(stack.pop())
+    return circle
