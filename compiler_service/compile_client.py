@@ -177,7 +177,11 @@ class _Host:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            self._hand_over(theirs)
+            try:
+                self._hand_over(theirs)
+            except ServiceUnavailableError:
+                ours.close()
+                raise
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         try:
             async with asyncio.timeout(_FORK_SECONDS):

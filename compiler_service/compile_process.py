@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Never
@@ -105,10 +106,12 @@ def _run_fork(
         _warm_up(list(vocabularies.values()))
         connection.sendall(frame(str(os.getpid()).encode()))
         serve_jobs(connection, vocabularies)
-    except (MemoryError, OSError, EOFError):
+    except (OSError, EOFError):
+        os._exit(0)  # the service went away, or wants this fork no more
+    except BaseException:  # noqa: BLE001 - nothing of the process this is a copy of may run on
+        traceback.print_exc()
         os._exit(1)  # no answer: the service tells it from one
-    finally:
-        os._exit(0)
+    os._exit(0)
 
 
 def cap_memory(memory_bytes: int) -> None:

@@ -133,7 +133,8 @@ REQUIRED = (
         (
             closed(x={"$ref": "#/properties/y"}),
             (
-                "In context=('properties', 'x'), reference can only point to definitions defined at "
+                "In context=('properties', 'x'), reference can only point to definitions "
+                "defined at "
                 "the top level of the schema."
             ),
             "/properties/x",
@@ -148,7 +149,8 @@ REQUIRED = (
         (
             closed(x={"anyOf": [closed(a=STRING), closed(a=STRING, b=STRING)]}),
             (
-                "In context=('properties', 'x'), Objects provided via 'anyOf' must not share identical "
+                "In context=('properties', 'x'), Objects provided via 'anyOf' must not share "
+                "identical "
                 "first keys. Consider adding a discriminator key or rearranging the properties to "
                 "ensure the first key is unique."
             ),

@@ -1,0 +1,177 @@
+"""Real compiling processes: their limits hold, whatever a compile does."""
+
+import asyncio
+import dataclasses
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from formwork_engine import (
+    GrammarInput,
+    Index,
+    IndexOptions,
+    JsonSchema,
+    MalformedError,
+    TooLargeError,
+    UnsupportedError,
+    Vocabulary,
+    load_vocabulary,
+)
+
+from compiler_service.canonical import CanonicalGrammar
+from compiler_service.compile_client import ForkingCompiler
+from compiler_service.config import CompilerConfig
+from mesh.clock import SystemClock
+from mesh.config import ConfigError
+from mesh.errors import CompileBudgetError, ServiceUnavailableError
+from mesh.ids import Fingerprint
+
+MODEL = Path(__file__).parents[2] / "models" / "formwork-mini"
+CONFIG = CompilerConfig()
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    return load_vocabulary(MODEL)
+
+
+@pytest.fixture
+async def compiler(vocabulary: Vocabulary) -> AsyncIterator[ForkingCompiler]:
+    forking = ForkingCompiler({MODEL: vocabulary.fingerprint}, CONFIG, SystemClock())
+    await forking.start()
+    yield forking
+    await forking.close()
+
+
+def canonical(vocabulary: Vocabulary, grammar: GrammarInput) -> CanonicalGrammar:
+    fingerprint = Fingerprint(vocabulary.fingerprint)
+    return CanonicalGrammar(grammar, IndexOptions(), CONFIG.budget(), fingerprint)
+
+
+def slow(vocabulary: Vocabulary) -> CanonicalGrammar:
+    """Return a grammar that takes seconds to compile."""
+    properties = {f"p{n}": {"enum": [n, f"{n}"]} for n in range(1400)}
+    return canonical(vocabulary, JsonSchema(json.dumps({"properties": properties})))
+
+
+async def test_what_comes_back_loads_into_the_same_index(
+    compiler: ForkingCompiler, vocabulary: Vocabulary
+) -> None:
+    grammar = canonical(vocabulary, JsonSchema('{"const":"x"}'))
+    compiled = await compiler.compile(grammar, seconds=30)
+    index = Index.load(compiled.data, vocabulary)
+    assert index.dump() == compiled.data
+    assert vocabulary.decode(index.cursor().forced()) == b'"x"'
+    assert compiled.compile_seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("grammar", "error"),
+    [
+        (
+            JsonSchema('{"items":{"not":{"const":1}}}'),
+            UnsupportedError("/items", "not", "is not enforced"),
+        ),
+        (
+            JsonSchema('{"type":3}'),
+            MalformedError(
+                "'type' must be a type or a non-empty array of different types", keyword="type"
+            ),
+        ),
+        (JsonSchema('{"a":' * 99 + "1" + "}" * 99), TooLargeError("max_depth", 64, 65)),
+    ],
+)
+async def test_refusals_cross_whole(
+    compiler: ForkingCompiler,
+    vocabulary: Vocabulary,
+    grammar: GrammarInput,
+    error: MalformedError | UnsupportedError | TooLargeError,
+) -> None:
+    with pytest.raises(type(error)) as caught:
+        await compiler.compile(canonical(vocabulary, grammar), seconds=30)
+    assert vars(caught.value) == vars(error)
+
+
+async def test_a_compile_that_takes_too_long_is_ended_and_the_next_goes_well(
+    compiler: ForkingCompiler, vocabulary: Vocabulary
+) -> None:
+    start = asyncio.get_running_loop().time()
+    with pytest.raises(CompileBudgetError) as caught:
+        await compiler.compile(slow(vocabulary), seconds=0.05)
+    assert asyncio.get_running_loop().time() - start < 5
+    assert caught.value.metadata["limit"] == "compile_seconds"
+    await compiler.compile(canonical(vocabulary, JsonSchema("{}")), seconds=30)
+
+
+async def test_a_compile_that_takes_too_much_memory_is_ended(vocabulary: Vocabulary) -> None:
+    tight = dataclasses.replace(CONFIG, compile_memory_bytes=136 * 1024 * 1024)
+    forking = ForkingCompiler({MODEL: vocabulary.fingerprint}, tight, SystemClock())
+    await forking.start()
+    huge = canonical(
+        vocabulary,
+        JsonSchema(json.dumps({"enum": [f"some longer value {n}" for n in range(36_000)]})),
+    )
+    with pytest.raises(CompileBudgetError) as caught:
+        await forking.compile(huge, seconds=60)
+    assert caught.value.metadata["limit"] == "compile_memory_bytes"
+    await forking.close()
+
+
+async def test_cancelling_ends_the_process_that_compiles(
+    compiler: ForkingCompiler, vocabulary: Vocabulary
+) -> None:
+    compiling = asyncio.create_task(compiler.compile(slow(vocabulary), seconds=60))
+    fork = compiler._idle[-1]
+    await asyncio.sleep(0)
+    assert compiler._idle == []
+    compiling.cancel()
+    await asyncio.wait({compiling})
+    async with asyncio.timeout(10):
+        assert await fork.reader.read() == b""
+    await compiler.compile(canonical(vocabulary, JsonSchema("{}")), seconds=30)
+
+
+async def test_compiles_run_side_by_side(compiler: ForkingCompiler, vocabulary: Vocabulary) -> None:
+    grammars = [canonical(vocabulary, JsonSchema(f'{{"const":{n}}}')) for n in range(6)]
+    compiled = await asyncio.gather(*(compiler.compile(g, seconds=30) for g in grammars))
+    written = [Index.load(one.data, vocabulary).cursor().forced() for one in compiled]
+    assert [vocabulary.decode(run) for run in written] == [b"0", b"1", b"2", b"3", b"4", b"5"]
+
+
+async def test_a_killed_host_is_started_again(
+    compiler: ForkingCompiler, vocabulary: Vocabulary
+) -> None:
+    host = compiler._host._process
+    assert host is not None
+    os.kill(host.pid, signal.SIGKILL)
+    for fork in compiler._idle:
+        fork.end()
+    grammar = canonical(vocabulary, JsonSchema("{}"))
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await compiler.compile(grammar, seconds=30)
+            except (ServiceUnavailableError, CompileBudgetError):
+                await asyncio.sleep(0.05)
+            else:
+                break
+    assert compiler._host._process is not host
+
+
+async def test_another_fingerprint_than_the_tables_is_refused(vocabulary: Vocabulary) -> None:
+    forking = ForkingCompiler({MODEL: "0" * 64}, CONFIG, SystemClock())
+    with pytest.raises(
+        ConfigError, match=f"{vocabulary.fingerprint}, tokenizer_fingerprint says 0"
+    ):
+        await forking.start()
+    await forking.close()
+
+
+async def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    forking = ForkingCompiler({tmp_path: "0" * 64}, CONFIG, SystemClock())
+    with pytest.raises(ConfigError, match=r"tokenizer\.json"):
+        await forking.start()
+    await forking.close()
