@@ -4,6 +4,7 @@ Only the standard library is here. What is installed is decided by pyproject.tom
 constraints.txt; a stamp in `.venv` tells whether that has been done.
 """
 
+import errno
 import fcntl
 import hashlib
 import importlib.util
@@ -181,9 +182,9 @@ def main() -> int:
         sys.stderr.write(f"formwork: {error}\n")
         return 1
     except OSError as error:
-        sys.stderr.write(
-            f"formwork: cannot make .venv: {error}: free some space, or clone elsewhere\n"
-        )
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = ": the disk is full, free some space" if full else f": {error}"
+        sys.stderr.write(f"formwork: cannot make .venv{hint}\n")
         return 1
     return 0
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv in the repository, or brings it up to date: finds a Python for infra/environment.py.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "${BASH_SOURCE[0]%/*}/.."
 
 fits() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 

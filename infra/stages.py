@@ -64,15 +64,12 @@ class Boot:
         async with asyncio.TaskGroup() as group:
             database = group.create_task(self._start_database(supervisor))
             configured = group.create_task(self._configure(supervisor))
-            head = group.create_task(self._start_head(supervisor, configured))
+            group.create_task(self._start_head(supervisor, configured))
             access, external = await database
             await configured
-            for name in (COMPILER, GATEWAY):
+            for name in (SCHEDULER, COMPILER, GATEWAY):
                 spec = service_spec(self._around, name, access, external)
                 group.create_task(self._start_service(supervisor, spec))
-            await head  # whoever joins Ray too early waits longer than that
-            spec = service_spec(self._around, SCHEDULER, access, external)
-            group.create_task(self._start_service(supervisor, spec))
             group.create_task(self._wait_for_worker(supervisor))
 
     def stop_workers(self) -> ProcessSpec | None:

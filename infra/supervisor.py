@@ -14,7 +14,7 @@ from infra.state import ChildState, Stage, StageStatus, StateFile
 from mesh.clock import Clock
 
 _READY_SECONDS = 180.0
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.25
 _MOST_RESTARTS = 3  # at the start; later it tries for ever
 
 log = structlog.get_logger()

@@ -8,7 +8,9 @@ answered by `{"id", "answer"}` or `{"id", "error"}`, in any order. It ends with 
 
 import json
 import os
+import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
@@ -20,6 +22,8 @@ from scheduler.launcher_ray import RayActors
 from scheduler.ray_place import RayPlace
 
 _MOST_CALLS_AT_ONCE = 8
+_HEAD_SECONDS = 20.0
+_POLL_SECONDS = 0.1
 
 Call = Mapping[str, Any]
 
@@ -50,6 +54,22 @@ def serve(actors: RayActors, calls: IO[str], answers: IO[str]) -> None:
             threads.submit(reply, line)
 
 
+def wait_for_head(address: str, seconds: float = _HEAD_SECONDS) -> None:
+    """Return when something listens at `host:port`, or the time is over.
+
+    The head and this process start together; Ray, asked too early, tries again only seconds later.
+    """
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((host, int(port)), timeout=1.0).close()
+        except OSError:
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
 def main() -> None:
     """Join the cluster and serve."""
     # Ray prints to standard output what it likes: the answers get a way of their own.
@@ -57,7 +77,9 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     mesh = load_settings().section("mesh", MeshConfig)
     configure_logs("ray_driver", log_format=mesh.log_format, level=mesh.log_level)
-    actors = RayActors(RayPlace(**json.loads(sys.stdin.readline())), os.environ)
+    place = RayPlace(**json.loads(sys.stdin.readline()))
+    actors = RayActors(place, os.environ)
+    wait_for_head(place.address)
     actors.join()
     serve(actors, sys.stdin, answers)
     # Ray's own farewell waits for a head that may be gone; there is nothing here to say goodbye to.

@@ -7,8 +7,8 @@ from infra.errors import SetupError
 from infra.home import Home, ensure_home
 from infra.ray_head import clear_folder, folder_of, head_command, ray_environment, worker_cpus
 
-# session_2026-11-22_18-31-45_937139_4194304/sockets/plasma_store and a NUL
-_SOCKET = len("/session_2026-11-22_18-31-45_937139_4194304/sockets/plasma_store") + 1
+# s/session_2026-11-22_18-31-45_937139_4194304/sockets/plasma_store and a NUL
+_SOCKET = len("/s/session_2026-11-22_18-31-45_937139_4194304/sockets/plasma_store") + 1
 
 
 @pytest.mark.parametrize("home", ["/var/lib/formwork", "/a/rather/long/home/" + "x" * 60])
