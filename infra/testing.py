@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -41,16 +43,44 @@ class PostgresForTests:
         return self.access.url(role)
 
 
+# Outlives tests that are killed, and then does what they could not; costs nothing while it waits.
+_GUARDIAN = """\
+import sys
+if sys.stdin.read() != "done":
+    from infra.testing import remove_home
+    remove_home(sys.argv[1])
+"""
+
+
 @contextmanager
 def temporary_home() -> Iterator[Home]:
-    """Yield a home in a short temporary folder that another user may pass through."""
+    """Yield a home in a short temporary folder that another user may pass through.
+
+    What runs in it ends with it, also when the tests are killed.
+    """
     folder = Path(tempfile.mkdtemp(prefix="fw-"))
     home = Home(folder)
-    try:
-        ensure_home(home)
-        yield home
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", _GUARDIAN, str(folder)],
+        stdin=subprocess.PIPE,
+        text=True,
+        cwd="/",
+        start_new_session=True,
+    ) as guardian:
+        try:
+            ensure_home(home)
+            yield home
+        finally:
+            remove_home(str(folder))
+            guardian.communicate("done")
+
+
+def remove_home(folder: str) -> None:
+    """Stop what runs in a home, and remove it."""
+    home = Home(Path(folder))
+    stop_mesh(home)
+    stop_server(home.postgres / "data")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -168,11 +198,8 @@ def temporary_mesh(configuration: Mapping[str, Mapping[str, object]]) -> Iterato
         models = {BUILT_IN_MODEL: {"folder": str(home.folder / "model")}}
         write_private(home.folder / "formwork.toml", to_toml({"models": models, **configuration}))
         mesh = MeshForTests(home, free_port())
-        try:
-            start_mesh(home, _bare_environment(), mesh.http_port, lambda _line: None)
-            yield mesh
-        finally:
-            stop_mesh(home)
+        start_mesh(home, _bare_environment(), mesh.http_port, lambda _line: None)
+        yield mesh
 
 
 def _bare_environment() -> dict[str, str]:
