@@ -9,7 +9,7 @@ from infra.testing import MeshForTests, temporary_mesh
 
 # Short enough that what a dead process held is settled while a test waits.
 _CONFIGURATION: dict[str, dict[str, object]] = {
-    "mesh": {"drain_seconds": 5.0},
+    "mesh": {"drain_seconds": 20.0},
     "scheduler": {
         "no_worker_seconds": 60.0,
         "gateway_grace_seconds": 3.0,

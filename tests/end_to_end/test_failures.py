@@ -202,7 +202,7 @@ def test_workers_come_back_with_the_ray_head(mesh: MeshForTests, client: openai.
 def test_sigterm_lets_the_gateway_finish_its_requests(
     mesh: MeshForTests, client: openai.OpenAI
 ) -> None:
-    stream = open_stream(client, tokens=400)
+    stream = open_stream(client, tokens=200)
     next(stream)
     old = mesh.process("gateway")
     old.send_signal(signal.SIGTERM)
