@@ -107,13 +107,13 @@ async def test_a_compile_that_takes_too_long_is_ended_and_the_next_goes_well(
 
 
 async def test_a_compile_that_takes_too_much_memory_is_ended(vocabulary: Vocabulary) -> None:
-    tight = dataclasses.replace(CONFIG, compile_memory_bytes=136 * 1024 * 1024)
+    tight = CompilerConfig(
+        max_schema_bytes=2**24, max_schema_nodes=10**6, compile_memory_bytes=160 * 2**20
+    )
     forking = ForkingCompiler({MODEL: vocabulary.fingerprint}, tight, SystemClock())
     await forking.start()
-    huge = canonical(
-        vocabulary,
-        JsonSchema(json.dumps({"enum": [f"some longer value {n}" for n in range(36_000)]})),
-    )
+    text = json.dumps({"enum": [f"some longer value {n}" for n in range(200_000)]})
+    huge = dataclasses.replace(canonical(vocabulary, JsonSchema(text)), budget=tight.budget())
     with pytest.raises(CompileBudgetError) as caught:
         await forking.compile(huge, seconds=60)
     assert caught.value.metadata["limit"] == "compile_memory_bytes"
