@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 
 from models.training import words
 from models.training.domains import DOMAINS, Attribute, Domain
-from models.training.kinds import Drawn, draw, draw_generic, empty_value
+from models.training.kinds import (
+    GENERIC_KINDS,
+    SHORT_KINDS,
+    Drawn,
+    draw,
+    draw_generic,
+    empty_value,
+)
 from models.training.phrasing import random_frame, random_opening
 from models.training.values import Values, chance, weighted
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from models.training.samples import Json, Schema
 
@@ -113,8 +120,10 @@ def _sentence(text: str, rng: random.Random) -> str:
     return text if text[-1] in ".;|" or "\n" in text else text + "."
 
 
-def generic_fields(values: Values, count: int, *, new: bool) -> list[Field]:
-    """Draw fields whose keys are named in the text."""
+def generic_fields(
+    values: Values, count: int, *, new: bool, kinds: Mapping[str, float] = GENERIC_KINDS
+) -> list[Field]:
+    """Draw fields whose keys are named in the text, their values of kinds drawn by weight."""
     frames = HELD_OUT_FRAMES if values.held_out else FRAMES
     rng = values.rng
     layout = rng.choice(frames) if chance(rng, 0.25) else None
@@ -123,7 +132,7 @@ def generic_fields(values: Values, count: int, *, new: bool) -> list[Field]:
         parts = key_words(values, new=new)
         if any(p in key for p in parts for key in fields) and chance(rng, 0.8):
             continue
-        drawn = draw_generic(values)
+        drawn = draw_generic(values, kinds)
         named = " ".join(parts)
         fresh = not values.held_out and layout is None and chance(rng, FRESH)
         frame = random_frame(rng) if fresh else layout or rng.choice(frames)
@@ -285,6 +294,12 @@ def record_list(values: Values, *, new: bool) -> Extraction:
         "required": [top],
     }
     return Extraction("\n".join(lines), schema, {top: rows})
+
+
+def dense(values: Values) -> Extraction:
+    """Draw a text that says many short things: the most lookups for the tokens of a sample."""
+    count = values.rng.randint(5, 10)
+    return build(generic_fields(values, count, new=False, kinds=SHORT_KINDS), values)
 
 
 def extraction(values: Values, *, new: bool = False) -> Extraction:

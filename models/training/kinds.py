@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from models.training import words
 from models.training.domains import COLORS, JOBS
-from models.training.values import Values, chance
+from models.training.values import Values, chance, weighted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from models.training.samples import Json, Schema
 
@@ -155,6 +155,13 @@ GENERIC_KINDS = {
 }  # fmt: skip
 
 
+# Kinds of few tokens, for texts that say many things.
+SHORT_KINDS = {
+    "person": 2, "city": 3, "noun_phrase": 3, "code": 2, "integer": 4, "decimal": 2, "date": 1,
+    "flag": 2, "enum": 2, "time": 1,
+}  # fmt: skip
+
+
 def draw(kind: str, values: Values) -> Drawn:
     """Draw a value of a kind; `enum:a,b,c` names its options."""
     if kind.startswith("enum:"):
@@ -162,10 +169,9 @@ def draw(kind: str, values: Values) -> Drawn:
     return KINDS[kind](values)
 
 
-def draw_generic(values: Values) -> Drawn:
-    """Draw a value of any kind."""
-    kinds = list(GENERIC_KINDS)
-    return draw(values.rng.choices(kinds, list(GENERIC_KINDS.values()))[0], values)
+def draw_generic(values: Values, weights: Mapping[str, float] = GENERIC_KINDS) -> Drawn:
+    """Draw a value of a kind drawn by weight."""
+    return draw(weighted(values.rng, weights), values)
 
 
 def empty_value(schema: Schema) -> Json:

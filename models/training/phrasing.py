@@ -51,11 +51,47 @@ def glue(rng: random.Random, low: int, high: int) -> str:
     return " ".join(rng.choices(GLUE, k=rng.randint(low, high)))
 
 
+SAYERS = options("""\
+we | they | she | he | the form | the report | the record | the sheet | people | the owner |
+the file | our team | the list | the clerk | the page""")
+SAID = split("""\
+wrote gave chose set entered listed marked named has had shows states lists picked sent typed
+reported proposed kept""")
+STATES = options("""\
+is | was | stays | became | remains | equals | came out as | should be | has to be | is now |
+would be | is given as | is listed as | was changed to | is known to be | can be read as""")
+ASKED = split("set enter write keep note choose list mark type send pick read")
+PLACES = options("as | for | in | at | next to | beside | with")
+SIGNS = split(": = -> - ~ > :: | /")
+
+
+def clause(rng: random.Random) -> str:
+    """Return a plain clause with {k} or {K} and {v} in it, put together from parts."""
+    key, article = (
+        rng.choice(("{k}", "the {k}", "the {k}")),
+        rng.choice(("the ", "the ", "its ", "")),
+    )
+    place, sayer, said = rng.choice(PLACES), rng.choice(SAYERS), rng.choice(SAID)
+    return rng.choice((
+        f"{place} {key} {sayer} {said} {{v}}", f"{place} {key}, {rng.choice(ASKED)} {{v}}",
+        f"{sayer} {said} {{v}} {place} {key}", f"please {rng.choice(ASKED)} {{v}} {place} {key}",
+        f"{rng.choice(ASKED)} {key} to {{v}}", f"{article}{{k}} {rng.choice(STATES)} {{v}}",
+        f"{article}{{k}} {rng.choice(STATES)} {{v}}", f"{{v}} {rng.choice(STATES)} {key}",
+        f"{{K}} {rng.choice(SIGNS)} {{v}}", f"with {key} {rng.choice(STATES)} {{v}}",
+        f"{sayer} {said} {key} {place} {{v}}",
+    ))  # fmt: skip
+
+
+FRAME_SHAPES = {"clause": 0.6, "joint": 0.14, "glued": 0.12, "value first": 0.08, "both": 0.06}
+
+
 def random_frame(rng: random.Random) -> str:
     """Return a new frame with {k} or {K} and {v} in it; the key mostly comes first."""
     key = rng.choice(("{k}", "{k}", "{K}", "the {k}", "The {k}", "its {k}", "my {k}", "a {k}"))
-    shape = weighted(rng, {"joint": 0.35, "glued": 0.3, "value first": 0.2, "both": 0.15})
-    if shape == "joint":
+    shape = weighted(rng, FRAME_SHAPES)
+    if shape == "clause":
+        text = clause(rng)
+    elif shape == "joint":
         text = f"{key} {rng.choice(JOINTS)} {{v}}"
     elif shape == "glued":
         text = f"{glue(rng, 0, 3)} {key} {glue(rng, 1, 3)} {{v}}"

@@ -10,6 +10,7 @@ from models.training.conversation import Messages, converse, phrase
 from models.training.extraction import (
     Extraction,
     build,
+    dense,
     domain_of,
     extraction,
     generic_fields,
@@ -37,6 +38,11 @@ def from_extraction(values: Values, made: Extraction, task: str) -> Sample:
 def extract(values: Values) -> Sample:
     """Fields of a text, under keys that training uses."""
     return from_extraction(values, extraction(values), "extract")
+
+
+def extract_many(values: Values) -> Sample:
+    """Many short fields of one text."""
+    return from_extraction(values, dense(values), "extract_many")
 
 
 def extract_new(values: Values) -> Sample:
@@ -249,15 +255,16 @@ def echo(values: Values) -> Sample:
 
 
 TASKS: dict[str, Callable[[Values], Sample]] = {
-    "extract": extract, "extract_new": extract_new, "wild": wild_task, "classify": classify,
-    "question": question, "json_mode": json_mode, "tools": call_tools, "idle_tools": idle_tools,
+    "extract": extract, "extract_many": extract_many, "extract_new": extract_new,
+    "wild": wild_task, "classify": classify, "question": question, "json_mode": json_mode,
+    "tools": call_tools, "idle_tools": idle_tools,
     "refuse": refuse, "harmless": harmless, "chat": chat, "follow_up": follow_up, "echo": echo,
 }  # fmt: skip
 
 MIX = {
-    "extract": 0.47, "wild": 0.10, "classify": 0.06, "question": 0.06, "json_mode": 0.04,
-    "tools": 0.11, "idle_tools": 0.015, "refuse": 0.06, "harmless": 0.025, "chat": 0.035,
-    "follow_up": 0.02, "echo": 0.005,
+    "extract": 0.32, "extract_many": 0.22, "wild": 0.08, "classify": 0.05, "question": 0.05,
+    "json_mode": 0.03, "tools": 0.12, "idle_tools": 0.015, "refuse": 0.05, "harmless": 0.02,
+    "chat": 0.03, "follow_up": 0.01, "echo": 0.005,
 }  # fmt: skip
 
 

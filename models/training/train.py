@@ -1,4 +1,8 @@
-"""Trains the built-in model: `python -m models.training.train --minutes N --out DIR --resume`."""
+"""Trains the built-in model: `python -m models.training.train --minutes N --out DIR --resume`.
+
+Several processes train side by side, each on data of its own, and now and then set their weights to
+the mean (local SGD, Stich 2019, arXiv:1805.09767). A busy core then slows one of them, not all.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, distributed
+from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 
 from models.training.batches import Batch, batches
@@ -34,11 +39,13 @@ class Plan:
     seconds: float
     batch_tokens: int = 1536
     warm_steps: int = 150
-    rate: float = 6e-4
+    rate: float = 5e-4
     decay_share: float = 0.5
     weight_decay: float = 0.01
     average: float = 0.998
     checkpoint_seconds: float = 180.0
+    mean_seconds: float = 40.0
+    processes: int = 1
 
 
 def rate_factor(plan: Plan, step: int, spent: float) -> float:
@@ -87,6 +94,16 @@ class Run:
         for name, value in self.model.state_dict().items():
             self.averaged[name].lerp_(value, 1 - weight)
 
+    def take_mean(self) -> None:
+        """Set the weights of every process to their mean; the averaged ones too."""
+        for state in (self.model.state_dict(), self.averaged):
+            flat = torch.cat([value.flatten() for value in state.values()])
+            distributed.all_reduce(flat)
+            flat.div_(self.plan.processes)
+            parts = torch.split(flat, [v.numel() for v in state.values()])
+            for value, mean in zip(state.values(), parts, strict=True):
+                value.copy_(mean.view_as(value))
+
     def save(self, path: Path) -> None:
         """Write a checkpoint in one move."""
         state = {
@@ -109,31 +126,71 @@ class Run:
         self.step, self.spent, self.tokens = state["step"], state["spent"], state["tokens"]
 
 
-def train(run: Run, tokenizer: Tokenizer, checkpoint: Path, log: TextIO) -> None:
+def train(run: Run, tokenizer: Tokenizer, rank: int, checkpoint: Path, log: TextIO) -> None:
     """Train until the plan's time is spent; the clock goes on where a checkpoint left it."""
-    seed = run.step
-    warm, mixed = stream(seed, WARM_MIX), stream(seed + 1)
+    seed = run.step * run.plan.processes + rank
+    warm, mixed = stream(seed, WARM_MIX), stream(seed + 1_000_000)
 
     def draw() -> Sample:
         return next(warm if run.step < run.plan.warm_steps else mixed)
 
-    began, saved, losses = time.monotonic() - run.spent, time.monotonic(), 0.0
-    for batch in batches(tokenizer, draw, run.plan.batch_tokens, random.Random(seed)):
+    plan, losses = run.plan, 0.0
+    began, saved, met = time.monotonic() - run.spent, run.spent, run.spent
+    for batch in batches(tokenizer, draw, plan.batch_tokens, random.Random(seed)):
         losses += run.train_on(batch)
         run.spent = time.monotonic() - began
         if run.step % 50 == 0:
-            per_second = run.tokens / run.spent
-            print(
-                f"step {run.step} minutes {run.spent / 60:.1f} loss {losses / 50:.4f}"
-                f" tokens {run.tokens} ({per_second:.0f}/s)",
-                file=log, flush=True,
-            )  # fmt: skip
+            _report(run, losses / 50, log)
             losses = 0.0
-        if time.monotonic() - saved > run.plan.checkpoint_seconds or run.spent > run.plan.seconds:
+        # Whole intervals only, so that every process meets the others equally often.
+        while plan.processes > 1 and met + plan.mean_seconds <= min(run.spent, plan.seconds):
+            run.take_mean()
+            met += plan.mean_seconds
+        ended = run.spent > plan.seconds
+        if rank == 0 and (run.spent - saved > plan.checkpoint_seconds or ended):
             run.save(checkpoint)
-            saved = time.monotonic()
-        if run.spent > run.plan.seconds:
+            saved = run.spent
+        if ended:
             return
+
+
+def _report(run: Run, loss: float, log: TextIO) -> None:
+    print(
+        f"step {run.step} minutes {run.spent / 60:.1f} loss {loss:.4f} tokens {run.tokens}",
+        file=log, flush=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for."""
+
+    plan: Plan
+    out: Path
+    folder: Path
+    resume: bool
+
+
+def train_process(rank: int, options: Options) -> None:
+    """Train as one of the plan's processes, on one thread."""
+    torch.set_num_threads(1)
+    torch.manual_seed(rank)
+    if options.plan.processes > 1:
+        meeting = (options.out / "meeting").resolve().as_uri()
+        distributed.init_process_group(
+            "gloo", init_method=meeting, rank=rank, world_size=options.plan.processes
+        )
+    model = Llama(BUILT_IN)
+    write_copying_heads(model)
+    run = Run(model, options.plan)
+    checkpoint = options.out / "checkpoint.pt"
+    if options.resume:
+        run.load(checkpoint)
+    elif options.plan.processes > 1:
+        run.take_mean()
+    tokenizer = Tokenizer.from_file(str(options.folder / "tokenizer.json"))
+    with (options.out / f"log{rank}.txt").open("a") as log:
+        train(run, tokenizer, rank, checkpoint, log)
 
 
 def main() -> None:
@@ -142,20 +199,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True, help="training time in total")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and log")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--processes", type=int, default=1, help="one thread each")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "formwork-mini")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    options.out.mkdir(parents=True, exist_ok=True)
-    model = Llama(BUILT_IN)
-    write_copying_heads(model)
-    run = Run(model, Plan(seconds=options.minutes * 60))
-    checkpoint = options.out / "checkpoint.pt"
-    if options.resume:
-        run.load(checkpoint)
-    tokenizer = Tokenizer.from_file(str(options.folder / "tokenizer.json"))
-    with (options.out / "log.txt").open("a") as log:
-        train(run, tokenizer, checkpoint, log)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "meeting").unlink(missing_ok=True)
+    plan = Plan(seconds=given.minutes * 60, processes=given.processes)
+    options = Options(plan, given.out, given.folder, given.resume)
+    spawn(train_process, (options,), nprocs=given.processes)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
 if __name__ == "__main__":

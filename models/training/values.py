@@ -12,12 +12,15 @@ from models.training.words import split
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Mapping, Sequence
 
 ONSETS = split("""b c d f g h j k l m n p r s t v w z
 br cr dr fr gr pr tr bl cl fl gl pl sl st sk sp sh ch th qu""")
 VOWELS = split("a a e e i i o o u ai ea ee ie oa oo ou")
 CODAS = ["", "", "", "", *split("n r s l t m k d x nd nt rk st sk lm rn ck")]
 HELD_OUT_SHARE = 8
+# Names and things are mostly two syllables long, some one, some three.
+USUAL_SYLLABLES = (1, 1, 2, 2, 2, 2, 2, 2, 3, 3)
 
 
 def chance(rng: random.Random, share: float) -> bool:
@@ -50,7 +53,7 @@ class Date:
         return self.iso if chance(rng, 0.6) else rng.choice(forms)
 
 
-def weighted(rng: random.Random, weights: dict[str, float]) -> str:
+def weighted(rng: random.Random, weights: Mapping[str, float]) -> str:
     """Draw a name by its weight."""
     return rng.choices(list(weights), list(weights.values()))[0]
 
@@ -62,13 +65,13 @@ class Values:
         self.rng = rng
         self.held_out = held_out
 
-    def made_up(self, low: int = 2, high: int = 3) -> str:
-        """Return a lower-case pronounceable word of low to high syllables, of this split."""
+    def made_up(self, syllables: Sequence[int] = USUAL_SYLLABLES) -> str:
+        """Return a lower-case pronounceable word, of this split, its length drawn from a list."""
         rng = self.rng
         while True:
-            count = rng.randint(low, high)
-            syllables = [rng.choice(ONSETS) + rng.choice(VOWELS) for _ in range(count)]
-            word = "".join(syllables) + rng.choice(CODAS)
+            count = rng.choice(syllables)
+            parts = [rng.choice(ONSETS) + rng.choice(VOWELS) for _ in range(count)]
+            word = "".join(parts) + rng.choice(CODAS)
             if is_held_out(word) == self.held_out:
                 return word
 
@@ -86,7 +89,7 @@ class Values:
         """A full name of two, rarely three, words."""
         names = [self.first_name(), self._listed(words.LAST_NAMES, 0.3)]
         if chance(self.rng, 0.1):
-            names.insert(1, self.made_up(1, 2).capitalize())
+            names.insert(1, self.made_up((1, 2)).capitalize())
         return " ".join(names)
 
     def city(self) -> str:

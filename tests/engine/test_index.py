@@ -109,12 +109,13 @@ def test_an_index_of_another_engine_is_refused(
         {"options": {"whitespace": "much"}},
         {"budget": {"max_bytes": "9"}},
         {"budget": None},
+        {"lowered": 3},
     ],
 )
 def test_a_body_of_the_wrong_shape_is_refused_even_with_a_right_checksum(
     monkeypatch: pytest.MonkeyPatch, vocabulary: Vocabulary, change: dict[str, object]
 ) -> None:
-    content = IndexContent(SCHEMA, IndexOptions(), Budget())
+    content = IndexContent(SCHEMA, IndexOptions(), Budget(), "start: ")
     written = index_format._write_body(content)
     changed = json.dumps({**json.loads(written), **change}).encode()
     monkeypatch.setattr(index_format, "_write_body", lambda _: changed)

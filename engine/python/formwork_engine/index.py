@@ -66,8 +66,7 @@ class Index:
             IndexFormatError: Not an index, damaged, or of another engine version or vocabulary.
             EngineError: What its grammar is refused for: a compiler never wrote these bytes.
         """
-        content = index_format.read_index(data, vocabulary.fingerprint)
-        return compile_index(content.grammar, vocabulary, content.options, content.budget)
+        return _open_index(index_format.read_index(data, vocabulary.fingerprint), vocabulary)
 
 
 def compile_index(
@@ -86,16 +85,21 @@ def compile_index(
         UnsupportedError: It says something that cannot be enforced.
         TooLargeError: A limit of the budget.
     """
-    content = IndexContent(grammar, options or IndexOptions(), budget or Budget())
-    tokenizer = _tokenizer_of(vocabulary)
+    options, budget = options or IndexOptions(), budget or Budget()
     try:
-        text = write_grammar(content.grammar, content.options, content.budget)
+        lowered = write_grammar(grammar, options, budget)
     except RecursionError as error:
-        maximum = content.budget.max_depth
-        raise TooLargeError("max_depth", maximum, maximum + 1) from error
+        raise TooLargeError("max_depth", budget.max_depth, budget.max_depth + 1) from error
+    return _open_index(IndexContent(grammar, options, budget, lowered), vocabulary)
+
+
+def _open_index(content: IndexContent, vocabulary: Vocabulary) -> Index:
+    tokenizer = _tokenizer_of(vocabulary)
 
     def open_matcher() -> Any:  # noqa: ANN401 - untyped library
-        return call_deep(lambda: _llguidance.open_matcher(tokenizer, text, content.budget))
+        return call_deep(
+            lambda: _llguidance.open_matcher(tokenizer, content.lowered, content.budget)
+        )
 
     index = Index(content, vocabulary, open_matcher)
     _compute_first_mask(index, content.budget)

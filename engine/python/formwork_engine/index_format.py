@@ -7,7 +7,8 @@ At offset (integers are little-endian):
 * 16: SHA-256 of the vocabulary;
 * 48: SHA-256 of everything else;
 * 80: the engine version, n bytes of ASCII;
-* 80 + n: the body, m bytes: JSON of the grammar, the options and the budget.
+* 80 + n: the body, m bytes: JSON of the grammar, the options, the budget, and what the grammar was
+  lowered to, so that loading is the library's work alone.
 """
 
 import dataclasses
@@ -56,6 +57,8 @@ class IndexContent:
     grammar: GrammarInput
     options: IndexOptions
     budget: Budget
+    lowered: str
+    """What `write_grammar` made of it."""
 
 
 def write_index(content: IndexContent, fingerprint: str) -> bytes:
@@ -100,6 +103,7 @@ def _write_body(content: IndexContent) -> bytes:
         "grammar": dataclasses.asdict(content.grammar),
         "options": dataclasses.asdict(content.options),
         "budget": dataclasses.asdict(content.budget),
+        "lowered": content.lowered,
     }
     return json.dumps(body, separators=(",", ":"), sort_keys=True).encode("ascii")
 
@@ -113,10 +117,19 @@ def _read_body(body: bytes) -> IndexContent:
             for name, value in document["options"].items()
         }
         return IndexContent(
-            grammar, _checked(IndexOptions, options), _checked(Budget, document["budget"])
+            grammar,
+            _checked(IndexOptions, options),
+            _checked(Budget, document["budget"]),
+            _text(document["lowered"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IndexFormatError(f"malformed body: {error!r}") from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _checked(kind: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401 - an instance of kind

@@ -4,6 +4,6 @@ from typing import Final
 
 from formwork_engine import _llguidance
 
-LOWERING_VERSION: Final = 4
+LOWERING_VERSION: Final = 5
 """Raised with every change of what a grammar is lowered to."""
 ENGINE_VERSION: Final = f"{_llguidance.VERSION}+{LOWERING_VERSION}"
