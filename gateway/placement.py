@@ -17,6 +17,7 @@ from mesh.errors import (
     FormworkError,
     InvalidArgumentError,
     LeaseSettledError,
+    NoWorkerError,
     QueueTimeoutError,
 )
 from mesh.leases import peek_lease
@@ -86,7 +87,13 @@ class Placement:
     async def retry(self, place: Place) -> Place:
         """Return another place for the same lease, its attempt raised; raises as `acquire` does."""
         request = messages.RetryRequest(lease=place.lease)
-        return await self._wait_for_place(self._peer.stub.Retry, request)
+        try:
+            return await self._wait_for_place(self._peer.stub.Retry, request)
+        except LeaseSettledError as error:
+            # Nothing was charged: the sweeper closes a lease that waits longer than leases last.
+            raise NoWorkerError(
+                "No other worker was found while the lease lasted.", retry_after_seconds=1
+            ) from error
 
     def settle(
         self, place: Place, counts: messages.TokenCounts, outcome: "messages.Outcome.ValueType"

@@ -109,6 +109,7 @@ class ScriptedScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
         self.released: list[Lease] = []
         self.settled: list[tuple[Lease, scheduler_pb2.SettleRequest]] = []
         self.refusal: FormworkError | None = None
+        self.retry_refusal: FormworkError | None = None
         self.settle_failures = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -136,6 +137,8 @@ class ScriptedScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
     ) -> scheduler_pb2.RetryResponse:
         """Return the next attempt, on the next worker."""
         del context
+        if self.retry_refusal is not None:
+            raise self.retry_refusal
         lease = peek_lease(request.lease)
         lease.attempt += 1
         self.retried.append(lease)

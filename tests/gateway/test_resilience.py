@@ -23,6 +23,7 @@ from mesh.errors import (
     IndexNotFoundError,
     InvalidArgumentError,
     LeaseInvalidError,
+    LeaseSettledError,
     LimitExceededError,
     ServiceUnavailableError,
     WorkerLostError,
@@ -226,6 +227,16 @@ async def test_attempts_are_bounded(mesh_config: MeshConfig) -> None:
         response = await bench.post(bench.chat())
         assert response.status_code == 503
         assert [lease.attempt for lease in bench.scheduler.retried] == [2, 3]
+
+
+async def test_a_lease_that_ran_out_while_it_waited_for_another_worker_is_a_503(
+    bench: Bench,
+) -> None:
+    bench.worker.script = lambda _: [fail(WorkerLostError("gone"))]
+    bench.scheduler.retry_refusal = LeaseSettledError("The lease was closed while it waited.")
+    response = await bench.post(bench.chat())
+    assert response.status_code == 503
+    assert "retry-after" in response.headers
 
 
 async def test_no_other_worker_is_a_503_with_retry_after(bench: Bench) -> None:
