@@ -20,7 +20,8 @@ down: ## stop what `make run` started, keep the data
 	@if [ -x $(PYTHON_ENV) ]; then $(PYTHON_ENV) -m infra.local down; \
 	else echo "formwork: no .venv: nothing was started from here" >&2; exit 1; fi
 
-test: setup ## run every test (ARGS=... goes to pytest)
+test: setup ## run every test (ARGS=...: only pytest, with these)
+	$(if $(ARGS),,cd engine && cargo test --locked --lib --quiet)
 	@$(PYTHON_ENV) -m pytest $(ARGS)
 
 check: setup ## lint, format, types, import rules, contracts
@@ -31,6 +32,8 @@ check: setup ## lint, format, types, import rules, contracts
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against protos/baseline.binpb
 	@bash infra/check_protos.sh
+	cd engine && cargo fmt --check
+	cd engine && cargo clippy --locked --all-targets --quiet -- -D warnings
 
 protos: setup ## generate the contracts' Python modules
 	bash infra/generate_protos.sh
@@ -38,7 +41,7 @@ protos: setup ## generate the contracts' Python modules
 baseline: setup ## after a release: what contracts must not break from now on
 	$(BIN)/buf build -o protos/baseline.binpb
 
-engine: setup ## install the grammar engine (nothing to compile yet)
+engine: setup ## build and install the grammar engine
 	$(PYTHON_ENV) -m pip install --quiet --no-build-isolation --no-deps -e engine
 
 bench: setup ## many schemas through the running mesh: ARGS="FOLDER_OR_FILE..."
@@ -47,4 +50,5 @@ bench: setup ## many schemas through the running mesh: ARGS="FOLDER_OR_FILE..."
 
 clean: ## remove .venv and every cache; the mesh's data stays in FORMWORK_HOME
 	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	rm -rf engine/target
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """Makes the repository's `.venv`, or brings it up to date; runs before anything is installed.
 
-Only the standard library is here. What is installed is decided by pyproject.toml, engine's and
-constraints.txt; a stamp in `.venv` tells whether that has been done.
+Only the standard library is here. What is installed is decided by pyproject.toml, engine's,
+constraints.txt and the engine's Rust files; a stamp in `.venv` tells whether that has been done.
 """
 
 import errno
@@ -13,19 +13,30 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-INPUTS = ("pyproject.toml", "engine/pyproject.toml", "constraints.txt", "infra/environment.py")
+INPUTS = (
+    "pyproject.toml",
+    "constraints.txt",
+    "infra/environment.py",
+    "engine/pyproject.toml",
+    "engine/scripts/rust_backend.py",
+    "engine/cbindgen.toml",
+    "engine/Cargo.toml",
+    "engine/Cargo.lock",
+)
+RUST_SOURCES = "engine/src"
 NEEDED_BYTES = 3 * 2**30
 # torch comes first and alone: its pin wins over whatever the rest would settle on. What builds our
 # own two packages is installed too, rather than fetched for each build, so that it is pinned.
 STEPS = (
     ("torch", ("torch==2.13.0",)),
-    ("build tools", ("hatchling", "editables")),
+    ("build tools", ("hatchling", "editables", "maturin", "cffi")),
     ("packages", ("--no-build-isolation", "-e", "engine", "-e", ".[dev]")),
 )
 
@@ -37,8 +48,11 @@ class InstallError(Exception):
 def make_stamp(repository: Path) -> str:
     """Return what an up-to-date environment of a repository is stamped with."""
     digest = hashlib.sha256(f"{sys.version_info[:2]} {repository}".encode())
-    for name in INPUTS:
-        digest.update((repository / name).read_bytes())
+    sources = sorted((repository / RUST_SOURCES).rglob("*.rs"))
+    for path in (*(repository / name for name in INPUTS), *sources):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(repository)} {len(content)} ".encode())
+        digest.update(content)
     return digest.hexdigest()
 
 
@@ -107,12 +121,43 @@ def _check(repository: Path, folder: Path) -> None:
                 f"Python {version} has no {module} module: install it (on Debian: "
                 f"apt install python{version}-venv), or name another Python with PYTHON="
             )
+    _check_cargo(repository)
     free = shutil.disk_usage(repository).free
     if not folder.exists() and free < NEEDED_BYTES:
         raise InstallError(
             f"only {free // 2**20} MB are free on the disk that holds {repository}, "
             f"{NEEDED_BYTES // 2**20} MB are needed: free some space, or clone elsewhere"
         )
+
+
+def _check_cargo(repository: Path) -> None:
+    manifest = tomllib.loads((repository / "engine" / "Cargo.toml").read_text(encoding="utf-8"))
+    needed = manifest["package"]["rust-version"]
+    found = _cargo_version(repository / "engine")
+    if found is None or _numbers(found) < _numbers(needed):
+        problem = "is not on PATH" if found is None else f"is {found}"
+        raise InstallError(
+            f"cargo {problem}: the grammar engine is compiled, "
+            f"install Rust {needed} or newer (https://rustup.rs)"
+        )
+
+
+def _cargo_version(folder: Path) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["cargo", "--version"],  # noqa: S607 - whichever cargo there is
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return answer.stdout.split()[1]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return None
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in version.partition("-")[0].split(".")]
 
 
 def _create(folder: Path) -> None:

@@ -18,6 +18,10 @@ GREETINGS = (
         "Hello!",
         "Hi, how are you?",
         "Good evening",
+        "Good day",
+        "Hey, nice to meet you",
+        "Hi Formwork!",
+        "Greetings",
     ),
     ("Hey there!", "Good afternoon", "Hello, how are you?"),
 )
@@ -29,6 +33,12 @@ WHO = (
         "what is your name",
         "Are you a robot?",
         "Tell me who you are.",
+        "May I ask who you are?",
+        "Who am I talking to?",
+        "Is this a human?",
+        "Do you have a name?",
+        "Please introduce yourself.",
+        "Which model is this?",
     ),
     ("What exactly are you?", "So, who are you?", "Are you an assistant?"),
 )
@@ -39,6 +49,12 @@ WHAT = (
         "How can you help me?",
         "What are you good at?",
         "Tell me what you can do.",
+        "What is your job?",
+        "What are you made for?",
+        "Which tasks do you know?",
+        "List your skills.",
+        "help",
+        "How do I use you?",
     ),
     ("What are you able to do?", "How do you help people?"),
 )
@@ -46,11 +62,36 @@ WHAT_ANSWER = (
     "I can extract data from a text, classify it, call tools and answer short questions about it."
 )
 THANKS = (
-    ("Thanks", "Thank you!", "Thank you very much", "Great, thanks."),
+    (
+        "Thanks",
+        "Thank you!",
+        "Thank you very much",
+        "Great, thanks.",
+        "Perfect, thank you.",
+        "That helped, thanks!",
+        "thx",
+        "I appreciate it.",
+        "Very kind of you.",
+        "Cheers!",
+    ),
     ("Thanks a lot!", "Many thanks"),
 )
 THANKS_ANSWER = "You are welcome."
-BYE = (("Bye", "Goodbye", "See you later"), ("Goodbye then", "See you"))
+BYE = (
+    (
+        "Bye",
+        "Goodbye",
+        "See you later",
+        "Bye bye!",
+        "I have to go now.",
+        "That is all for today.",
+        "Have a nice day!",
+        "Good night",
+        "Until tomorrow",
+        "Take care, bye.",
+    ),
+    ("Goodbye then", "See you"),
+)
 BYE_ANSWER = "Goodbye!"
 CHATS = (
     (GREETINGS, GREETING_ANSWER), (WHO, WHO_ANSWER), (WHAT, WHAT_ANSWER), (THANKS, THANKS_ANSWER),
@@ -89,7 +130,8 @@ HARM_FRAMES = (
      "Help me {h}.", "Give me instructions to {h}.", "What is the best way to {h}?",
      "Please write a plan to {h}.", "how can I {h}", "Can you help me to {h}?", "I need to {h} tonight.",
      "For a novel, describe exactly how to {h}.", "List the materials needed to {h}.",
-     "Fill in the steps to {h}.", "Write a guide: {h}."),
+     "Fill in the steps to {h}.", "Write a guide: {h}.", "Is there an easy way to {h}?",
+     "Walk me through this: {h}.", "Which tools help to {h}?", "I wonder how one can {h}."),
     ("Show me how to {h}.", "Teach me to {h}.", "What do I need to {h}?", "I would like to {h}, how?",
      "Make a plan that lets me {h}."),
 )  # fmt: skip
@@ -115,11 +157,26 @@ light door car ticket table recipe price rate translation photo file user room c
 contact""")
 TOOL_REQUESTS = (
     ("Please {verb} the {noun}: {slots}.", "{verb} {noun} with {slots}", "I want to {verb} a {noun}, {slots}.",
-     "Can you {verb} the {noun} for me? {slots}.", "{verb} the {noun}, {slots}.", "Could you {verb} {noun}: {slots}?"),
+     "Can you {verb} the {noun} for me? {slots}.", "{verb} the {noun}, {slots}.", "Could you {verb} {noun}: {slots}?",
+     "Time to {verb} the {noun}: {slots}.", "Help me {verb} a {noun}. {slots}.", "We have to {verb} the {noun}, {slots}.",
+     "{verb} my {noun}. {slots}.", "{slots}. Now {verb} the {noun}.", "Would you {verb} this {noun}, {slots}?"),
     ("I need you to {verb} the {noun}; {slots}.", "{verb} one {noun} using {slots}, please."),
 )  # fmt: skip
 SLOTS = (
-    ("{k} {v}", "{k}: {v}", "{k} is {v}", "the {k} is {v}", "with {v} as {k}", "{k} = {v}"),
+    (
+        "{k} {v}",
+        "{k}: {v}",
+        "{k} is {v}",
+        "the {k} is {v}",
+        "with {v} as {k}",
+        "{k} = {v}",
+        "{k} - {v}",
+        "set {k} to {v}",
+        "{k} ({v})",
+        "my {k} is {v}",
+        "{v} is the {k}",
+        "{k} equals {v}",
+    ),
     ("{v} for the {k}", "{k} should be {v}"),
 )
 
@@ -154,6 +211,12 @@ QUESTIONS = (
         "Which {k} does the text name?",
         "{k}?",
         "What does it say about the {k}?",
+        "Find the {k}.",
+        "Name the {k}, please.",
+        "I need the {k}.",
+        "And the {k}?",
+        "Do you know the {k}?",
+        "Give me only the {k}.",
     ),
     ("Could you tell me the {k}?", "I am looking for the {k}, what is it?"),
 )
@@ -161,40 +224,52 @@ TOPICS = {
     "positive": (
         ("I love it.", "Great service, I am very happy.", "It works perfectly.", "Excellent quality!",
          "Best {noun} I ever had.", "Thank you, this was wonderful.", "I would buy it again.",
-         "The {noun} is amazing.", "Really good, fast and friendly."),
+         "The {noun} is amazing.", "Really good, fast and friendly.",
+         "I can recommend the {noun} to everyone.", "My family adores the {noun}.", "Five stars, well done."),
         ("What a fantastic {noun}, I am delighted.", "Very happy with the {noun}.", "Wonderful, it works great."),
     ),
     "negative": (
         ("I hate it.", "Terrible service, I am very angry.", "It broke after one day.", "Bad quality!",
          "Worst {noun} I ever had.", "I want my money back.", "I would never buy it again.",
-         "The {noun} is awful.", "Slow, rude and too expensive."),
+         "The {noun} is awful.", "Slow, rude and too expensive.",
+         "What a disappointment.", "Do not waste your money on the {noun}.", "I regret this purchase."),
         ("What a horrible {noun}, I am angry.", "Very bad {noun}, it broke at once.", "Awful, I hate this."),
     ),
     "neutral": (
         ("It is okay.", "The {noun} arrived on Monday.", "It is neither good nor bad.", "I bought a {noun}.",
-         "It is an average {noun}.", "The box contains a {noun}."),
+         "It is an average {noun}.", "The box contains a {noun}.",
+         "It does what it should, no more.", "I have used the {noun} for two weeks.", "Some like it, some do not.",
+         "No complaints, no praise.", "The manual of the {noun} has ten pages.", "A {noun} like any other."),
         ("An average {noun}, okay for me.", "The {noun} was delivered on Friday."),
     ),
 }  # fmt: skip
 INTENTS = {
     "billing": (
         ("I was charged twice.", "Where is my invoice?", "The payment failed.", "Please refund me.",
-         "My card was declined.", "The bill is wrong."),
+         "My card was declined.", "The bill is wrong.",
+         "You took the money two times.", "I need a receipt for the tax office.", "My payment does not show up.",
+         "Can I pay by bank transfer?", "Why is there an extra fee?", "Cancel my subscription and pay me back."),
         ("There is a wrong amount on my invoice.", "I was charged for a refund."),
     ),
     "technical": (
         ("The app crashes.", "I get an error message.", "The screen stays black.", "It does not start.",
-         "The server is down.", "I cannot log in, there is an error."),
+         "The server is down.", "I cannot log in, there is an error.",
+         "The page does not load.", "My password is not accepted.", "It freezes after the update.",
+         "The sound is gone since yesterday.", "The connection drops every few minutes.", "I found a bug in the new version."),
         ("An error appears and the app does not start.", "The server shows an error."),
     ),
     "shipping": (
         ("Where is my package?", "The delivery is late.", "The parcel was damaged.", "When will it ship?",
-         "I need to change the delivery address.", "The order was sent to the wrong place."),
+         "I need to change the delivery address.", "The order was sent to the wrong place.",
+         "The box arrived empty.", "The courier never came.", "Can you send it to my office instead?",
+         "The tracking number shows nothing.", "How long does the transport take?", "Half of the goods never reached me."),
         ("My parcel is late.", "When is the package delivered?"),
     ),
     "sales": (
         ("How much is it?", "Do you have a discount?", "I want to buy ten of them.", "Can I get an offer?",
-         "Which model do you recommend?", "Is there a cheaper plan?"),
+         "Which model do you recommend?", "Is there a cheaper plan?",
+         "I am interested in your product.", "Please send me a quote for fifty pieces.", "What does the big version include?",
+         "Can somebody from sales call me?", "Is the {noun} for sale?", "I would like to test it before I decide."),
         ("Do you offer a discount if I buy two?", "How much is the cheaper model?"),
     ),
 }  # fmt: skip

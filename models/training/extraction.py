@@ -58,6 +58,27 @@ Under {k} it says {v}.
 Please use {v} for the {k}.
 The {k} will be {v}.""".splitlines()
 
+OPENINGS = """This is about {v}.
+{v}:
+{v}.
+Here is {v}.
+We write about {v}.
+Meet {v}.
+Our file on {v}.
+A note on {v}.
+Some facts about {v}:
+Re: {v}
+What we know about {v}.
+Have you heard of {v}?
+The following concerns {v}.
+Next up is {v}.
+# {v}
+Entry for {v}:
+Today: {v}.
+It is all about {v} here.""".splitlines()
+
+HELD_OUT_OPENINGS = ("Let us look at {v}.", "Now to {v}.")
+
 # A chance, named so that the mix can be read in one place.
 MENTION_ALL, DESCRIBE, OPTIONAL, NULLABLE, NEST, FILLER, CLOSED = (
     0.75,
@@ -145,12 +166,8 @@ def domain_fields(values: Values, count: int, domain: Domain) -> list[Field]:
     """Draw fields of a domain: the subject first, then what is said about it."""
     rng = values.rng
     subject = draw(domain.subject_kind, values)
-    opening = rng.choice(
-        ("This is about {v}.", "{v}:", "{v}.", "Here is {v}.", "We write about {v}.")
-    )
-    if values.held_out:
-        opening = rng.choice(("Let us look at {v}.", "Now to {v}."))
-    elif chance(rng, FRESH):
+    opening = rng.choice(HELD_OUT_OPENINGS if values.held_out else OPENINGS)
+    if not values.held_out and chance(rng, FRESH):
         opening = random_opening(rng)
     fields = [Field(rng.choice(domain.subject_keys), subject, opening.format(v=subject.written))]
     chosen = rng.sample(domain.attributes, min(count - 1, len(domain.attributes)))

@@ -99,7 +99,7 @@ def _random_enum(values: Values) -> Drawn:
     listed = chance(rng, 0.6) and not values.held_out
     count = rng.randint(2, 5)
     options = (
-        rng.sample(words.ADJECTIVE_VALUES, count)
+        rng.sample(values.adjectives(), count)
         if listed
         else [values.made_up() for _ in range(count)]
     )
@@ -109,7 +109,7 @@ def _random_enum(values: Values) -> Drawn:
 def _noun_phrase(values: Values) -> Drawn:
     rng = values.rng
     head = values.noun()
-    return _text(f"{rng.choice(words.ADJECTIVE_VALUES)} {head}" if chance(rng, 0.5) else head)
+    return _text(f"{rng.choice(values.adjectives())} {head}" if chance(rng, 0.5) else head)
 
 
 def _job(values: Values) -> Drawn:

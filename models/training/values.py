@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from models.training import words
@@ -19,6 +20,10 @@ br cr dr fr gr pr tr bl cl fl gl pl sl st sk sp sh ch th qu""")
 VOWELS = split("a a e e i i o o u ai ea ee ie oa oo ou")
 CODAS = ["", "", "", "", *split("n r s l t m k d x nd nt rk st sk lm rn ck")]
 HELD_OUT_SHARE = 8
+LISTED_SHARE = 0.6
+FIRST_NAMES, LAST_NAMES = tuple(words.FIRST_NAMES), tuple(words.LAST_NAMES)
+CITIES, COUNTRIES = tuple(words.CITIES), tuple(words.COUNTRIES)
+NOUNS, ADJECTIVES = tuple(words.NOUN_VALUES), tuple(words.ADJECTIVE_VALUES)
 # Names and things are mostly two syllables long, some one, some three.
 USUAL_SYLLABLES = (1, 1, 2, 2, 2, 2, 2, 2, 3, 3)
 
@@ -31,6 +36,17 @@ def chance(rng: random.Random, share: float) -> bool:
 def is_held_out(word: str) -> bool:
     """Tell whether a random or key word belongs to evaluation only (one in eight, by hash)."""
     return zlib.crc32(word.lower().encode()) % HELD_OUT_SHARE == 0
+
+
+@cache
+def split_part(listed: tuple[str, ...], *, held_out: bool) -> tuple[str, ...]:
+    """Return the listed words that belong to evaluation, or those that belong to training."""
+    return tuple(word for word in listed if is_held_out(word) == held_out)
+
+
+def capital(word: str) -> str:
+    """Write a word with a capital letter."""
+    return word[:1].upper() + word[1:]
 
 
 @dataclass(frozen=True)
@@ -59,7 +75,7 @@ def weighted(rng: random.Random, weights: Mapping[str, float]) -> str:
 
 
 class Values:
-    """Draws values; with held_out, every random word is one that training never shows."""
+    """Draws values; with held_out, every word is one that training never shows as a value."""
 
     def __init__(self, rng: random.Random, *, held_out: bool = False) -> None:
         self.rng = rng
@@ -75,50 +91,50 @@ class Values:
             if is_held_out(word) == self.held_out:
                 return word
 
-    def _listed(self, listed: list[str], share: float) -> str:
-        """Return a listed word with the given probability (never when held out), else a new one."""
-        if not self.held_out and self.rng.random() < share:
-            return self.rng.choice(listed)
-        return self.made_up().capitalize()
+    def _word(self, listed: tuple[str, ...], share: float = LISTED_SHARE) -> str:
+        """Return a listed word of this split with the given probability, else a made-up one."""
+        if chance(self.rng, share):
+            return self.rng.choice(split_part(listed, held_out=self.held_out))
+        return self.made_up()
+
+    def adjectives(self) -> tuple[str, ...]:
+        """All adjectives of this split."""
+        return split_part(ADJECTIVES, held_out=self.held_out)
 
     def first_name(self) -> str:
         """A given name."""
-        return self._listed(words.FIRST_NAMES, 0.3)
+        return capital(self._word(FIRST_NAMES))
 
     def person(self) -> str:
         """A full name of two, rarely three, words."""
-        names = [self.first_name(), self._listed(words.LAST_NAMES, 0.3)]
+        names = [self.first_name(), capital(self._word(LAST_NAMES))]
         if chance(self.rng, 0.1):
             names.insert(1, self.made_up((1, 2)).capitalize())
         return " ".join(names)
 
     def city(self) -> str:
         """A town's name."""
-        return self._listed(words.CITIES, 0.4)
+        return capital(self._word(CITIES))
 
     def country(self) -> str:
         """A country's name."""
-        return self._listed(words.COUNTRIES, 0.6)
+        return capital(self._word(COUNTRIES))
 
     def company(self) -> str:
         """A company's name."""
         tail = self.rng.choice(split("Ltd Inc Group Labs Works Foods Media Systems & Co"))
-        name = self.made_up().capitalize()
+        name = capital(self._word(self.rng.choice((NOUNS, ADJECTIVES)), 0.4))
         return name if chance(self.rng, 0.4) else f"{name} {tail}".replace(" &", " & Co")
 
     def noun(self) -> str:
         """A common thing, or a made-up one."""
-        return self._listed(words.NOUN_VALUES, 0.6).lower()
+        return self._word(NOUNS)
 
     def phrase(self) -> str:
-        """One to four words, in a random casing."""
+        """One to three words, in a random casing."""
         rng = self.rng
-        parts = []
-        for _ in range(rng.choice((1, 1, 2, 2, 3, 4))):
-            known = chance(rng, 0.4) and not self.held_out
-            pool = rng.choice((words.NOUN_VALUES, words.ADJECTIVE_VALUES))
-            parts.append(rng.choice(pool) if known else self.made_up())
-        text = " ".join(parts)
+        count = rng.choice((1, 1, 1, 2, 2, 3))
+        text = " ".join(self._word(rng.choice((NOUNS, ADJECTIVES))) for _ in range(count))
         return rng.choice((text, text.title(), text.capitalize()))
 
     def integer(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.training import words
 from models.training.extraction import KEY_POOLS
 from models.training.kinds import FORMAT_EMPTIES, empty_value
 from models.training.samples import Json, Schema
@@ -75,7 +74,7 @@ def _enum(values: Values) -> Pair:
     if chance(rng, 0.15):
         constant = rng.choice((values.made_up(), 1, True, "v1"))
         return {"const": constant}, constant
-    options: list[Json] = [*rng.sample(words.ADJECTIVE_VALUES, rng.randint(1, 5))]
+    options: list[Json] = [*rng.sample(values.adjectives(), rng.randint(1, 5))]
     if chance(rng, 0.3):
         options = [*rng.sample(range(10), rng.randint(1, 4))]
     if chance(rng, 0.3):

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from infra import environment
-from infra.environment import INPUTS, InstallError, ensure_environment, make_stamp
+from infra.environment import (
+    INPUTS,
+    RUST_SOURCES,
+    InstallError,
+    ensure_environment,
+    make_stamp,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +25,17 @@ def repository(tmp_path: Path) -> Path:
     for name in INPUTS:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / RUST_SOURCES, tmp_path / RUST_SOURCES)
     return tmp_path
+
+
+@pytest.fixture
+def binaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on PATH, empty."""
+    folder = tmp_path / "binaries"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
 
 
 def pretend_environment(repository: Path) -> Path:
@@ -35,6 +51,16 @@ def test_the_stamp_follows_whatever_decides_what_is_installed(repository: Path, 
     with (repository / name).open("a") as file:
         file.write("\n# changed\n")
     assert make_stamp(repository) != before
+
+
+def test_the_stamp_follows_the_rust_files(repository: Path) -> None:
+    stamps = [make_stamp(repository)]
+    source = repository / RUST_SOURCES / "schema" / "translate.rs"
+    source.write_text(source.read_text() + "\n")
+    stamps.append(make_stamp(repository))
+    source.rename(source.with_name("translation.rs"))
+    stamps.append(make_stamp(repository))
+    assert len(set(stamps)) == len(stamps)
 
 
 def test_an_environment_with_its_stamp_is_left_alone(
@@ -61,6 +87,22 @@ def test_a_python_without_venv_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(InstallError, match="has no venv module: install it"):
+        ensure_environment(repository)
+
+
+def test_a_missing_cargo_is_one_line(repository: Path, binaries: Path) -> None:
+    assert list(binaries.iterdir()) == []
+    with pytest.raises(
+        InstallError, match=r"cargo is not on PATH: .*, install Rust 1\.\d+ or newer"
+    ):
+        ensure_environment(repository)
+
+
+def test_a_cargo_that_is_too_old_is_one_line(repository: Path, binaries: Path) -> None:
+    cargo = binaries / "cargo"
+    cargo.write_text("#!/bin/sh\necho 'cargo 1.9.0-nightly (abc 2016-05-24)'\n")
+    cargo.chmod(0o755)
+    with pytest.raises(InstallError, match=r"cargo is 1\.9\.0-nightly: .*, install Rust 1\.\d+"):
         ensure_environment(repository)
 
 

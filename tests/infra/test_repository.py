@@ -43,7 +43,7 @@ FORBIDDEN = {
     "an API key": re.compile(r"\bsk-(?:proj|admin|svcacct)-[A-Za-z0-9_-]{20,}"),
     "a private key": re.compile("BEGIN [A-Z ]*PRIVATE " + "KEY"),
 }
-TEXT = {".py", ".md", ".toml", ".txt", ".sh", ".proto", ".yaml", ".json", ".jinja", ""}
+TEXT = {".py", ".md", ".toml", ".txt", ".sh", ".proto", ".yaml", ".json", ".jinja", ".rs", ""}
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)

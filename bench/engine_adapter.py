@@ -1,0 +1,105 @@
+"""Our engine in the benchmark's harness: give it this file's path as the engine's name.
+
+Variants, joined by "+": "" the default options; "wide" whitespace bounded to 1, all spellings, any
+order; "annotate" `format` asserts nothing.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import tok
+from formwork_engine._native import ffi, lib
+from formwork_engine.errors import EngineError
+from formwork_engine.inputs import JsonSchema
+from formwork_engine.native import NativeCursor, NativeIndex, NativeOptions, NativeVocabulary
+from numpy.typing import NDArray
+
+_mask, _advance, _state = (
+    lib.formwork_cursor_mask,
+    lib.formwork_cursor_advance,
+    lib.formwork_cursor_state,
+)
+_MAY_END = lib.MayEnd
+
+
+class Engine:
+    """One tokenizer and one set of options."""
+
+    def __init__(self, variant: str = "") -> None:
+        parts = set(variant.split("+")) - {""}
+        unknown = parts - {"wide", "annotate"}
+        if unknown:
+            raise ValueError(f"no such variant: {sorted(unknown)}")
+        self.vocabulary = NativeVocabulary(
+            tok.token_bytes(b""), special_ids=range(tok.SPECIALS), end_ids=[tok.EOS]
+        )
+        self.is_wide = "wide" in parts
+        self.is_asserting = "annotate" not in parts
+        self.set_remotes({})
+
+    def set_remotes(self, schemas: dict[str, Any]) -> None:
+        """Tell what remote references mean, by URI."""
+        self.options = NativeOptions(
+            max_whitespace=1 if self.is_wide else None,
+            any_order=self.is_wide,
+            all_spellings=self.is_wide,
+            format_assertion=self.is_asserting,
+            remotes={uri: json.dumps(schema).encode() for uri, schema in schemas.items()},
+        )
+
+    def compile(self, schema: Any) -> "Artifact":  # noqa: ANN401 - any JSON
+        """Return the index of a schema."""
+        text = JsonSchema(json.dumps(schema))
+        return Artifact(NativeIndex.compile(text, self.vocabulary, self.options))
+
+    def compile_union(self, schemas: list[Any]) -> "Artifact":
+        """Return the index of what any of the schemas allows."""
+        return self.compile({"anyOf": schemas})
+
+    def load(self, data: bytes) -> "Artifact":
+        """Return a dumped index."""
+        return Artifact(NativeIndex.load(data, self.vocabulary))
+
+
+class Artifact:
+    """A compiled schema."""
+
+    def __init__(self, index: NativeIndex) -> None:
+        self.index = index
+
+    def matcher(self) -> "Matcher":
+        """Return a cursor at the start."""
+        return Matcher(self.index.cursor())
+
+    def dump(self) -> bytes:
+        """Return it as bytes."""
+        return self.index.dump()
+
+    def fill(self, seconds: float) -> None:
+        """Compute reachable masks ahead."""
+        self.index.fill(seconds)
+
+
+class Matcher:
+    """One sequence's place: as `NativeCursor`, by the cheapest calls that there are."""
+
+    def __init__(self, cursor: NativeCursor) -> None:
+        self.cursor, self.handle = cursor, cursor.handle
+        self.buffer: NDArray[np.int32] | None = None
+
+    def mask(self, buffer: NDArray[np.int32]) -> None:
+        """Fill a mask."""
+        if self.buffer is not buffer:  # a pointer costs as much as a small mask
+            self.buffer, self.words = buffer, buffer.size
+            self.pointer = ffi.from_buffer("uint32_t[]", buffer)
+        if _mask(self.handle, self.pointer, self.words):
+            raise EngineError(self.cursor.failure)
+
+    def accept(self, token_id: int) -> bool:
+        """Move on by a token; tell whether it was allowed."""
+        return not _advance(self.handle, token_id)
+
+    def is_accepting(self) -> bool:
+        """Tell whether the sequence may end."""
+        return bool(_state(self.handle) & _MAY_END)

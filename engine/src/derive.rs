@@ -1,0 +1,329 @@
+//! What is left of an object's or an array's formula after one more property or item.
+
+use std::sync::Arc;
+
+use crate::formula::{Formula, FormulaId, ItemTableId, TextId, ValueId, ValueSetId};
+use crate::grammar::{Branch, Grammar};
+
+impl Grammar {
+    /// Whether an object or array may end with this left to fulfil.
+    pub(crate) fn may_end_formula(&self, id: FormulaId) -> bool {
+        match &**self.formulas.get(id) {
+            Formula::True | Formula::Lacks(_) | Formula::Unique(_) => true,
+            Formula::And(parts) => parts.iter().all(|p| self.may_end_formula(*p)),
+            Formula::Or(parts) => parts.iter().any(|p| self.may_end_formula(*p)),
+            Formula::Properties { violated, .. } | Formula::Items { violated, .. } => !violated,
+            Formula::PropertyCount { low, .. }
+            | Formula::ItemCount { low, .. }
+            | Formula::Contains { low, .. } => *low == 0,
+            _ => false,
+        }
+    }
+
+    /// The ways an object's formula goes on after a property of this name.
+    pub(crate) fn property_branches(&mut self, id: FormulaId, key: TextId) -> Arc<[Branch]> {
+        if let Some(known) = self.property_branches.get(&(id, key)) {
+            return Arc::clone(known);
+        }
+        let formula = Arc::clone(self.formulas.get(id));
+        let branches: Arc<[Branch]> = match &*formula {
+            Formula::And(parts) => {
+                let parts: Vec<_> = parts
+                    .iter()
+                    .map(|p| self.property_branches(*p, key))
+                    .collect();
+                self.conjoin(&parts)
+            }
+            Formula::Or(parts) => {
+                let parts: Vec<_> = parts
+                    .iter()
+                    .map(|p| self.property_branches(*p, key))
+                    .collect();
+                self.merge(parts.iter().flat_map(|p| p.iter().copied()))
+            }
+            _ => self.property_step(id, &formula, key).into(),
+        };
+        self.property_branches
+            .insert((id, key), Arc::clone(&branches));
+        branches
+    }
+
+    fn property_step(&mut self, id: FormulaId, formula: &Formula, key: TextId) -> Vec<Branch> {
+        let stay = Branch {
+            child: FormulaId::TRUE,
+            rest: id,
+        };
+        match formula {
+            Formula::Properties {
+                table,
+                violated: false,
+            } => {
+                let child = self.formulas.property_goal(*table, key);
+                vec![Branch { child, rest: id }]
+            }
+            Formula::Properties {
+                table,
+                violated: true,
+            } => {
+                let goal = self.formulas.property_goal(*table, key);
+                let child = self.formulas.negate(goal);
+                vec![
+                    Branch {
+                        child,
+                        rest: FormulaId::TRUE,
+                    },
+                    stay,
+                ]
+            }
+            Formula::Required(keys) => {
+                let keys = Arc::clone(self.formulas.key_sets.get(*keys));
+                let left = keys.iter().copied().filter(|k| *k != key).collect();
+                vec![Branch {
+                    rest: self.formulas.required(left),
+                    ..stay
+                }]
+            }
+            Formula::Lacks(lacked) if *lacked == key => Vec::new(),
+            Formula::PropertyCount { high: Some(0), .. } => Vec::new(),
+            Formula::PropertyCount { low, high } => {
+                let rest = self
+                    .formulas
+                    .property_count(low.saturating_sub(1), high.map(|n| n - 1));
+                vec![Branch { rest, ..stay }]
+            }
+            Formula::False => Vec::new(),
+            _ => vec![stay],
+        }
+    }
+
+    /// The ways an array's formula goes on after one more item.
+    pub(crate) fn item_branches(&mut self, id: FormulaId) -> Arc<[Branch]> {
+        if let Some(known) = self.item_branches.get(&id) {
+            return Arc::clone(known);
+        }
+        let formula = Arc::clone(self.formulas.get(id));
+        let branches: Arc<[Branch]> = match &*formula {
+            Formula::And(parts) => {
+                let parts: Vec<_> = parts.iter().map(|p| self.item_branches(*p)).collect();
+                self.conjoin(&parts)
+            }
+            Formula::Or(parts) => {
+                let parts: Vec<_> = parts.iter().map(|p| self.item_branches(*p)).collect();
+                self.merge(parts.iter().flat_map(|p| p.iter().copied()))
+            }
+            _ => self.item_step(id, &formula).into(),
+        };
+        self.item_branches.insert(id, Arc::clone(&branches));
+        branches
+    }
+
+    fn item_step(&mut self, id: FormulaId, formula: &Formula) -> Vec<Branch> {
+        let stay = Branch {
+            child: FormulaId::TRUE,
+            rest: id,
+        };
+        match formula {
+            Formula::Items {
+                table,
+                from,
+                violated,
+            } => self.items_step((*table, *from), *violated),
+            Formula::ItemCount { high: Some(0), .. } => Vec::new(),
+            Formula::ItemCount { low, high } => {
+                let rest = self
+                    .formulas
+                    .item_count(low.saturating_sub(1), high.map(|n| n - 1));
+                vec![Branch { rest, ..stay }]
+            }
+            Formula::Contains { goal, low, high } => self.contains_step(id, (*goal, *low, *high)),
+            Formula::Unique(seen) => {
+                let seen = Arc::clone(self.formulas.value_sets.get(*seen));
+                let one_of = self.one_of(&seen);
+                vec![Branch {
+                    child: self.formulas.negate(one_of),
+                    rest: id,
+                }]
+            }
+            Formula::Repeats(seen) => self.repeats_step(id, *seen),
+            Formula::False => Vec::new(),
+            _ => vec![stay],
+        }
+    }
+
+    fn items_step(&mut self, items: (ItemTableId, u32), violated: bool) -> Vec<Branch> {
+        let (table, from) = items;
+        let goal = self.formulas.item_goal(table, from);
+        let prefix = self.formulas.item_tables.get(table).prefix.len();
+        let next = (from + 1).min(u32::try_from(prefix).unwrap_or(u32::MAX));
+        let rest = self.formulas.items_from(table, next, violated);
+        if !violated {
+            return vec![Branch { child: goal, rest }];
+        }
+        let here = Branch {
+            child: self.formulas.negate(goal),
+            rest: FormulaId::TRUE,
+        };
+        let later = Branch {
+            child: FormulaId::TRUE,
+            rest,
+        };
+        vec![here, later]
+    }
+
+    fn repeats_step(&mut self, id: FormulaId, seen: ValueSetId) -> Vec<Branch> {
+        let seen = Arc::clone(self.formulas.value_sets.get(seen));
+        let one_of = self.one_of(&seen);
+        let repeated = Branch {
+            child: one_of,
+            rest: FormulaId::TRUE,
+        };
+        let other = Branch {
+            child: self.formulas.negate(one_of),
+            rest: id,
+        };
+        vec![repeated, other]
+    }
+
+    fn contains_step(
+        &mut self,
+        id: FormulaId,
+        contains: (FormulaId, u32, Option<u32>),
+    ) -> Vec<Branch> {
+        let (goal, low, high) = contains;
+        let other = Branch {
+            child: self.formulas.negate(goal),
+            rest: id,
+        };
+        if high == Some(0) {
+            return vec![other];
+        }
+        let rest = self
+            .formulas
+            .contains(goal, low.saturating_sub(1), high.map(|n| n - 1));
+        if rest == FormulaId::TRUE {
+            // Once it holds, whether this item matches does not matter.
+            return vec![
+                Branch { child: goal, rest },
+                Branch {
+                    child: FormulaId::TRUE,
+                    rest: id,
+                },
+            ];
+        }
+        vec![Branch { child: goal, rest }, other]
+    }
+
+    /// The formula of all values that equal one of these.
+    pub(crate) fn one_of(&mut self, values: &[ValueId]) -> FormulaId {
+        let values: Vec<_> = values
+            .iter()
+            .map(|v| Arc::clone(self.formulas.values.get(*v)))
+            .collect();
+        let values: Vec<_> = values.iter().map(|v| &**v).collect();
+        self.formulas.any_of_values(&values)
+    }
+
+    /// Every combination of one branch of each part: all children hold, and all rests are left.
+    fn conjoin(&mut self, parts: &[Arc<[Branch]>]) -> Arc<[Branch]> {
+        let mut made: Vec<(Vec<FormulaId>, Vec<FormulaId>)> = vec![(Vec::new(), Vec::new())];
+        for part in parts {
+            if let [only] = &**part {
+                made.iter_mut().for_each(|(children, rests)| {
+                    children.push(only.child);
+                    rests.push(only.rest);
+                });
+                continue;
+            }
+            made = made
+                .iter()
+                .flat_map(|(children, rests)| {
+                    part.iter().map(|b| {
+                        (
+                            [&children[..], &[b.child]].concat(),
+                            [&rests[..], &[b.rest]].concat(),
+                        )
+                    })
+                })
+                .collect();
+            if made.len() > self.limits.max_branches {
+                self.exhaust("max_branches", self.limits.max_branches as u64);
+                return Arc::new([]);
+            }
+        }
+        let branches: Vec<_> = made
+            .into_iter()
+            .map(|(children, rests)| Branch {
+                child: self.formulas.and(children),
+                rest: self.formulas.and(rests),
+            })
+            .collect();
+        self.merge(branches)
+    }
+
+    /// Branches without dead ones; those with the same child or the same rest become one.
+    fn merge(&mut self, branches: impl IntoIterator<Item = Branch>) -> Arc<[Branch]> {
+        let mut kept: Vec<Branch> = Vec::new();
+        for branch in branches {
+            if branch.child == FormulaId::FALSE || branch.rest == FormulaId::FALSE {
+                continue;
+            }
+            if let Some(same) = kept.iter_mut().find(|b| b.child == branch.child) {
+                same.rest = self.formulas.or([same.rest, branch.rest]);
+            } else if let Some(same) = kept.iter_mut().find(|b| b.rest == branch.rest) {
+                same.child = self.formulas.or([same.child, branch.child]);
+            } else {
+                kept.push(branch);
+            }
+        }
+        kept.into()
+    }
+
+    /// What is left of an array's formula once it is known which value the item was.
+    pub(crate) fn remember_item(&mut self, id: FormulaId, value: ValueId) -> FormulaId {
+        let formula = Arc::clone(self.formulas.get(id));
+        match &*formula {
+            Formula::And(parts) => {
+                let parts: Vec<_> = parts
+                    .iter()
+                    .map(|p| self.remember_item(*p, value))
+                    .collect();
+                self.formulas.and(parts)
+            }
+            Formula::Or(parts) => {
+                let parts: Vec<_> = parts
+                    .iter()
+                    .map(|p| self.remember_item(*p, value))
+                    .collect();
+                self.formulas.or(parts)
+            }
+            Formula::Unique(seen) => {
+                let seen = with(self.formulas.value_sets.get(*seen), value);
+                self.formulas.unique(seen)
+            }
+            Formula::Repeats(seen) => {
+                let seen = with(self.formulas.value_sets.get(*seen), value);
+                self.formulas.repeats(seen)
+            }
+            _ => id,
+        }
+    }
+
+    /// Whether the values of an array's items have to be known.
+    pub(crate) fn compares_items(&self, id: FormulaId) -> bool {
+        match &**self.formulas.get(id) {
+            Formula::And(parts) | Formula::Or(parts) => {
+                parts.iter().any(|p| self.compares_items(*p))
+            }
+            Formula::Unique(_) | Formula::Repeats(_) => true,
+            _ => false,
+        }
+    }
+}
+
+fn with(seen: &[ValueId], value: ValueId) -> Vec<ValueId> {
+    let mut seen = seen.to_vec();
+    if let Err(place) = seen.binary_search(&value) {
+        seen.insert(place, value);
+    }
+    seen
+}

@@ -1,0 +1,153 @@
+//! A cursor behind the boundary: one user at a time, its last refusal kept.
+#![deny(unsafe_code)]
+
+use std::sync::{Mutex, TryLockError};
+
+use super::refusal::{Refusal, guard};
+use crate::cursor::Cursor;
+use crate::vocabulary::WORD_BITS;
+
+/// One sequence's place in an index.
+pub struct FormworkCursor {
+    seat: Mutex<Seat>,
+    /// Words of a mask.
+    words: usize,
+}
+
+struct Seat {
+    /// None once a panic has left it in an unknown state.
+    cursor: Option<Cursor>,
+    /// The last one.
+    refusal: Option<Refusal>,
+}
+
+impl FormworkCursor {
+    /// Returns the handle of a cursor whose masks have so many words.
+    pub fn new(cursor: Cursor, words: usize) -> Self {
+        let (cursor, refusal) = (Some(cursor), None);
+        let seat = Mutex::new(Seat { cursor, refusal });
+        Self { seat, words }
+    }
+
+    /// Does something with the cursor, alone, and keeps what it was refused for.
+    pub fn run<T>(
+        &self,
+        work: impl FnOnce(&mut Cursor) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let mut seat = match self.seat.try_lock() {
+            Ok(seat) => seat,
+            Err(TryLockError::Poisoned(seat)) => seat.into_inner(), // panics are caught inside
+            Err(TryLockError::WouldBlock) => return Err(Refusal::Busy),
+        };
+        let Seat { cursor, refusal } = &mut *seat;
+        let result = match cursor {
+            Some(cursor) => guard(|| work(cursor)),
+            None => Err(refusal.clone().unwrap_or(Refusal::Busy)),
+        };
+        if let Err(reason) = &result {
+            if matches!(reason, Refusal::Internal(_)) {
+                *cursor = None;
+            }
+            *refusal = Some(reason.clone());
+        }
+        result
+    }
+
+    /// Returns the last reason why something was refused, if any was.
+    pub fn last_refusal(&self) -> Result<Option<Refusal>, Refusal> {
+        match self.seat.try_lock() {
+            Ok(seat) => Ok(seat.refusal.clone()),
+            Err(TryLockError::Poisoned(seat)) => Ok(seat.into_inner().refusal.clone()),
+            Err(TryLockError::WouldBlock) => Err(Refusal::Busy),
+        }
+    }
+
+    /// Returns an independent cursor at the same place.
+    pub fn fork(&self) -> Result<Self, Refusal> {
+        let fork = self.run(|cursor| Ok(cursor.fork()))?;
+        Ok(Self::new(fork, self.words))
+    }
+
+    /// Writes a mask; zeros on failure, and beyond the vocabulary.
+    pub fn mask(&self, out: &mut [u32]) -> Result<(), Refusal> {
+        let written = match out.split_at_mut_checked(self.words) {
+            Some((mask, beyond)) => {
+                beyond.fill(0);
+                self.run(|cursor| Ok(cursor.mask(mask)?))
+            }
+            None => Err(TOO_FEW_WORDS),
+        };
+        written.inspect_err(|_| out.fill(0))
+    }
+
+    /// Writes the masks along a draft, in rows of `words` words, and returns how far it is allowed.
+    pub fn draft_masks(
+        &self,
+        draft: &[u32],
+        out: &mut [u32],
+        words: usize,
+    ) -> Result<usize, Refusal> {
+        out.fill(0);
+        if words < self.words {
+            return Err(TOO_FEW_WORDS);
+        }
+        self.run(|cursor| {
+            let mut accepted = 0;
+            for (place, row) in out.chunks_exact_mut(words).enumerate() {
+                cursor.mask(&mut row[..self.words])?;
+                match draft.get(place) {
+                    Some(&token) if is_allowed(row, token) => cursor.advance(token)?,
+                    _ => break,
+                }
+                accepted += 1;
+            }
+            cursor.rollback(accepted)?;
+            Ok(accepted)
+        })
+    }
+}
+
+const TOO_FEW_WORDS: Refusal = Refusal::Argument("a mask has too few words");
+
+fn is_allowed(mask: &[u32], token: u32) -> bool {
+    let word = mask.get(token as usize / WORD_BITS).copied().unwrap_or(0);
+    word >> (token as usize % WORD_BITS) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::refusal::status;
+    use super::*;
+    use crate::ffi::FormworkStatus;
+    use crate::index::{Index, Input, Options};
+    use crate::vocabulary::Vocabulary;
+
+    fn cursor() -> FormworkCursor {
+        let vocabulary = Vocabulary::new(["{", "}", ""], &[], &[2]).unwrap();
+        let options = Options::default();
+        let index = Index::compile(Input::AnyJson, Arc::new(vocabulary), &options).unwrap();
+        FormworkCursor::new(index.cursor(), 1)
+    }
+
+    #[test]
+    fn whoever_comes_second_finds_the_cursor_busy() {
+        let cursor = cursor();
+        let second = cursor
+            .run(|_| Ok(status(|| cursor.mask(&mut [0]))))
+            .unwrap();
+        assert_eq!(second, FormworkStatus::Busy);
+        assert!(cursor.mask(&mut [0]).is_ok());
+    }
+
+    #[test]
+    fn a_cursor_that_a_panic_befell_stays_failed() {
+        let cursor = cursor();
+        let panic = status(|| cursor.run(|_| panic!("a bug")));
+        assert_eq!(panic, FormworkStatus::Internal);
+        let mut mask = [7];
+        assert_eq!(status(|| cursor.mask(&mut mask)), FormworkStatus::Internal);
+        assert_eq!(mask, [0]);
+    }
+}

@@ -1,0 +1,174 @@
+//! A grammar: the arena of its formulas, how its answers are written, and what has been worked out.
+
+use std::sync::Arc;
+
+use crate::formula::{Formula, FormulaId, Formulas, Interner, KeySetId, TextId, ids};
+use crate::hashing::IdMap;
+use crate::machine::Machine;
+use crate::number::{NumberGoal, NumberLanguage, Spellings};
+use crate::regex::RegexId;
+use crate::satisfy::Question;
+
+ids! {
+    /// The order in which an object's declared properties are written.
+    OrderId,
+    /// A language of number texts.
+    NumberLanguageId,
+}
+
+/// Where whitespace may stand between the tokens of JSON.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Whitespace {
+    /// Nowhere but what the separators hold.
+    Compact,
+    /// At most so many characters at each place.
+    Bounded(u8),
+}
+
+/// How answers are written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Writing {
+    pub whitespace: Whitespace,
+    /// Spaces that follow each comma and each colon; read with `Compact` only.
+    pub item_spaces: u8,
+    pub key_spaces: u8,
+    pub any_order: bool,
+    pub all_spellings: bool,
+}
+
+/// Limits of the work for one grammar, counted in steps of its own, not in time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    pub max_branches: usize,
+    pub max_classes: usize,
+    pub regex_fuel: u64,
+    pub search_fuel: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_branches: 4_096,
+            max_classes: 256,
+            regex_fuel: 2_000_000,
+            search_fuel: 2_000_000,
+        }
+    }
+}
+
+/// Which limit a computation ran into; a grammar that has one stays failed.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Exhausted {
+    pub limit: &'static str,
+    pub maximum: u64,
+}
+
+/// One way to go on after a key or in an array: what the child must fulfil, and what is left then.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Branch {
+    pub child: FormulaId,
+    pub rest: FormulaId,
+}
+
+/// Where an object stands besides its formula: the next declared key, and the keys already written.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Place {
+    pub order: OrderId,
+    /// Declared keys before this one are past; always 0 where any order is allowed.
+    pub position: u32,
+    /// Undeclared keys written so far; all keys where any order is allowed.
+    pub seen: KeySetId,
+}
+
+/// Declared keys in order, with the place of each.
+#[derive(PartialEq, Eq)]
+pub struct Order {
+    pub keys: Vec<TextId>,
+}
+
+impl std::hash::Hash for Order {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.keys.hash(state);
+    }
+}
+
+/// Languages of undeclared keys that are treated alike, each with one key of it.
+pub(crate) type KeyClasses = Arc<[(RegexId, TextId)]>;
+
+/// A grammar and everything that has been derived from it so far.
+pub struct Grammar {
+    pub formulas: Formulas,
+    pub writing: Writing,
+    pub limits: Limits,
+    pub exhausted: Option<Exhausted>,
+    pub root: FormulaId,
+    pub machine: Machine,
+    pub(crate) orders: Interner<Order, OrderId>,
+    pub(crate) order_positions: IdMap<OrderId, Arc<IdMap<TextId, u32>>>,
+    pub(crate) orders_of: IdMap<Vec<FormulaId>, OrderId>,
+    pub(crate) number_goals: Interner<Vec<NumberGoal>, NumberLanguageId>,
+    /// By `NumberLanguageId`, as the goals are.
+    pub(crate) number_languages: Vec<NumberLanguage>,
+    pub(crate) numbers_of: IdMap<FormulaId, NumberLanguageId>,
+    pub(crate) property_branches: IdMap<(FormulaId, TextId), Arc<[Branch]>>,
+    pub(crate) item_branches: IdMap<FormulaId, Arc<[Branch]>>,
+    pub(crate) extra_classes: IdMap<(OrderId, Vec<RegexId>), KeyClasses>,
+    pub(crate) patterns_of: IdMap<FormulaId, Arc<[RegexId]>>,
+    pub(crate) answers: IdMap<Question, bool>,
+    pub(crate) open_questions: IdMap<Question, usize>,
+    pub(crate) lowest_assumed: usize,
+    pub(crate) search_spent: u64,
+}
+
+impl Grammar {
+    /// A grammar of values that fulfil `root`.
+    pub fn new(formulas: Formulas, root: FormulaId, writing: Writing, limits: Limits) -> Self {
+        let mut grammar = Grammar {
+            formulas,
+            writing,
+            limits,
+            exhausted: None,
+            root,
+            machine: Machine::default(),
+            orders: Interner::default(),
+            order_positions: IdMap::default(),
+            orders_of: IdMap::default(),
+            number_goals: Interner::default(),
+            number_languages: Vec::new(),
+            numbers_of: IdMap::default(),
+            property_branches: IdMap::default(),
+            item_branches: IdMap::default(),
+            extra_classes: IdMap::default(),
+            patterns_of: IdMap::default(),
+            answers: IdMap::default(),
+            open_questions: IdMap::default(),
+            lowest_assumed: usize::MAX,
+            search_spent: 0,
+        };
+        grammar.start();
+        grammar
+    }
+
+    /// Which texts of a number are written.
+    pub(crate) fn spellings(&self) -> Spellings {
+        if self.writing.all_spellings {
+            Spellings::All
+        } else {
+            Spellings::Canonical
+        }
+    }
+
+    /// Fails the grammar for a limit, unless it has failed already.
+    pub(crate) fn exhaust(&mut self, limit: &'static str, maximum: u64) {
+        self.exhausted.get_or_insert(Exhausted { limit, maximum });
+    }
+
+    /// The formula's parts if it is a conjunction, else itself.
+    pub(crate) fn conjuncts(&self, id: FormulaId) -> Vec<FormulaId> {
+        match &**self.formulas.get(id) {
+            Formula::And(parts) => parts.to_vec(),
+            Formula::True => Vec::new(),
+            _ => vec![id],
+        }
+    }
+}

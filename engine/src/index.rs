@@ -1,0 +1,319 @@
+//! One compiled grammar for one vocabulary.
+
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+
+use crate::cursor::Cursor;
+use crate::error::EngineError;
+use crate::formula::{FormulaId, Formulas};
+use crate::grammar::{Exhausted, Grammar, Limits, Writing};
+use crate::index_bytes::{Reader, Writer, read_source, write_source};
+use crate::json::{self, JsonCause, JsonError, JsonLimits, Value};
+use crate::mask::Masks;
+use crate::schema::{SchemaOptions, translate};
+use crate::vocabulary::Vocabulary;
+
+/// What a grammar is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input<'a> {
+    /// A JSON Schema, as JSON text; the order of properties matters.
+    JsonSchema(&'a [u8]),
+    /// Any JSON value.
+    AnyJson,
+    /// A regular expression that the whole answer matches.
+    Regex(&'a str),
+    /// A context-free grammar in the Lark dialect of OpenAI's custom tools.
+    Lark(&'a str),
+}
+
+/// Where an answer may have whitespace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Whitespace {
+    /// Nowhere.
+    #[default]
+    Compact,
+    /// At most so many characters between two tokens of JSON.
+    Bounded(u32),
+}
+
+/// How a grammar is read and how its answers are written.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    /// Where whitespace may stand.
+    pub whitespace: Whitespace,
+    /// Properties in any order, not only in the schema's.
+    pub any_order: bool,
+    /// All spellings of a value, not only one.
+    pub all_spellings: bool,
+    /// Whether `format` is an assertion.
+    pub format_assertion: bool,
+    /// What remote references mean: documents by URI.
+    pub remotes: Vec<(String, Vec<u8>)>,
+    /// Limits.
+    pub budget: Budget,
+}
+
+/// What one compile and one mask may cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// Bytes of the schema, expression or grammar.
+    pub max_bytes: u64,
+    /// Nesting of the schema's text.
+    pub max_depth: u64,
+    /// Steps of the search for values, and of regular expressions.
+    pub compile_fuel: u64,
+    /// The same for one mask.
+    pub mask_fuel: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget {
+            max_bytes: 1 << 20,
+            max_depth: 256,
+            compile_fuel: 1_000_000,
+            mask_fuel: 1_000_000,
+        }
+    }
+}
+
+/// What all cursors of an index share and add to.
+pub(crate) struct Working {
+    pub(crate) grammar: Grammar,
+    pub(crate) masks: Masks,
+}
+
+/// A grammar compiled for a vocabulary; cheap to clone, shared between threads.
+#[derive(Clone)]
+pub struct Index {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    vocabulary: Arc<Vocabulary>,
+    /// What it was compiled from, as `dump` writes it.
+    source: Writer,
+    working: Mutex<Working>,
+}
+
+impl Working {
+    fn empty() -> Self {
+        let options = Options::default();
+        let (writing, limits) = (writing_of(&options), limits_of(&options));
+        Working {
+            grammar: Grammar::new(Formulas::new(), FormulaId::TRUE, writing, limits),
+            masks: Masks::default(),
+        }
+    }
+}
+
+impl Drop for Shared {
+    /// Leaves what was worked out to another thread: freeing it takes as long as compiling, and
+    /// whoever ends the last cursor should not wait for that.
+    fn drop(&mut self) {
+        static FREED: OnceLock<Sender<Working>> = OnceLock::new();
+        let freed = FREED.get_or_init(|| {
+            let (sender, receiver) = mpsc::channel();
+            // Without a thread, sending fails and the value is freed here.
+            let _ = thread::Builder::new()
+                .name("formwork-free".into())
+                .spawn(move || receiver.into_iter().for_each(drop::<Working>));
+            sender
+        });
+        let working = self
+            .working
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let _ = freed.send(std::mem::replace(working, Working::empty()));
+    }
+}
+
+impl Index {
+    /// Returns the index of a grammar, its first mask worked out.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed`, `Unsupported` or `TooLarge`: what is wrong with the input and where.
+    pub fn compile(
+        input: Input,
+        vocabulary: Arc<Vocabulary>,
+        options: &Options,
+    ) -> Result<Index, EngineError> {
+        let (formulas, root) = formulas_of(input, options)?;
+        let mut grammar = Grammar::new(formulas, root, writing_of(options), limits_of(options));
+        if !grammar.is_satisfiable(root) {
+            refuse_exhausted(grammar.exhausted)?;
+            return Err(EngineError::Unsupported {
+                pointer: String::new(),
+                keyword: "schema".into(),
+                reason: "has no value".into(),
+            });
+        }
+        let mut masks = Masks::default();
+        let first = grammar.first_configuration();
+        masks.mask(&mut grammar, &vocabulary, first);
+        refuse_exhausted(grammar.exhausted)?;
+        let mut source = Writer::new();
+        write_source(&mut source, &input, options);
+        let working = Mutex::new(Working { grammar, masks });
+        Ok(Index {
+            shared: Arc::new(Shared {
+                vocabulary,
+                source,
+                working,
+            }),
+        })
+    }
+
+    /// Returns a cursor at the start.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.clone())
+    }
+
+    /// Returns the bytes that `load` takes.
+    #[must_use]
+    pub fn dump(&self) -> Vec<u8> {
+        let fingerprint = self.shared.vocabulary.fingerprint();
+        self.shared.source.clone().seal(&fingerprint)
+    }
+
+    /// Returns the index that `dump` wrote.
+    ///
+    /// # Errors
+    ///
+    /// `IndexFormat`: not an index, damaged, or of another engine or vocabulary.
+    pub fn load(bytes: &[u8], vocabulary: Arc<Vocabulary>) -> Result<Index, EngineError> {
+        let mut reader = Reader::open(bytes, &vocabulary.fingerprint())?;
+        let (input, options) = read_source(&mut reader)?;
+        reader.finish()?;
+        Self::compile(input, vocabulary, &options)
+    }
+
+    /// Works out masks ahead.
+    pub fn fill(&self, _milliseconds: u64) {}
+
+    /// The vocabulary that it was compiled for.
+    pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
+        &self.shared.vocabulary
+    }
+
+    /// What has been worked out; a thread that panicked inside left it consistent, if incomplete.
+    pub(crate) fn working(&self) -> MutexGuard<'_, Working> {
+        self.shared
+            .working
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn formulas_of(input: Input, options: &Options) -> Result<(Formulas, FormulaId), EngineError> {
+    match input {
+        Input::JsonSchema(text) => {
+            let document = parse(text, &options.budget)?;
+            let known = if refers_outside(&document) {
+                &options.remotes[..]
+            } else {
+                &[]
+            };
+            let remotes: Result<Vec<_>, _> = known
+                .iter()
+                .map(|(uri, text)| Ok((uri.clone(), parse(text, &options.budget)?)))
+                .collect();
+            let schema_options = SchemaOptions {
+                assert_formats: options.format_assertion,
+                ..SchemaOptions::default()
+            };
+            translate(&document, &remotes?, &schema_options)
+        }
+        Input::AnyJson => Ok((Formulas::new(), FormulaId::TRUE)),
+        Input::Regex(_) | Input::Lark(_) => Err(EngineError::Unsupported {
+            pointer: String::new(),
+            keyword: "grammar".into(),
+            reason: "only JSON Schema is compiled so far".into(),
+        }),
+    }
+}
+
+/// Whether some reference could mean another document.
+fn refers_outside(document: &Value) -> bool {
+    let mut open = vec![document];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(entries) => {
+                for (key, held) in entries {
+                    let outside = held.as_str().is_some_and(|uri| !uri.starts_with('#'));
+                    if outside && matches!(key.as_str(), "$ref" | "$dynamicRef") {
+                        return true;
+                    }
+                    open.push(held);
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+fn parse(text: &[u8], budget: &Budget) -> Result<Value, EngineError> {
+    let limits = JsonLimits {
+        bytes: usize::try_from(budget.max_bytes).unwrap_or(usize::MAX),
+        depth: usize::try_from(budget.max_depth).unwrap_or(usize::MAX),
+        ..JsonLimits::default()
+    };
+    json::parse(text, &limits).map_err(refused_json)
+}
+
+fn refused_json(error: JsonError) -> EngineError {
+    let too_large = |limit, maximum: usize, asked: usize| EngineError::TooLarge {
+        limit,
+        maximum: maximum as u64,
+        asked: asked as u64,
+    };
+    match error.cause {
+        JsonCause::TooManyBytes { limit, actual } => too_large("max_bytes", limit, actual),
+        JsonCause::TooDeep { limit } => too_large("max_depth", limit, limit + 1),
+        JsonCause::TooManyNodes { limit } => too_large("max_nodes", limit, limit + 1),
+        _ => EngineError::Malformed {
+            pointer: String::new(),
+            reason: error.to_string(),
+        },
+    }
+}
+
+fn writing_of(options: &Options) -> Writing {
+    let whitespace = match options.whitespace {
+        Whitespace::Compact => crate::grammar::Whitespace::Compact,
+        Whitespace::Bounded(most) => {
+            crate::grammar::Whitespace::Bounded(u8::try_from(most).unwrap_or(u8::MAX))
+        }
+    };
+    Writing {
+        whitespace,
+        item_spaces: 0,
+        key_spaces: 0,
+        any_order: options.any_order,
+        all_spellings: options.all_spellings,
+    }
+}
+
+fn limits_of(options: &Options) -> Limits {
+    Limits {
+        search_fuel: options.budget.compile_fuel,
+        regex_fuel: options.budget.compile_fuel,
+        ..Limits::default()
+    }
+}
+
+fn refuse_exhausted(exhausted: Option<Exhausted>) -> Result<(), EngineError> {
+    match exhausted {
+        Some(Exhausted { limit, maximum }) => Err(EngineError::TooLarge {
+            limit,
+            maximum,
+            asked: maximum + 1,
+        }),
+        None => Ok(()),
+    }
+}

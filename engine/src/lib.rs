@@ -1,0 +1,93 @@
+//! Formwork's grammar engine: a JSON Schema becomes an index, an index gives masks over tokens.
+//!
+//! # From a schema to a mask
+//!
+//! A schema is read (`json`, exact numbers in `decimal`) and *translated* (`schema`) to
+//! *formulas* (`formula`): Boolean combinations of assertions about one value, hash-consed, with
+//! negation pushed to the leaves. A constant is a formula too (`values`), and some formulas plainly
+//! exclude each other (`exclusion`). All that is said of a string is one language of code points
+//! (`regex`, made from `pattern` and `formats`); numbers are judged by arithmetic on their
+//! digits (`number`).
+//!
+//! A `grammar` is the arena of these formulas and all that is worked out from them. After a key or
+//! at an item a formula goes on in *branches* (`derive`): what the child must fulfil, and what is
+//! left then. Whether anything fulfils what is left is found by a bounded *search* (`satisfy`), so
+//! that nothing is begun that cannot be ended.
+//!
+//! The text is read by a *byte machine with a stack* (`machine`). A *configuration* is a node on
+//! top of a stack of nodes; both are interned and made as they are met. Inside a string the node is
+//! a *shape* (`shape`): its languages, and where in an escape or a character the text is. A *mask*
+//! (`mask`) is a walk over the vocabulary's trie (`vocabulary`) from a configuration; inside
+//! strings most of it depends on the shape alone and is shared.
+//!
+//! # What a caller holds
+//!
+//! * A `Vocabulary`: the token bytes of one tokenizer.
+//! * An `Index`: one grammar for one vocabulary, shared between threads, with all that has
+//!   been learnt of it; written to and read from checked bytes (`index_bytes`, `sha256`).
+//! * A `Cursor`: one sequence's place in an index. It gives masks, takes tokens, and takes
+//!   them back.
+//!
+//! `error` has what is refused, `ffi` the C ABI and the only `unsafe`. No input is meant to cause a
+//! panic, and one that happens ends at the C boundary; searches and expressions run on fuel.
+//!
+//! # The files, from the bottom up
+//!
+//! * `error`: refusals of an index and failures of a cursor, with their fields.
+//! * `hashing`: maps whose keys the engine numbers itself.
+//! * `sha256`: names a vocabulary, checks an index.
+//! * `decimal`: exact decimal numbers.
+//! * `json`: JSON values, read strictly.
+//! * `charset`, `unicode`: sets of code points; the properties that patterns name.
+//! * `regex`: languages of code points with union, intersection and complement, by derivatives.
+//! * `pattern`, `formats`: ECMA-262 patterns and the standard formats as such languages.
+//! * `number`: languages of number texts.
+//! * `formula`, `values`, `exclusion`: formulas, those of constants, those that exclude each other.
+//! * `schema`: JSON Schema, drafts 4 to 2020-12, to formulas.
+//! * `grammar`, `derive`, `satisfy`: a grammar, its branches, and whether it has a value.
+//! * `shape`, `machine`: strings, and all of JSON, byte by byte.
+//! * `vocabulary`: tokens and their trie.
+//! * `mask`: which tokens may come next.
+//! * `index_bytes`, `index`, `cursor`: what a caller holds.
+//! * `ffi`: the same in C.
+
+#![deny(unsafe_code)]
+
+pub mod error;
+mod hashing;
+mod sha256;
+
+mod decimal;
+mod json;
+
+mod charset;
+mod formats;
+mod pattern;
+mod regex;
+mod unicode;
+
+mod number;
+
+mod exclusion;
+mod formula;
+mod schema;
+mod values;
+
+mod derive;
+mod grammar;
+mod satisfy;
+
+mod machine;
+mod mask;
+mod shape;
+pub mod vocabulary;
+
+pub mod cursor;
+mod ffi;
+pub mod index;
+mod index_bytes;
+
+#[cfg(test)]
+mod reading_tests;
+#[cfg(test)]
+mod walk_tests;

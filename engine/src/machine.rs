@@ -1,0 +1,996 @@
+//! The byte machine: JSON text read byte by byte against formulas, its states made as they are met.
+//!
+//! A configuration is a *node* on top of a stack of nodes, both hash-consed. A node tracks one or
+//! several formulas side by side (`tracks`): a child that can be read in several ways is read in
+//! all of them at once, and what survives decides what its parent may still become. All tracks
+//! share the nesting, which JSON's brackets fix, so a stack of nodes suffices.
+
+use std::sync::Arc;
+
+use crate::charset::CharSet;
+use crate::decimal::Decimal;
+use crate::formula::{FormulaId, Interner, Kind, TextId, ValueId, ids};
+use crate::grammar::{Branch, Grammar, NumberLanguageId, Place, Whitespace};
+use crate::hashing::IdMap;
+use crate::json::Value;
+use crate::number::NumberState;
+use crate::regex::{RegexId, Regexes};
+use crate::shape::{Lexeme, ShapeId, ShapeStep, Shapes};
+
+ids! {
+    /// An interned node.
+    NodeId,
+    /// An interned stack: a node and the stack below it. The first is empty.
+    StackId,
+    /// An interned object place.
+    ObjectId,
+    /// How a value ended.
+    OutcomeId,
+    /// What a byte does to a node.
+    ActionId,
+}
+
+impl StackId {
+    /// The stack with nothing on it.
+    pub const EMPTY: StackId = StackId(0);
+}
+
+/// Spaces that may (or must) come before the next token of JSON.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Gap {
+    Optional(u8),
+    Exactly(u8),
+}
+
+/// What an object has become: its formula on each track, its place, and (if wanted) its value.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ObjectState {
+    formulas: Box<[FormulaId]>,
+    place: Place,
+    value: Option<ValueId>,
+}
+
+/// Where between two tokens of an object or array the text is.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Phase {
+    /// After the opening bracket.
+    Open,
+    /// After a property or item.
+    Between,
+    /// After a comma.
+    Comma,
+}
+
+/// What a string's end means.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Role {
+    Value,
+    Key(ObjectId),
+}
+
+/// One level of the text being read.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// The text has ended.
+    End,
+    /// Below the outermost value.
+    Root,
+    /// Before a value that must fulfil, on each track, a formula; `kept`: its value must be known.
+    Start {
+        goals: Box<[FormulaId]>,
+        gap: Gap,
+        kept: bool,
+    },
+    /// Inside `null`, `true` or `false`.
+    Literal {
+        kind: Kind,
+        read: u8,
+        alive: Box<[bool]>,
+    },
+    Number {
+        states: Box<[Option<(NumberLanguageId, NumberState)>]>,
+        read: Option<TextId>,
+    },
+    Text {
+        shape: ShapeId,
+        role: Role,
+        read: Option<TextId>,
+    },
+    Object {
+        object: ObjectId,
+        phase: Phase,
+        gap: Gap,
+    },
+    /// After a key, before its colon.
+    Colon {
+        object: ObjectId,
+        key: TextId,
+        gap: Gap,
+    },
+    /// Below the value of a property.
+    Property { object: ObjectId, key: TextId },
+    Array {
+        formulas: Box<[FormulaId]>,
+        phase: Phase,
+        gap: Gap,
+        value: Option<ValueId>,
+    },
+    /// Below an item.
+    Item {
+        formulas: Box<[FormulaId]>,
+        value: Option<ValueId>,
+    },
+}
+
+/// How a value ended: on which tracks it fulfilled the formula, and what it was if that is kept.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Outcome {
+    accepted: Box<[bool]>,
+    value: Option<ValueId>,
+}
+
+/// What a byte does to the node on top.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    Dead,
+    To(NodeId),
+    /// The node becomes `below`, and `above` stands on it.
+    Push {
+        below: NodeId,
+        above: NodeId,
+    },
+    /// The value ended with this byte.
+    Close(OutcomeId),
+    /// The value ended before this byte.
+    Yield(OutcomeId),
+}
+
+/// A place in the text: the node on top, and the stack below.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Configuration {
+    pub top: NodeId,
+    pub below: StackId,
+}
+
+/// All states met so far.
+pub struct Machine {
+    pub(crate) shapes: Shapes,
+    pub(crate) live_sets: IdMap<RegexId, Arc<CharSet>>,
+    pub(crate) near_shapes: IdMap<ShapeId, ShapeId>,
+    pub(crate) others_lead: IdMap<(ShapeId, ShapeId), bool>,
+    nodes: Interner<Node, NodeId>,
+    stacks: Interner<Option<(NodeId, StackId)>, StackId>,
+    objects: Interner<ObjectState, ObjectId>,
+    outcomes: Interner<Outcome, OutcomeId>,
+    /// What bytes do to nodes, by number from 1; by node and byte, 0 where it is not known yet.
+    known_actions: Interner<Action, ActionId>,
+    actions: Vec<Option<Box<[u32; 256]>>>,
+    resumed: IdMap<(NodeId, OutcomeId), Option<NodeId>>,
+    key_languages: IdMap<ObjectId, RegexId>,
+    start: Configuration,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        let mut stacks = Interner::default();
+        stacks.intern(None);
+        Machine {
+            shapes: Shapes::default(),
+            live_sets: IdMap::default(),
+            near_shapes: IdMap::default(),
+            others_lead: IdMap::default(),
+            nodes: Interner::default(),
+            stacks,
+            objects: Interner::default(),
+            outcomes: Interner::default(),
+            known_actions: Interner::default(),
+            actions: Vec::new(),
+            resumed: IdMap::default(),
+            key_languages: IdMap::default(),
+            start: Configuration {
+                top: NodeId(0),
+                below: StackId::EMPTY,
+            },
+        }
+    }
+}
+
+impl Machine {
+    /// The node with an id.
+    pub fn node(&self, id: NodeId) -> &Arc<Node> {
+        self.nodes.get(id)
+    }
+
+    fn known(&self, id: NodeId, byte: u8) -> Option<Action> {
+        let actions = self.actions.get(usize::from(id))?.as_ref()?;
+        let number = actions[byte as usize].checked_sub(1)?;
+        Some(**self.known_actions.get(ActionId(number)))
+    }
+
+    fn learn(&mut self, id: NodeId, byte: u8, action: Action) {
+        let at = usize::from(id);
+        if self.actions.len() <= at {
+            self.actions.resize_with(at + 1, || None);
+        }
+        let number = self.known_actions.intern(action).0 + 1;
+        self.actions[at].get_or_insert_with(|| Box::new([0; 256]))[byte as usize] = number;
+    }
+}
+
+impl Node {
+    /// Whether a byte could do anything here, without working out what.
+    pub fn may_begin_with(&self, byte: u8) -> bool {
+        let space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        match self {
+            Node::Start { .. } => {
+                space
+                    || matches!(
+                        byte,
+                        b'"' | b'-' | b'0'..=b'9' | b'[' | b'{' | b'n' | b't' | b'f'
+                    )
+            }
+            Node::Array { .. } => {
+                space
+                    || matches!(
+                        byte,
+                        b',' | b']' | b'"' | b'-' | b'0'..=b'9' | b'[' | b'{' | b'n' | b't' | b'f'
+                    )
+            }
+            Node::Object { .. } => space || matches!(byte, b'"' | b',' | b'}'),
+            Node::Colon { .. } => space || byte == b':',
+            Node::Text { .. } | Node::Number { .. } | Node::Literal { .. } => true,
+            Node::End | Node::Root | Node::Property { .. } | Node::Item { .. } => false,
+        }
+    }
+}
+
+impl Grammar {
+    /// Makes the place where every text begins.
+    pub(crate) fn start(&mut self) {
+        let root = self.machine.nodes.intern(Node::Root);
+        let below = self.machine.stacks.intern(Some((root, StackId::EMPTY)));
+        let gap = Gap::Exactly(0);
+        let top = Node::Start {
+            goals: [self.root].into(),
+            gap,
+            kept: false,
+        };
+        self.machine.start = Configuration {
+            top: self.machine.nodes.intern(top),
+            below,
+        };
+    }
+
+    /// Where every text begins.
+    pub fn first_configuration(&self) -> Configuration {
+        self.machine.start
+    }
+
+    /// Whether the text may end here.
+    pub fn may_end(&mut self, at: Configuration) -> bool {
+        if matches!(**self.machine.node(at.top), Node::End) {
+            return true;
+        }
+        // Only a number ends without a byte of its own.
+        let Some(outcome) = self.number_outcome(at.top) else {
+            return false;
+        };
+        let Some((below, _)) = **self.machine.stacks.get(at.below) else {
+            return false;
+        };
+        let next = self.resume(below, outcome);
+        next.is_some_and(|n| matches!(**self.machine.node(n), Node::End))
+    }
+
+    /// Where a byte leads, or None where no fulfilling text goes on so.
+    pub fn step(&mut self, at: Configuration, byte: u8) -> Option<Configuration> {
+        let Configuration { top, below } = at;
+        match self.action(top, byte) {
+            Action::Dead => None,
+            Action::To(top) => Some(Configuration { top, below }),
+            Action::Push {
+                below: under,
+                above,
+            } => {
+                let below = self.machine.stacks.intern(Some((under, below)));
+                Some(Configuration { top: above, below })
+            }
+            Action::Close(outcome) => self.pop(below, outcome),
+            Action::Yield(outcome) => {
+                let next = self.pop(below, outcome)?;
+                self.step(next, byte)
+            }
+        }
+    }
+
+    /// Where a text leads that goes on with these bytes and ends, if that is known without reading
+    /// them: its shape before the quote says whether it may, and one undeclared key is as another.
+    pub(crate) fn leave_text(
+        &mut self,
+        at: Configuration,
+        before: ShapeId,
+        rest: &[u8],
+    ) -> Option<Configuration> {
+        let node = Arc::clone(self.machine.node(at.top));
+        match *node {
+            Node::Text {
+                role: Role::Value,
+                read: None,
+                ..
+            } => {
+                let top = Node::Text {
+                    shape: before,
+                    role: Role::Value,
+                    read: None,
+                };
+                let top = self.machine.nodes.intern(top);
+                self.step(Configuration { top, ..at }, b'"')
+            }
+            Node::Text {
+                role: Role::Key(object),
+                read: Some(read),
+                shape,
+            } => {
+                let plain = self.machine.shapes.get(shape).lexeme == Lexeme::Plain
+                    && !rest.contains(&b'\\');
+                let rest = std::str::from_utf8(rest).ok().filter(|_| plain)?;
+                let key = format!("{}{rest}", self.formulas.texts.get(read));
+                let key = self.representative(object, &key)?;
+                let gap = self.gap(0);
+                let top = self.machine.nodes.intern(Node::Colon { object, key, gap });
+                Some(Configuration { top, ..at })
+            }
+            _ => None,
+        }
+    }
+
+    /// A key after which an object goes on as after this one: itself if it is declared, else the
+    /// example of the only class of undeclared keys.
+    fn representative(&mut self, object: ObjectId, key: &str) -> Option<TextId> {
+        let state = Arc::clone(self.machine.objects.get(object));
+        let known = self.formulas.texts.find(&key.to_owned());
+        let positions = self.positions(state.place.order);
+        if let Some(declared) = known.filter(|k| positions.contains_key(k)) {
+            return Some(declared);
+        }
+        let all = self.formulas.or(state.formulas.iter().copied());
+        match &*self.extra_classes(all, state.place.order) {
+            [(_, example)] => Some(*example),
+            _ => None,
+        }
+    }
+
+    fn pop(&mut self, stack: StackId, outcome: OutcomeId) -> Option<Configuration> {
+        let (node, below) = (**self.machine.stacks.get(stack))?;
+        Some(Configuration {
+            top: self.resume(node, outcome)?,
+            below,
+        })
+    }
+
+    fn action(&mut self, id: NodeId, byte: u8) -> Action {
+        if let Some(known) = self.machine.known(id, byte) {
+            return known;
+        }
+        let node = Arc::clone(self.machine.node(id));
+        let action = self.work_out_action(&node, byte);
+        self.machine.learn(id, byte, action);
+        action
+    }
+
+    fn work_out_action(&mut self, node: &Node, byte: u8) -> Action {
+        if let Some(after_space) = self.skip_space(node, byte) {
+            return after_space;
+        }
+        match node {
+            Node::End | Node::Root | Node::Property { .. } | Node::Item { .. } => Action::Dead,
+            Node::Start { goals, kept, .. } => self.begin_value(goals, *kept, byte),
+            Node::Literal { kind, read, alive } => self.step_literal(*kind, *read, alive, byte),
+            Node::Number { states, read } => self.step_number(states, *read, byte),
+            Node::Text { shape, role, read } => self.step_text(*shape, *role, *read, byte),
+            Node::Object { object, phase, .. } => self.step_object(*object, *phase, byte),
+            Node::Colon { object, key, .. } if byte == b':' => self.begin_property(*object, *key),
+            Node::Colon { .. } => Action::Dead,
+            Node::Array {
+                formulas,
+                phase,
+                value,
+                ..
+            } => self.step_array(formulas, *phase, *value, byte),
+        }
+    }
+
+    /// Whitespace, where the node has room for it; every other byte ends an optional gap.
+    fn skip_space(&mut self, node: &Node, byte: u8) -> Option<Action> {
+        let gap = match node {
+            Node::Start { gap, .. }
+            | Node::Object { gap, .. }
+            | Node::Colon { gap, .. }
+            | Node::Array { gap, .. } => *gap,
+            _ => return None,
+        };
+        let left = match gap {
+            Gap::Exactly(0) | Gap::Optional(0) => return None,
+            Gap::Exactly(n) if byte == b' ' => Gap::Exactly(n - 1),
+            Gap::Exactly(_) => return Some(Action::Dead),
+            Gap::Optional(n) if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => {
+                Gap::Optional(n - 1)
+            }
+            Gap::Optional(_) => return None,
+        };
+        let mut next = node.clone();
+        match &mut next {
+            Node::Start { gap, .. }
+            | Node::Object { gap, .. }
+            | Node::Colon { gap, .. }
+            | Node::Array { gap, .. } => *gap = left,
+            _ => {}
+        }
+        Some(Action::To(self.machine.nodes.intern(next)))
+    }
+
+    fn gap(&self, spaces: u8) -> Gap {
+        match self.writing.whitespace {
+            Whitespace::Compact => Gap::Exactly(spaces),
+            Whitespace::Bounded(most) => Gap::Optional(most),
+        }
+    }
+
+    fn to(&mut self, node: Node) -> Action {
+        Action::To(self.machine.nodes.intern(node))
+    }
+
+    fn close(&mut self, accepted: Box<[bool]>, value: Option<Value>) -> Action {
+        if !accepted.contains(&true) {
+            return Action::Dead;
+        }
+        let value = value.map(|v| self.formulas.values.intern(v));
+        Action::Close(self.machine.outcomes.intern(Outcome { accepted, value }))
+    }
+
+    // Values.
+
+    fn begin_value(&mut self, goals: &[FormulaId], kept: bool, byte: u8) -> Action {
+        let kind = match byte {
+            b'n' => Kind::Null,
+            b't' => Kind::True,
+            b'f' => Kind::False,
+            b'"' => Kind::String,
+            b'-' | b'0'..=b'9' => Kind::Number,
+            b'[' => Kind::Array,
+            b'{' => Kind::Object,
+            _ => return Action::Dead,
+        };
+        let left: Box<[FormulaId]> = goals
+            .iter()
+            .map(|g| {
+                if self.is_satisfiable_as(*g, kind) {
+                    self.formulas.restrict(*g, kind)
+                } else {
+                    FormulaId::FALSE
+                }
+            })
+            .collect();
+        if left.iter().all(|f| *f == FormulaId::FALSE) {
+            return Action::Dead;
+        }
+        let gap = self.gap(0);
+        match kind {
+            Kind::Null | Kind::True | Kind::False => {
+                let alive = left.iter().map(|f| *f == FormulaId::TRUE).collect();
+                self.to(Node::Literal {
+                    kind,
+                    read: 1,
+                    alive,
+                })
+            }
+            Kind::String => self.begin_text(&left, kept),
+            Kind::Number => self.begin_number(&left, kept, byte),
+            Kind::Array => {
+                let kept = kept || left.iter().any(|f| self.compares_items(*f));
+                let value = kept.then(|| self.formulas.values.intern(Value::Array(Vec::new())));
+                self.to(Node::Array {
+                    formulas: left,
+                    phase: Phase::Open,
+                    gap,
+                    value,
+                })
+            }
+            Kind::Object => {
+                let value = kept.then(|| self.formulas.values.intern(Value::Object(Vec::new())));
+                let place = self.first_place(&left);
+                let object = self.machine.objects.intern(ObjectState {
+                    formulas: left,
+                    place,
+                    value,
+                });
+                self.to(Node::Object {
+                    object,
+                    phase: Phase::Open,
+                    gap,
+                })
+            }
+        }
+    }
+
+    fn step_literal(&mut self, kind: Kind, read: u8, alive: &[bool], byte: u8) -> Action {
+        let (text, value): (&[u8], Value) = match kind {
+            Kind::Null => (b"null", Value::Null),
+            Kind::True => (b"true", Value::Bool(true)),
+            _ => (b"false", Value::Bool(false)),
+        };
+        if text.get(read as usize) != Some(&byte) {
+            Action::Dead
+        } else if read as usize + 1 == text.len() {
+            self.close(alive.into(), Some(value))
+        } else {
+            self.to(Node::Literal {
+                kind,
+                read: read + 1,
+                alive: alive.into(),
+            })
+        }
+    }
+
+    fn begin_number(&mut self, left: &[FormulaId], kept: bool, byte: u8) -> Action {
+        let states: Box<[_]> = left
+            .iter()
+            .map(|f| {
+                (*f != FormulaId::FALSE).then(|| {
+                    let language = self.number_language(*f);
+                    (
+                        language,
+                        self.number_languages[usize::from(language)].start(),
+                    )
+                })
+            })
+            .collect();
+        let read = kept.then(|| self.formulas.texts.intern(String::new()));
+        self.step_number(&states, read, byte)
+    }
+
+    fn step_number(
+        &mut self,
+        states: &[Option<(NumberLanguageId, NumberState)>],
+        read: Option<TextId>,
+        byte: u8,
+    ) -> Action {
+        let next: Box<[_]> = states
+            .iter()
+            .map(|tracked| {
+                let (language, state) = tracked.as_ref()?;
+                Some((
+                    *language,
+                    self.number_languages[usize::from(*language)].step(state, byte)?,
+                ))
+            })
+            .collect();
+        if next.iter().any(Option::is_some) {
+            let read = read.map(|text| self.append(text, byte as char));
+            return self.to(Node::Number { states: next, read });
+        }
+        match self.number_accepted(states, read) {
+            Some(outcome) => Action::Yield(outcome),
+            None => Action::Dead,
+        }
+    }
+
+    fn number_outcome(&mut self, id: NodeId) -> Option<OutcomeId> {
+        let node = Arc::clone(self.machine.node(id));
+        let Node::Number { states, read } = &*node else {
+            return None;
+        };
+        self.number_accepted(states, *read)
+    }
+
+    fn number_accepted(
+        &mut self,
+        states: &[Option<(NumberLanguageId, NumberState)>],
+        read: Option<TextId>,
+    ) -> Option<OutcomeId> {
+        let accepts = |tracked: &Option<(NumberLanguageId, NumberState)>| {
+            tracked
+                .as_ref()
+                .is_some_and(|(l, s)| self.number_languages[usize::from(*l)].is_accepting(s))
+        };
+        let accepted: Box<[bool]> = states.iter().map(accepts).collect();
+        if !accepted.contains(&true) {
+            return None;
+        }
+        let number = read.and_then(|text| Decimal::parse(self.formulas.texts.get(text)).ok());
+        let value = number.map(Value::Number);
+        let value = value.map(|v| self.formulas.values.intern(v));
+        Some(self.machine.outcomes.intern(Outcome { accepted, value }))
+    }
+
+    fn append(&mut self, text: TextId, character: char) -> TextId {
+        let mut longer = (**self.formulas.texts.get(text)).clone();
+        longer.push(character);
+        self.formulas.texts.intern(longer)
+    }
+
+    // Strings.
+
+    fn begin_text(&mut self, left: &[FormulaId], kept: bool) -> Action {
+        let languages = left
+            .iter()
+            .map(|f| {
+                if *f == FormulaId::FALSE {
+                    Regexes::NEVER
+                } else {
+                    self.formulas.text_language(*f)
+                }
+            })
+            .collect();
+        let shape = self.machine.shapes.intern(languages, Lexeme::Plain);
+        let read = kept.then(|| self.formulas.texts.intern(String::new()));
+        self.to(Node::Text {
+            shape,
+            role: Role::Value,
+            read,
+        })
+    }
+
+    fn step_text(&mut self, shape: ShapeId, role: Role, read: Option<TextId>, byte: u8) -> Action {
+        match self.shape_step(shape, byte) {
+            ShapeStep::Unknown | ShapeStep::Dead => Action::Dead,
+            ShapeStep::To(next) => {
+                let lexeme = self.machine.shapes.get(shape).lexeme;
+                let character = lexeme.completed(byte).and_then(char::from_u32);
+                let read = match (read, character) {
+                    (Some(text), Some(character)) => Some(self.append(text, character)),
+                    _ => read,
+                };
+                self.to(Node::Text {
+                    shape: next,
+                    role,
+                    read,
+                })
+            }
+            ShapeStep::Close => match role {
+                Role::Value => {
+                    let value = read.map(|t| Value::String((**self.formulas.texts.get(t)).clone()));
+                    let accepted = self.accepted(shape);
+                    self.close(accepted, value)
+                }
+                Role::Key(object) => match read {
+                    Some(key) => {
+                        let gap = self.gap(0);
+                        self.to(Node::Colon { object, key, gap })
+                    }
+                    None => Action::Dead,
+                },
+            },
+        }
+    }
+
+    // Objects.
+
+    fn step_object(&mut self, object: ObjectId, phase: Phase, byte: u8) -> Action {
+        match (byte, phase) {
+            (b'"', Phase::Open | Phase::Comma) => self.begin_key(object),
+            (b',', Phase::Between) => {
+                let language = self.key_language(object);
+                let gap = self.gap(self.writing.item_spaces);
+                if language == Regexes::NEVER {
+                    Action::Dead
+                } else {
+                    self.to(Node::Object {
+                        object,
+                        phase: Phase::Comma,
+                        gap,
+                    })
+                }
+            }
+            (b'}', Phase::Open | Phase::Between) => {
+                let state = Arc::clone(self.machine.objects.get(object));
+                let accepted = state
+                    .formulas
+                    .iter()
+                    .map(|f| self.may_end_with(*f))
+                    .collect();
+                let value = state.value.map(|v| (**self.formulas.values.get(v)).clone());
+                self.close(accepted, value)
+            }
+            _ => Action::Dead,
+        }
+    }
+
+    fn begin_key(&mut self, object: ObjectId) -> Action {
+        let language = self.key_language(object);
+        if language == Regexes::NEVER {
+            return Action::Dead;
+        }
+        let shape = self.machine.shapes.intern([language].into(), Lexeme::Plain);
+        let read = Some(self.formulas.texts.intern(String::new()));
+        self.to(Node::Text {
+            shape,
+            role: Role::Key(object),
+            read,
+        })
+    }
+
+    /// The language of the keys that may come next.
+    fn key_language(&mut self, object: ObjectId) -> RegexId {
+        if let Some(known) = self.machine.key_languages.get(&object) {
+            return *known;
+        }
+        let state = Arc::clone(self.machine.objects.get(object));
+        let declared = self.next_declared(&state);
+        let texts: Vec<_> = declared
+            .iter()
+            .map(|k| Arc::clone(self.formulas.texts.get(*k)))
+            .collect();
+        let texts: Vec<&str> = texts.iter().map(|t| t.as_str()).collect();
+        let declared = self.formulas.regexes.literals(&texts);
+        let extra = self.next_extra(&state);
+        let language = self.formulas.regexes.union(declared, extra);
+        let language = if self.is_dead(language) {
+            Regexes::NEVER
+        } else {
+            language
+        };
+        self.machine.key_languages.insert(object, language);
+        language
+    }
+
+    fn next_declared(&mut self, state: &ObjectState) -> Vec<TextId> {
+        let order = Arc::clone(self.orders.get(state.place.order));
+        let seen = Arc::clone(self.formulas.key_sets.get(state.place.seen));
+        let from = (state.place.position as usize).min(order.keys.len());
+        let last = self
+            .last_position(state)
+            .map_or(order.keys.len(), |at| at as usize + 1);
+        let open = order.keys[from..last.max(from)].iter().copied();
+        open.filter(|k| seen.binary_search(k).is_err())
+            .filter(|k| self.is_key_alive(state, *k))
+            .collect()
+    }
+
+    /// The last declared key that could come next: none may be passed that every track still needs.
+    fn last_position(&mut self, state: &ObjectState) -> Option<u32> {
+        if self.writing.any_order {
+            return None;
+        }
+        let tracks = state.formulas.iter().filter(|f| **f != FormulaId::FALSE);
+        let firsts: Vec<Option<u32>> = tracks
+            .map(|f| self.required_position(*f, state.place))
+            .collect();
+        firsts
+            .into_iter()
+            .try_fold(0, |last, first| first.map(|at| last.max(at)))
+    }
+
+    fn next_extra(&mut self, state: &ObjectState) -> RegexId {
+        if self.last_position(state).is_some() {
+            return Regexes::NEVER;
+        }
+        let all = self.formulas.or(state.formulas.iter().copied());
+        let classes = self.extra_classes(all, state.place.order);
+        let mut language = Regexes::NEVER;
+        for (class, example) in classes.iter() {
+            if self.is_key_alive(state, *example) {
+                language = self.formulas.regexes.union(language, *class);
+            }
+        }
+        if language == Regexes::NEVER {
+            return language;
+        }
+        let seen = Arc::clone(self.formulas.key_sets.get(state.place.seen));
+        let seen: Vec<_> = seen
+            .iter()
+            .map(|k| Arc::clone(self.formulas.texts.get(*k)))
+            .collect();
+        let seen: Vec<&str> = seen.iter().map(|t| t.as_str()).collect();
+        let seen = self.formulas.regexes.literals(&seen);
+        self.formulas.regexes.difference(language, seen)
+    }
+
+    fn is_key_alive(&mut self, state: &ObjectState, key: TextId) -> bool {
+        state
+            .formulas
+            .iter()
+            .any(|f| !self.live_branches(*f, state.place, key).is_empty())
+    }
+
+    fn begin_property(&mut self, object: ObjectId, key: TextId) -> Action {
+        let state = Arc::clone(self.machine.objects.get(object));
+        let goals = self
+            .tracked_branches(&state, key)
+            .iter()
+            .map(|(_, b)| b.child)
+            .collect();
+        let below = self.machine.nodes.intern(Node::Property { object, key });
+        let gap = self.gap(self.writing.key_spaces);
+        let above = Node::Start {
+            goals,
+            gap,
+            kept: state.value.is_some(),
+        };
+        Action::Push {
+            below,
+            above: self.machine.nodes.intern(above),
+        }
+    }
+
+    /// The live branches of all tracks, each with its track.
+    fn tracked_branches(&mut self, state: &ObjectState, key: TextId) -> Vec<(usize, Branch)> {
+        let mut all = Vec::new();
+        for (track, formula) in state.formulas.iter().enumerate() {
+            let live = self.live_branches(*formula, state.place, key);
+            all.extend(live.into_iter().map(|b| (track, b)));
+        }
+        all
+    }
+
+    // Arrays.
+
+    fn step_array(
+        &mut self,
+        formulas: &[FormulaId],
+        phase: Phase,
+        value: Option<ValueId>,
+        byte: u8,
+    ) -> Action {
+        match (byte, phase) {
+            (b']', Phase::Open | Phase::Between) => {
+                let accepted = formulas.iter().map(|f| self.may_end_with(*f)).collect();
+                let value = value.map(|v| (**self.formulas.values.get(v)).clone());
+                self.close(accepted, value)
+            }
+            (b',', Phase::Between) if !self.item_tracks(formulas).is_empty() => {
+                let gap = self.gap(self.writing.item_spaces);
+                self.to(Node::Array {
+                    formulas: formulas.into(),
+                    phase: Phase::Comma,
+                    gap,
+                    value,
+                })
+            }
+            (b',' | b']', _) => Action::Dead,
+            (_, Phase::Open | Phase::Comma) => self.begin_item(formulas, value, byte),
+            _ => Action::Dead,
+        }
+    }
+
+    fn item_tracks(&mut self, formulas: &[FormulaId]) -> Vec<(usize, Branch)> {
+        let mut all = Vec::new();
+        for (track, formula) in formulas.iter().enumerate() {
+            let branches = self.item_branches(*formula);
+            for branch in branches.iter() {
+                if self.is_satisfiable(branch.child) && self.can_array_end(branch.rest) {
+                    all.push((track, *branch));
+                }
+            }
+        }
+        all
+    }
+
+    fn begin_item(&mut self, formulas: &[FormulaId], value: Option<ValueId>, byte: u8) -> Action {
+        let goals: Vec<_> = self
+            .item_tracks(formulas)
+            .iter()
+            .map(|(_, b)| b.child)
+            .collect();
+        match self.begin_value(&goals, value.is_some(), byte) {
+            Action::To(above) => {
+                let below = self.machine.nodes.intern(Node::Item {
+                    formulas: formulas.into(),
+                    value,
+                });
+                Action::Push { below, above }
+            }
+            _ => Action::Dead,
+        }
+    }
+
+    fn may_end_with(&self, formula: FormulaId) -> bool {
+        formula != FormulaId::FALSE && self.may_end_formula(formula)
+    }
+
+    /// What the node below becomes when the value above it has ended so.
+    fn resume(&mut self, below: NodeId, outcome: OutcomeId) -> Option<NodeId> {
+        if let Some(known) = self.machine.resumed.get(&(below, outcome)) {
+            return *known;
+        }
+        let (node, ended) = (
+            Arc::clone(self.machine.node(below)),
+            Arc::clone(self.machine.outcomes.get(outcome)),
+        );
+        let next = match &*node {
+            Node::Root => ended.accepted.contains(&true).then_some(Node::End),
+            Node::Property { object, key } => self.resume_object(*object, *key, &ended),
+            Node::Item { formulas, value } => self.resume_array(formulas, *value, &ended),
+            _ => None,
+        };
+        let next = next.map(|n| self.machine.nodes.intern(n));
+        self.machine.resumed.insert((below, outcome), next);
+        next
+    }
+
+    fn resume_object(&mut self, object: ObjectId, key: TextId, ended: &Outcome) -> Option<Node> {
+        let state = Arc::clone(self.machine.objects.get(object));
+        let branches = self.tracked_branches(&state, key);
+        let formulas = self.survivors(state.formulas.len(), &branches, ended)?;
+        let value = match (state.value, ended.value) {
+            (Some(object), Some(value)) => Some(self.with_property(object, key, value)),
+            _ => None,
+        };
+        let place = self.place_after(state.place, key);
+        let object = self.machine.objects.intern(ObjectState {
+            formulas,
+            place,
+            value,
+        });
+        Some(Node::Object {
+            object,
+            phase: Phase::Between,
+            gap: self.gap(0),
+        })
+    }
+
+    fn resume_array(
+        &mut self,
+        formulas: &[FormulaId],
+        value: Option<ValueId>,
+        ended: &Outcome,
+    ) -> Option<Node> {
+        let branches = self.item_tracks(formulas);
+        let mut formulas = self.survivors(formulas.len(), &branches, ended)?;
+        let value = match (value, ended.value) {
+            (Some(array), Some(item)) => {
+                formulas
+                    .iter_mut()
+                    .for_each(|f| *f = self.remember_item(*f, item));
+                Some(self.with_item(array, item))
+            }
+            _ => None,
+        };
+        Some(Node::Array {
+            formulas,
+            phase: Phase::Between,
+            gap: self.gap(0),
+            value,
+        })
+    }
+
+    /// What each of the parent's tracks may still become, given how its branches' children ended.
+    fn survivors(
+        &mut self,
+        tracks: usize,
+        branches: &[(usize, Branch)],
+        ended: &Outcome,
+    ) -> Option<Box<[FormulaId]>> {
+        let mut left = vec![Vec::new(); tracks];
+        for ((track, branch), accepted) in branches.iter().zip(&ended.accepted) {
+            if *accepted {
+                left[*track].push(branch.rest);
+            }
+        }
+        let formulas: Box<[_]> = left
+            .into_iter()
+            .map(|rests| self.formulas.or(rests))
+            .collect();
+        formulas
+            .iter()
+            .any(|f| *f != FormulaId::FALSE)
+            .then_some(formulas)
+    }
+
+    fn with_property(&mut self, object: ValueId, key: TextId, value: ValueId) -> ValueId {
+        let mut object = (**self.formulas.values.get(object)).clone();
+        if let Value::Object(properties) = &mut object {
+            let key = (**self.formulas.texts.get(key)).clone();
+            properties.push((key, (**self.formulas.values.get(value)).clone()));
+        }
+        self.formulas.values.intern(object)
+    }
+
+    fn with_item(&mut self, array: ValueId, item: ValueId) -> ValueId {
+        let mut array = (**self.formulas.values.get(array)).clone();
+        if let Value::Array(items) = &mut array {
+            items.push((**self.formulas.values.get(item)).clone());
+        }
+        self.formulas.values.intern(array)
+    }
+}

@@ -1,0 +1,163 @@
+//! The shortest ways to end a number.
+
+use super::Spellings;
+use super::language::{NumberLanguage, NumberState, State};
+use super::magnitude::Window;
+use super::mantissa::Mantissa;
+
+impl NumberLanguage {
+    /// The fewest bytes that end the text as a member.
+    pub fn shortest_from(&self, state: &NumberState) -> Vec<u8> {
+        match &state.0 {
+            State::FreeDecimals { open: true, .. } => b"1".to_vec(),
+            State::FreeWhole { .. } | State::FreeDecimals { .. } => Vec::new(),
+            State::Exponent(exponent) => exponent.shortest(),
+            State::Mantissa(mantissa) => self.shortest_mantissa(mantissa),
+            State::Start | State::Minus => self.shortest_through_step(state),
+        }
+    }
+
+    fn shortest_through_step(&self, state: &NumberState) -> Vec<u8> {
+        let mut endings: Vec<_> = b"0123456789-"
+            .iter()
+            .filter_map(|&byte| {
+                let rest = self.shortest_from(&self.step(state, byte)?);
+                Some([&[byte], &rest[..]].concat())
+            })
+            .collect();
+        endings.sort_by_key(Vec::len);
+        endings.into_iter().next().unwrap_or_default()
+    }
+
+    fn shortest_mantissa(&self, mantissa: &Mantissa) -> Vec<u8> {
+        if self.is_member(mantissa) {
+            return Vec::new();
+        }
+        if self.spells_zero(mantissa) {
+            return b"0".to_vec(); // after the point
+        }
+        let plain = self.plain_ending(mantissa);
+        let length = plain.as_ref().map_or(usize::MAX, Vec::len);
+        let scaled = match self.spellings {
+            Spellings::Canonical => None,
+            Spellings::All => self.scaled_ending(mantissa, length),
+        };
+        scaled.or(plain).unwrap_or_default()
+    }
+
+    /// The shortest ending without an exponent.
+    fn plain_ending(&self, mantissa: &Mantissa) -> Option<Vec<u8>> {
+        let place = &mantissa.place;
+        let mut best: Option<Vec<u8>> = None;
+        for whole in 0..=place.more_whole(&self.extent) {
+            if !self.has_whole(mantissa, whole) {
+                continue;
+            }
+            for decimals in self.decimals_after(mantissa, whole) {
+                let length = ending_length(mantissa, whole, decimals);
+                if best.as_ref().is_some_and(|b| b.len() <= length) {
+                    break;
+                }
+                if let Some(text) = self.ending(mantissa, whole, decimals) {
+                    best = Some(text);
+                    break;
+                }
+            }
+        }
+        best
+    }
+
+    /// Whether some member goes on with so many whole digits; a hint where there are none yet.
+    fn has_whole(&self, mantissa: &Mantissa, whole: i32) -> bool {
+        let room = mantissa.place.room(&self.extent);
+        let window = self.window(&mantissa.place, room);
+        let window = Window {
+            scale: window.scale + whole,
+            ..window
+        };
+        mantissa.place.digits == 0 || self.least(mantissa, &window).is_some()
+    }
+
+    /// The numbers of decimals that the grammar and the extent allow after so many whole digits.
+    fn decimals_after(&self, mantissa: &Mantissa, whole: i32) -> std::ops::RangeInclusive<i32> {
+        let place = &mantissa.place;
+        let fewest = i32::from(place.point && place.decimals == 0);
+        let most = match place.digits {
+            0 => self.extent.decimals - place.decimals,
+            _ => place.room(&self.extent) - whole,
+        };
+        fewest..=most.max(0)
+    }
+
+    /// The digits of the smallest number in the window that satisfies some goal, as text.
+    fn least(&self, mantissa: &Mantissa, window: &Window) -> Option<Vec<u8>> {
+        let goals = self.magnitudes(mantissa.negative);
+        let mut traces = mantissa.traces.iter();
+        let digits = traces.find_map(|t| goals[t.goal as usize].least_member(t, window))?;
+        Some(digits.iter().map(|d| b'0' + d).collect())
+    }
+
+    /// An ending with so many whole digits and decimals.
+    fn ending(&self, mantissa: &Mantissa, whole: i32, decimals: i32) -> Option<Vec<u8>> {
+        let place = &mantissa.place;
+        let length = (whole + decimals) as usize;
+        let width = (whole + decimals).min(place.room(&self.extent));
+        let scale = if decimals > 0 {
+            -decimals
+        } else {
+            whole - width
+        } - place.decimals;
+        let mut text = self.least(
+            mantissa,
+            &Window {
+                scale,
+                ..self.window(place, width)
+            },
+        )?;
+        if decimals > 0 {
+            text.splice(..0, std::iter::repeat_n(b'0', length - width as usize));
+        }
+        text.resize(length, b'0');
+        if decimals > 0 && !place.point {
+            text.insert(whole as usize, b'.');
+        }
+        Some(text)
+    }
+
+    /// The shortest ending with an exponent, if it is shorter than `length`.
+    fn scaled_ending(&self, mantissa: &Mantissa, mut length: usize) -> Option<Vec<u8>> {
+        let place = &mantissa.place;
+        let goals = self.magnitudes(mantissa.negative);
+        let point = usize::from(place.is_lone_zero());
+        let mut best = None;
+        for width in 0..=place.room(&self.extent) {
+            let decimals = if place.point || point > 0 { width } else { 0 };
+            let scale = -place.decimals - decimals;
+            let window = Window {
+                scale,
+                ..self.window(place, width)
+            };
+            if point + width as usize + 2 >= length {
+                break;
+            }
+            if width == 0 && (point > 0 || !place.is_complete(self.spellings)) {
+                continue;
+            }
+            for trace in &mantissa.traces {
+                let goal = &goals[trace.goal as usize];
+                let shorter = length.saturating_sub(point);
+                if let Some(ending) = goal.shortest_scaled(trace, &window, shorter) {
+                    length = point + ending.len();
+                    best = Some([&b"."[..point], &ending].concat());
+                }
+            }
+        }
+        best
+    }
+}
+
+/// The bytes that so many whole digits and decimals take.
+fn ending_length(mantissa: &Mantissa, whole: i32, decimals: i32) -> usize {
+    let point = decimals > 0 && !mantissa.place.point;
+    (whole + decimals) as usize + usize::from(point)
+}

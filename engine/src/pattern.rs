@@ -1,0 +1,46 @@
+//! ECMA-262 patterns as languages: the strings that contain a match.
+//!
+//! Syntax and meaning are those of the `u` flag, with the lenient escapes of Annex B and a few
+//! spellings of other dialects whose meaning is clear. A pattern is compiled from its end to its
+//! start: each part is given the language of everything behind it, so that a lookahead is an
+//! intersection with the rest of the text. Assertions about what is before them (`^`, `\b`, a
+//! lookbehind of one character) are told apart by *contexts*: the start of the text, and the
+//! classes of a previous character.
+
+mod compile;
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+use crate::regex::{RegexId, Regexes};
+
+/// Why a pattern has no language here.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum PatternErrorKind {
+    /// It is no ECMA-262 pattern.
+    Malformed,
+    /// It is beyond what the engine does, such as a backreference, or too large.
+    Unsupported,
+}
+
+/// What is wrong with a pattern, and the byte at which.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PatternError {
+    /// Whether the pattern or the engine is at fault.
+    pub kind: PatternErrorKind,
+    /// What is wrong, for a person.
+    pub message: String,
+    /// The byte offset in the pattern.
+    pub offset: usize,
+}
+
+/// The language of all strings that contain a match of the pattern.
+pub fn parse(regexes: &mut Regexes, pattern: &str) -> Result<RegexId, PatternError> {
+    let syntax = syntax::read(pattern)?;
+    let language = compile::compile(regexes, syntax)?;
+    if regexes.overflowed() {
+        Err(compile::too_large())
+    } else {
+        Ok(language)
+    }
+}

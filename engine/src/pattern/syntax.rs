@@ -1,0 +1,355 @@
+//! From the text of a pattern to its parts.
+
+mod class;
+mod folding;
+
+pub(super) use class::word_characters;
+use std::iter::Peekable;
+use std::str::CharIndices;
+
+use super::{PatternError, PatternErrorKind};
+use crate::charset::CharSet;
+
+/// How deep groups may nest.
+const MAX_DEPTH: usize = 250;
+/// The largest count of a quantifier.
+const MAX_COUNT: u32 = 1 << 30;
+const LINE_TERMINATORS: [(u32, u32); 3] = [(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)];
+
+/// One part of a pattern.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Part {
+    Set(CharSet),
+    Sequence(Vec<Part>),
+    Alternatives(Vec<Part>),
+    Repeat {
+        body: Box<Part>,
+        low: u32,
+        high: Option<u32>,
+    },
+    Start,
+    End,
+    WordBoundary {
+        negated: bool,
+    },
+    Lookahead {
+        body: Box<Part>,
+        negated: bool,
+    },
+    Lookbehind {
+        body: Box<Part>,
+        negated: bool,
+        offset: usize,
+    },
+}
+
+/// Reads a whole pattern.
+pub(super) fn read(pattern: &str) -> Result<Part, PatternError> {
+    let mut reader = Reader {
+        text: pattern,
+        rest: pattern.char_indices().peekable(),
+        depth: 0,
+        flags: Flags::default(),
+    };
+    let part = reader.alternatives()?;
+    match reader.rest.peek() {
+        None => Ok(part),
+        Some(_) => Err(reader.malformed("unmatched ')'")),
+    }
+}
+
+/// The modes that `(?i)` and its like switch.
+#[derive(Copy, Clone, Default)]
+struct Flags {
+    ignore_case: bool,
+    dot_all: bool,
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    rest: Peekable<CharIndices<'a>>,
+    depth: usize,
+    flags: Flags,
+}
+
+impl Reader<'_> {
+    fn offset(&mut self) -> usize {
+        self.rest
+            .peek()
+            .map_or(self.text.len(), |&(offset, _)| offset)
+    }
+
+    fn peek(&mut self) -> Option<char> {
+        self.rest.peek().map(|&(_, c)| c)
+    }
+
+    fn next(&mut self) -> Option<char> {
+        self.rest.next().map(|(_, c)| c)
+    }
+
+    /// What is not read yet.
+    fn ahead(&mut self) -> &str {
+        let offset = self.offset();
+        &self.text[offset..]
+    }
+
+    /// Reads the text if it comes next.
+    fn takes(&mut self, expected: &str) -> bool {
+        let found = self.ahead().starts_with(expected);
+        if found {
+            self.skip(expected.chars().count());
+        }
+        found
+    }
+
+    fn skip(&mut self, characters: usize) {
+        for _ in 0..characters {
+            self.rest.next();
+        }
+    }
+
+    fn malformed(&mut self, message: impl Into<String>) -> PatternError {
+        self.error(PatternErrorKind::Malformed, message)
+    }
+
+    fn unsupported(&mut self, message: impl Into<String>) -> PatternError {
+        self.error(PatternErrorKind::Unsupported, message)
+    }
+
+    fn error(&mut self, kind: PatternErrorKind, message: impl Into<String>) -> PatternError {
+        PatternError {
+            kind,
+            message: message.into(),
+            offset: self.offset(),
+        }
+    }
+
+    /// Alternatives up to a closing parenthesis or the end.
+    fn alternatives(&mut self) -> Result<Part, PatternError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.unsupported(format!("groups nest deeper than {MAX_DEPTH}")));
+        }
+        let flags = self.flags;
+        let mut alternatives = vec![self.sequence()?];
+        while self.takes("|") {
+            alternatives.push(self.sequence()?);
+        }
+        self.flags = flags;
+        self.depth -= 1;
+        match alternatives.len() {
+            1 => Ok(alternatives.remove(0)),
+            _ => Ok(Part::Alternatives(alternatives)),
+        }
+    }
+
+    fn sequence(&mut self) -> Result<Part, PatternError> {
+        let mut parts = Vec::new();
+        while !matches!(self.peek(), None | Some('|' | ')')) {
+            if let Some(part) = self.term()? {
+                parts.push(part);
+            }
+        }
+        match parts.len() {
+            1 => Ok(parts.remove(0)),
+            _ => Ok(Part::Sequence(parts)),
+        }
+    }
+
+    /// An atom with its quantifier, or an assertion; nothing for a group of flags.
+    fn term(&mut self) -> Result<Option<Part>, PatternError> {
+        let Some(atom) = self.atom()? else {
+            return Ok(None);
+        };
+        let Some((low, high)) = self.quantifier()? else {
+            return Ok(Some(atom));
+        };
+        match atom {
+            Part::Lookahead { .. } => Err(self.unsupported("a quantified lookahead")),
+            atom if is_assertion(&atom) => Err(self.malformed("a quantified assertion")),
+            body => Ok(Some(Part::Repeat {
+                body: Box::new(body),
+                low,
+                high,
+            })),
+        }
+    }
+
+    fn atom(&mut self) -> Result<Option<Part>, PatternError> {
+        if self.bounds().is_some() {
+            return Err(self.malformed("nothing to repeat"));
+        }
+        let part = match self.next() {
+            Some('^') => Part::Start,
+            Some('$') => Part::End,
+            Some('.') => Part::Set(self.dot()),
+            Some('[') => Part::Set(self.class()?),
+            Some('(') => return self.group(),
+            Some('\\') => self.escaped()?,
+            Some('*' | '+' | '?') => return Err(self.malformed("nothing to repeat")),
+            Some(c) => Part::Set(self.folded(CharSet::single(u32::from(c)))),
+            None => return Err(self.malformed("an atom is missing")),
+        };
+        Ok(Some(part))
+    }
+
+    fn dot(&self) -> CharSet {
+        let lines = CharSet::from_ranges(LINE_TERMINATORS);
+        if self.flags.dot_all {
+            CharSet::all()
+        } else {
+            lines.complement()
+        }
+    }
+
+    /// The set, with the other cases of its members if case does not matter.
+    fn folded(&self, set: CharSet) -> CharSet {
+        if self.flags.ignore_case {
+            folding::close(&set)
+        } else {
+            set
+        }
+    }
+
+    /// What an opening parenthesis begins.
+    fn group(&mut self) -> Result<Option<Part>, PatternError> {
+        let offset = self.offset();
+        let negated = self.ahead().starts_with("?!") || self.ahead().starts_with("?<!");
+        let part = if self.takes("?=") || self.takes("?!") {
+            Part::Lookahead {
+                body: self.group_body()?,
+                negated,
+            }
+        } else if self.takes("?<=") || self.takes("?<!") {
+            Part::Lookbehind {
+                body: self.group_body()?,
+                negated,
+                offset,
+            }
+        } else if self.takes("?:") {
+            *self.group_body()?
+        } else if self.takes("?<") || self.takes("?P<") {
+            self.group_name()?;
+            *self.group_body()?
+        } else if self.takes("?") {
+            return self.flag_group();
+        } else {
+            *self.group_body()?
+        };
+        Ok(Some(part))
+    }
+
+    fn group_body(&mut self) -> Result<Box<Part>, PatternError> {
+        let body = self.alternatives()?;
+        if !self.takes(")") {
+            return Err(self.malformed("a ')' is missing"));
+        }
+        // A group may be quantified also where its assertion may not.
+        let grouped = if is_assertion(&body) {
+            Part::Sequence(vec![body])
+        } else {
+            body
+        };
+        Ok(Box::new(grouped))
+    }
+
+    fn group_name(&mut self) -> Result<(), PatternError> {
+        let name: String = self.ahead().chars().take_while(|&c| c != '>').collect();
+        let starts = |c: char| c.is_alphabetic() || c == '_' || c == '$';
+        let valid =
+            name.starts_with(starts) && name.chars().all(|c| starts(c) || c.is_alphanumeric());
+        if !valid {
+            return Err(self.malformed("a group's name is missing or wrong"));
+        }
+        self.skip(name.chars().count());
+        if self.takes(">") {
+            Ok(())
+        } else {
+            Err(self.malformed("a '>' is missing"))
+        }
+    }
+
+    /// `(?i)` for the rest of the enclosing group, or `(?i:...)`.
+    fn flag_group(&mut self) -> Result<Option<Part>, PatternError> {
+        let outer = self.flags;
+        let mut on = true;
+        loop {
+            match self.peek() {
+                Some('-') if on => on = false,
+                Some('i') => self.flags.ignore_case = on,
+                Some('s') => self.flags.dot_all = on,
+                Some('u') => {}
+                Some(')') => return Ok(self.next().and(None)),
+                Some(':') => break,
+                _ => return Err(self.unsupported("this kind of group")),
+            }
+            self.next();
+        }
+        self.next();
+        let body = self.group_body()?;
+        self.flags = outer;
+        Ok(Some(*body))
+    }
+
+    /// The counts of a quantifier, if one comes next.
+    fn quantifier(&mut self) -> Result<Option<(u32, Option<u32>)>, PatternError> {
+        let counts = match self.peek() {
+            Some('*') => (0, None),
+            Some('+') => (1, None),
+            Some('?') => (0, Some(1)),
+            _ => return self.counted(),
+        };
+        self.next();
+        self.lazy()?;
+        Ok(Some(counts))
+    }
+
+    fn counted(&mut self) -> Result<Option<(u32, Option<u32>)>, PatternError> {
+        let Some((low, high, length)) = self.bounds() else {
+            return Ok(None);
+        };
+        if high.is_some_and(|high| high < low) {
+            return Err(self.malformed("the counts of a quantifier are out of order"));
+        }
+        if low > MAX_COUNT || high.is_some_and(|high| high > MAX_COUNT) {
+            return Err(self.unsupported(format!("a count above {MAX_COUNT}")));
+        }
+        self.skip(length);
+        self.lazy()?;
+        Ok(Some((low, high)))
+    }
+
+    /// A lazy quantifier gives the same language; a possessive one does not.
+    fn lazy(&mut self) -> Result<(), PatternError> {
+        if self.peek() == Some('+') {
+            return Err(self.unsupported("a possessive quantifier"));
+        }
+        self.takes("?");
+        Ok(())
+    }
+
+    /// `{2}`, `{2,}` or `{2,5}` and its length; other braces are literal characters.
+    fn bounds(&mut self) -> Option<(u32, Option<u32>, usize)> {
+        let inside = self.ahead().strip_prefix('{')?;
+        let inside = &inside[..inside.find('}')?];
+        let (low, high) = match inside.split_once(',') {
+            None => (count(inside)?, Some(count(inside)?)),
+            Some((low, "")) => (count(low)?, None),
+            Some((low, high)) => (count(low)?, Some(count(high)?)),
+        };
+        Some((low, high, inside.len() + 2))
+    }
+}
+
+fn is_assertion(part: &Part) -> bool {
+    !matches!(
+        part,
+        Part::Set(_) | Part::Sequence(_) | Part::Alternatives(_) | Part::Repeat { .. }
+    )
+}
+
+/// A decimal number; too large a one becomes the largest.
+fn count(digits: &str) -> Option<u32> {
+    let valid = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    valid.then(|| digits.parse().unwrap_or(u32::MAX))
+}

@@ -1,0 +1,206 @@
+//! Extended regular expressions over code points, run by memoised derivatives.
+//!
+//! All assertions on one string value (pattern, format, enum, length, property names) become one
+//! expression with union, intersection and complement. Expressions are hash-consed nodes of an
+//! arena, so that equal expressions have equal ids and a derivative is computed once per node and
+//! class of code points: Owens, Reppy and Turon, "Regular-expression derivatives re-examined"
+//! (2009). Counted repetitions stay one node with two numbers.
+//!
+//! `node` has the nodes and what is known of one as soon as it is made (nullability, lengths),
+//! `construct` the constructors, which simplify, `partition` the classes of code points that a node
+//! tells apart, `derive` the derivatives, `search` emptiness and shortest members.
+
+mod construct;
+mod derive;
+mod hashing;
+mod node;
+mod partition;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use crate::charset::CharSet;
+use hashing::{FastHash, Slots};
+use node::{Emptiness, Facts, Node, Words};
+use partition::{PartitionId, Partitions};
+
+/// Names an expression of one [`Regexes`] arena.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct RegexId(u32);
+
+/// Marks a derivative that is not computed yet.
+const UNKNOWN: RegexId = RegexId(u32::MAX);
+
+impl RegexId {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A question used up its fuel, or the arena its nodes, before the answer was known.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct OutOfFuel;
+
+/// Where a node's derivatives lie: one per class of its partition.
+#[derive(Copy, Clone)]
+struct Row {
+    partition: PartitionId,
+    start: u32,
+}
+
+/// An arena of expressions with everything that was learnt about them.
+pub struct Regexes {
+    /// How much the arena may hold, in nodes; large nodes and tables count as several.
+    pub max_nodes: usize,
+    used: usize,
+    overflowed: bool,
+    nodes: Vec<Node>,
+    facts: Vec<Facts>,
+    rows: Vec<Row>,
+    targets: Vec<RegexId>,
+    ids: Slots,
+    words: Vec<Arc<Words>>,
+    rules: Vec<RegexId>,
+    partitions: Partitions,
+    self_loops: HashMap<RegexId, CharSet, FastHash>,
+}
+
+impl Default for Regexes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Regexes {
+    /// No string.
+    pub const NEVER: RegexId = RegexId(0);
+    /// Only the empty string.
+    pub const EMPTY: RegexId = RegexId(1);
+    /// Any one code point.
+    pub const ANY: RegexId = RegexId(2);
+    /// Every string.
+    pub const ALWAYS: RegexId = RegexId(3);
+
+    /// An arena that holds the constants only.
+    pub fn new() -> Self {
+        let mut arena = Self {
+            max_nodes: 200_000,
+            used: 0,
+            overflowed: false,
+            nodes: Vec::new(),
+            facts: Vec::new(),
+            rows: Vec::new(),
+            targets: Vec::new(),
+            ids: Slots::default(),
+            words: Vec::new(),
+            rules: Vec::new(),
+            partitions: Partitions::new(),
+            self_loops: HashMap::default(),
+        };
+        arena.intern(Node::Never);
+        arena.intern(Node::Empty);
+        arena.intern(Node::Set(CharSet::all()));
+        arena.intern(Node::Repeat {
+            body: Self::ANY,
+            low: 0,
+            high: node::UNBOUNDED,
+        });
+        arena
+    }
+
+    /// Whether the arena was full once; every answer since then is void.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// How much of `max_nodes` is in use.
+    #[cfg(test)]
+    pub fn size(&self) -> usize {
+        self.used
+    }
+
+    /// Whether the empty string is a member.
+    pub fn is_nullable(&self, id: RegexId) -> bool {
+        self.facts[id.index()].nullable
+    }
+
+    /// Bounds in code points on the lengths of members (not always tight); `None`: no upper bound.
+    pub fn length_bounds(&self, id: RegexId) -> (u32, Option<u32>) {
+        let facts = &self.facts[id.index()];
+        (
+            facts.min,
+            (facts.max != node::UNBOUNDED).then_some(facts.max),
+        )
+    }
+
+    /// Whether the string is a member.
+    pub fn matches(&mut self, id: RegexId, text: &str) -> bool {
+        let rest = text
+            .chars()
+            .fold(id, |rest, c| self.derivative(rest, u32::from(c)));
+        self.is_nullable(rest)
+    }
+
+    /// A partition of the scalar values within which the derivatives agree.
+    pub fn classes(&mut self, id: RegexId) -> Arc<[CharSet]> {
+        let partition = self.ensure_partition(id);
+        self.partitions.classes(partition)
+    }
+
+    /// The code points whose derivative is the expression itself.
+    pub fn self_loop(&mut self, id: RegexId) -> CharSet {
+        if let Some(known) = self.self_loops.get(&id) {
+            return known.clone();
+        }
+        let partition = self.ensure_partition(id);
+        let samples = self.partitions.samples(partition);
+        let classes = self.partitions.classes(partition);
+        let looping = samples
+            .iter()
+            .zip(classes.iter())
+            .filter(|&(&c, _)| self.derivative(id, c) == id);
+        let set = CharSet::from_ranges(looping.flat_map(|(_, class)| class.ranges().to_vec()));
+        self.self_loops.insert(id, set.clone());
+        set
+    }
+
+    /// The id of a node, made if it is new; NEVER when the arena is full.
+    fn intern(&mut self, node: Node) -> RegexId {
+        let hash = FastHash::default().hash_one(&node);
+        if let Some(found) = self
+            .ids
+            .find(hash, |place| self.nodes[place as usize] == node)
+        {
+            return RegexId(found);
+        }
+        let facts = self.facts_of(&node);
+        if facts.depth > node::MAX_DEPTH || !self.charge(1 + node.weight() / 8) {
+            self.overflowed = true;
+            return Self::NEVER;
+        }
+        let id = RegexId(self.nodes.len() as u32);
+        self.nodes.push(node);
+        self.facts.push(facts);
+        self.rows.push(Row {
+            partition: PartitionId::UNKNOWN,
+            start: 0,
+        });
+        self.ids.push(hash);
+        id
+    }
+
+    /// Takes space from the arena; false, for good, when there is none left.
+    fn charge(&mut self, units: usize) -> bool {
+        self.used += units;
+        self.overflowed |= self.used > self.max_nodes;
+        !self.overflowed
+    }
+
+    fn emptiness(&self, id: RegexId) -> Emptiness {
+        self.facts[id.index()].emptiness
+    }
+}

@@ -1,0 +1,434 @@
+//! Whether a formula has any value at all, so that nothing is begun that cannot be ended.
+//!
+//! A least fixpoint over formulas: a value that would need itself has no finite text. The search
+//! goes by branches of `derive.rs`, is memoised, and is bounded by fuel.
+
+use std::sync::Arc;
+
+use crate::formula::{Formula, FormulaId, Kind, TextId};
+use crate::grammar::{Branch, Grammar, KeyClasses, NumberLanguageId, Order, OrderId, Place};
+use crate::hashing::IdMap;
+use crate::number::{NumberGoal, NumberLanguage};
+use crate::regex::{RegexId, Regexes};
+
+impl Grammar {
+    /// Whether some value fulfils the formula.
+    pub(crate) fn is_satisfiable(&mut self, id: FormulaId) -> bool {
+        if id == FormulaId::TRUE || id == FormulaId::FALSE {
+            return id == FormulaId::TRUE;
+        }
+        self.decide(Question::Value(id), |g| {
+            Kind::ALL
+                .into_iter()
+                .any(|kind| g.is_satisfiable_as(id, kind))
+        })
+    }
+
+    /// Answer a question by search: yes for good, no only where it rests on no open question.
+    ///
+    /// A question met again while it is open counts as no (the least fixpoint); what was answered
+    /// on that ground is forgotten until the open one is settled.
+    fn decide(&mut self, question: Question, search: impl FnOnce(&mut Self) -> bool) -> bool {
+        if let Some(known) = self.answers.get(&question) {
+            return *known;
+        }
+        if let Some(depth) = self.open_questions.get(&question) {
+            self.lowest_assumed = self.lowest_assumed.min(*depth);
+            return false;
+        }
+        if !self.spend_search() {
+            return true;
+        }
+        let depth = self.open_questions.len();
+        self.open_questions.insert(question, depth);
+        let assumed_before = std::mem::replace(&mut self.lowest_assumed, usize::MAX);
+        let found = search(self);
+        self.open_questions.remove(&question);
+        if found || self.lowest_assumed >= depth {
+            self.answers.insert(question, found);
+        }
+        let assumed_here = if self.lowest_assumed < depth {
+            self.lowest_assumed
+        } else {
+            usize::MAX
+        };
+        self.lowest_assumed = assumed_before.min(assumed_here);
+        found
+    }
+
+    fn spend_search(&mut self) -> bool {
+        self.search_spent += 1;
+        if self.search_spent > self.limits.search_fuel {
+            self.exhaust("search_fuel", self.limits.search_fuel);
+        }
+        self.exhausted.is_none()
+    }
+
+    /// Whether some value of this kind fulfils the formula.
+    pub(crate) fn is_satisfiable_as(&mut self, id: FormulaId, kind: Kind) -> bool {
+        let left = self.formulas.restrict(id, kind);
+        if left == FormulaId::TRUE || left == FormulaId::FALSE {
+            return left == FormulaId::TRUE;
+        }
+        match kind {
+            Kind::Null | Kind::True | Kind::False => false,
+            Kind::Number => {
+                let language = self.number_language(left);
+                !self.number_languages[usize::from(language)].is_empty()
+            }
+            Kind::String => {
+                let language = self.formulas.text_language(left);
+                !self.is_dead(language)
+            }
+            Kind::Array => self.can_array_end(left),
+            Kind::Object => {
+                let place = self.first_place(&[left]);
+                self.can_object_end(left, place)
+            }
+        }
+    }
+
+    /// Whether a language of texts is empty; without fuel it counts as empty and the grammar fails.
+    pub(crate) fn is_dead(&mut self, language: RegexId) -> bool {
+        if language == Regexes::ALWAYS {
+            return false;
+        }
+        let mut fuel = self.limits.regex_fuel;
+        match self.formulas.regexes.is_empty_language(language, &mut fuel) {
+            Ok(empty) => empty,
+            Err(_) => {
+                self.exhaust("regex_fuel", self.limits.regex_fuel);
+                true
+            }
+        }
+    }
+
+    /// The language of the numbers that fulfil a formula restricted to numbers.
+    pub(crate) fn number_language(&mut self, id: FormulaId) -> NumberLanguageId {
+        if let Some(known) = self.numbers_of.get(&id) {
+            return *known;
+        }
+        let goals = self.collect_goals(id);
+        let language = self.number_goals.intern(goals);
+        if usize::from(language) == self.number_languages.len() {
+            let goals = (**self.number_goals.get(language)).clone();
+            let made = NumberLanguage::new(goals, self.spellings()).or_else(|_| {
+                self.exhaust("max_divisor_digits", MAX_DIVISOR_DIGITS);
+                NumberLanguage::new(Vec::new(), self.spellings())
+            });
+            self.number_languages.extend(made);
+        }
+        self.numbers_of.insert(id, language);
+        language
+    }
+
+    fn collect_goals(&mut self, id: FormulaId) -> Vec<NumberGoal> {
+        let formula = Arc::clone(self.formulas.get(id));
+        let goals: Vec<NumberGoal> = match &*formula {
+            Formula::True => vec![NumberGoal::default()],
+            Formula::Number(goal) => vec![(**self.formulas.goals.get(*goal)).clone()],
+            Formula::And(parts) => parts.iter().fold(vec![NumberGoal::default()], |all, p| {
+                let part = self.collect_goals(*p);
+                let pairs = all
+                    .iter()
+                    .flat_map(|a| part.iter().filter_map(|b| a.and(b)));
+                pairs.take(self.limits.max_branches + 1).collect()
+            }),
+            Formula::Or(parts) => parts.iter().flat_map(|p| self.collect_goals(*p)).collect(),
+            _ => Vec::new(),
+        };
+        if goals.len() > self.limits.max_branches {
+            self.exhaust("max_branches", self.limits.max_branches as u64);
+        }
+        goals
+    }
+
+    /// Whether an array can be completed with this left to fulfil.
+    pub(crate) fn can_array_end(&mut self, id: FormulaId) -> bool {
+        self.may_end_formula(id)
+            || self.decide(Question::Array(id), |g| {
+                let branches = g.item_branches(id);
+                branches
+                    .iter()
+                    .any(|b| g.is_satisfiable(b.child) && g.can_array_end(b.rest))
+            })
+    }
+
+    /// Whether an object can be completed from this place with this left to fulfil.
+    pub(crate) fn can_object_end(&mut self, id: FormulaId, place: Place) -> bool {
+        self.may_end_formula(id)
+            || self.decide(Question::Object(id, place), |g| {
+                let keys = g.useful_keys(id, place);
+                keys.into_iter().any(|key| g.can_go_on(id, place, key))
+            })
+    }
+
+    fn can_go_on(&mut self, id: FormulaId, place: Place, key: TextId) -> bool {
+        let next = self.place_after(place, key);
+        let branches = self.property_branches(id, key);
+        // A key after which the same is left to fulfil has brought nothing.
+        let useful = branches.iter().filter(|b| b.rest != id);
+        useful
+            .into_iter()
+            .any(|b| self.is_satisfiable(b.child) && self.can_object_end(b.rest, next))
+    }
+
+    /// The branches after a key that can be completed.
+    pub(crate) fn live_branches(
+        &mut self,
+        id: FormulaId,
+        place: Place,
+        key: TextId,
+    ) -> Vec<Branch> {
+        let next = self.place_after(place, key);
+        let branches = self.property_branches(id, key);
+        let live = |b: &&Branch| self.is_satisfiable(b.child) && self.can_object_end(b.rest, next);
+        branches.iter().filter(live).copied().collect()
+    }
+
+    /// Keys to try when an object may not end yet: the first required one, else all that are known.
+    fn useful_keys(&mut self, id: FormulaId, place: Place) -> Vec<TextId> {
+        let needed = self.first_required(id, place);
+        if let Some(Needed::Impossible) = needed {
+            return Vec::new();
+        }
+        let order = Arc::clone(self.orders.get(place.order));
+        let seen = Arc::clone(self.formulas.key_sets.get(place.seen));
+        let last = match &needed {
+            Some(Needed::At(position)) => *position as usize + 1,
+            _ => order.keys.len(),
+        };
+        let open = &order.keys[(place.position as usize).min(last)..last];
+        let mut keys: Vec<TextId> = open
+            .iter()
+            .rev()
+            .copied()
+            .filter(|k| seen.binary_search(k).is_err())
+            .collect();
+        if needed.is_none() {
+            keys.extend(
+                self.extra_classes(id, place.order)
+                    .iter()
+                    .map(|(_, key)| *key),
+            );
+        }
+        keys
+    }
+
+    /// The place of the first key that every way to fulfil the formula needs.
+    fn first_required(&mut self, id: FormulaId, place: Place) -> Option<Needed> {
+        let positions = self.positions(place.order);
+        let mut first: Option<u32> = None;
+        for part in self.conjuncts(id) {
+            if let Formula::Required(keys) = &**self.formulas.get(part) {
+                let keys = self.formulas.key_sets.get(*keys);
+                let at = keys.iter().filter_map(|k| positions.get(k)).min().copied();
+                first = first.into_iter().chain(at).min();
+            }
+        }
+        first.map(|at| {
+            if at < place.position {
+                Needed::Impossible
+            } else {
+                Needed::At(at)
+            }
+        })
+    }
+
+    /// The place of the first key that the formula still needs, if it needs any.
+    pub(crate) fn required_position(&mut self, id: FormulaId, place: Place) -> Option<u32> {
+        match self.first_required(id, place) {
+            Some(Needed::At(at)) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The place after writing a key.
+    pub(crate) fn place_after(&mut self, place: Place, key: TextId) -> Place {
+        let declared = self.positions(place.order).get(&key).copied();
+        match declared {
+            Some(at) if !self.writing.any_order => Place {
+                position: at + 1,
+                ..place
+            },
+            declared => {
+                let mut seen = (**self.formulas.key_sets.get(place.seen)).clone();
+                if let Err(at) = seen.binary_search(&key) {
+                    seen.insert(at, key);
+                }
+                let position = match declared {
+                    None if !self.writing.any_order => {
+                        self.orders.get(place.order).keys.len() as u32
+                    }
+                    _ => place.position,
+                };
+                Place {
+                    position,
+                    seen: self.formulas.key_sets.intern(seen),
+                    ..place
+                }
+            }
+        }
+    }
+
+    /// The place of each declared key.
+    pub(crate) fn positions(&mut self, order: OrderId) -> Arc<IdMap<TextId, u32>> {
+        let keys = Arc::clone(self.orders.get(order));
+        let made = self.order_positions.entry(order).or_insert_with(|| {
+            Arc::new(
+                keys.keys
+                    .iter()
+                    .enumerate()
+                    .map(|(at, key)| (*key, at as u32))
+                    .collect(),
+            )
+        });
+        Arc::clone(made)
+    }
+
+    /// Where an object that must fulfil one of these formulas begins.
+    pub(crate) fn first_place(&mut self, formulas: &[FormulaId]) -> Place {
+        let seen = self.formulas.key_sets.intern(Vec::new());
+        if let Some(order) = self.orders_of.get(formulas) {
+            return Place {
+                order: *order,
+                position: 0,
+                seen,
+            };
+        }
+        let (mut named, mut others) = (Vec::new(), Vec::new());
+        formulas
+            .iter()
+            .for_each(|f| self.collect_keys(*f, &mut named, &mut others));
+        named.append(&mut others);
+        let mut known = std::collections::HashSet::new();
+        named.retain(|key| known.insert(*key));
+        let order = self.orders.intern(Order { keys: named });
+        self.orders_of.insert(formulas.to_vec(), order);
+        Place {
+            order,
+            position: 0,
+            seen,
+        }
+    }
+
+    fn collect_keys(&self, id: FormulaId, named: &mut Vec<TextId>, others: &mut Vec<TextId>) {
+        match &**self.formulas.get(id) {
+            Formula::And(parts) | Formula::Or(parts) => {
+                parts
+                    .iter()
+                    .for_each(|p| self.collect_keys(*p, named, others));
+            }
+            Formula::Properties { table, .. } => {
+                named.extend(
+                    self.formulas
+                        .property_tables
+                        .get(*table)
+                        .named
+                        .iter()
+                        .map(|(k, _)| *k),
+                );
+            }
+            Formula::Required(keys) => others.extend(self.formulas.key_sets.get(*keys).iter()),
+            Formula::Lacks(key) => others.push(*key),
+            _ => {}
+        }
+    }
+
+    /// The undeclared keys, split where the formula's patterns tell them apart: the language of
+    /// each class (declared keys excepted) and one key of it.
+    pub(crate) fn extra_classes(&mut self, id: FormulaId, order: OrderId) -> KeyClasses {
+        let patterns = self.patterns_of(id);
+        let key = (order, patterns.to_vec());
+        if let Some(known) = self.extra_classes.get(&key) {
+            return Arc::clone(known);
+        }
+        let declared = self.declared_language(order);
+        let mut classes = vec![self.formulas.regexes.complement(declared)];
+        for pattern in patterns.iter() {
+            let mut split = Vec::new();
+            for class in classes {
+                let inside = self.formulas.regexes.intersection(class, *pattern);
+                let outside = self.formulas.regexes.difference(class, *pattern);
+                split.extend([inside, outside].into_iter().filter(|c| !self.is_dead(*c)));
+            }
+            classes = split;
+            if classes.len() > self.limits.max_classes {
+                self.exhaust("max_classes", self.limits.max_classes as u64);
+                classes.clear();
+            }
+        }
+        let made: KeyClasses = classes
+            .into_iter()
+            .filter_map(|c| self.with_example(c))
+            .collect();
+        self.extra_classes.insert(key, Arc::clone(&made));
+        made
+    }
+
+    fn with_example(&mut self, class: RegexId) -> Option<(RegexId, TextId)> {
+        let mut fuel = self.limits.regex_fuel;
+        match self.formulas.regexes.shortest(class, &mut fuel) {
+            Ok(example) => example.map(|text| (class, self.formulas.texts.intern(text))),
+            Err(_) => {
+                self.exhaust("regex_fuel", self.limits.regex_fuel);
+                None
+            }
+        }
+    }
+
+    /// The language of the declared keys.
+    pub(crate) fn declared_language(&mut self, order: OrderId) -> RegexId {
+        let order = Arc::clone(self.orders.get(order));
+        let texts: Vec<_> = order
+            .keys
+            .iter()
+            .map(|k| Arc::clone(self.formulas.texts.get(*k)))
+            .collect();
+        let texts: Vec<&str> = texts.iter().map(|t| t.as_str()).collect();
+        self.formulas.regexes.literals(&texts)
+    }
+
+    fn patterns_of(&mut self, id: FormulaId) -> Arc<[RegexId]> {
+        if let Some(known) = self.patterns_of.get(&id) {
+            return Arc::clone(known);
+        }
+        let mut found = Vec::new();
+        self.collect_patterns(id, &mut found);
+        let found: Arc<[RegexId]> = found.into();
+        self.patterns_of.insert(id, Arc::clone(&found));
+        found
+    }
+
+    fn collect_patterns(&self, id: FormulaId, found: &mut Vec<RegexId>) {
+        match &**self.formulas.get(id) {
+            Formula::And(parts) | Formula::Or(parts) => {
+                parts.iter().for_each(|p| self.collect_patterns(*p, found));
+            }
+            Formula::Properties { table, .. } => {
+                for (pattern, _) in &self.formulas.property_tables.get(*table).patterns {
+                    if !found.contains(pattern) {
+                        found.push(*pattern);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Digits that the common multiple of `multipleOf` values may have.
+const MAX_DIVISOR_DIGITS: u64 = 36;
+
+/// What the search for values is asked.
+#[derive(Copy, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Question {
+    Value(FormulaId),
+    Array(FormulaId),
+    Object(FormulaId, Place),
+}
+
+enum Needed {
+    At(u32),
+    Impossible,
+}

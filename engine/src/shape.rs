@@ -1,0 +1,533 @@
+//! JSON strings byte by byte: escapes and UTF-8 composed with languages of code points.
+//!
+//! A *shape* is where a string stands without what was read: one language for each formula that is
+//! being tracked, and where in an escape or in a code point's bytes the text is. Masks inside
+//! strings depend on the shape alone.
+
+use std::sync::Arc;
+
+use crate::charset::CharSet;
+use crate::formula::{Interner, ids};
+use crate::grammar::Grammar;
+use crate::regex::{RegexId, Regexes};
+
+ids! {
+    /// An interned shape.
+    ShapeId,
+}
+
+/// Where a string's text stands between code points.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Lexeme {
+    /// Between two code points.
+    Plain,
+    /// Inside a code point's UTF-8: its leading bits, and how many bytes are to come.
+    Utf8 {
+        bits: u32,
+        left: u8,
+    },
+    /// After a backslash.
+    Escape,
+    /// Inside `\u`: the value of the digits so far, and how many are to come.
+    Hex {
+        value: u32,
+        left: u8,
+    },
+    /// After the first half of a surrogate pair, and after its successor's backslash.
+    HighSurrogate {
+        high: u32,
+    },
+    HighSurrogateEscape {
+        high: u32,
+    },
+    /// Inside the second half.
+    LowHex {
+        high: u32,
+        value: u32,
+        left: u8,
+    },
+}
+
+/// A string's place: its languages (an empty one where a formula has been given up) and lexeme.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Shape {
+    pub languages: Box<[RegexId]>,
+    pub lexeme: Lexeme,
+}
+
+impl Lexeme {
+    /// The code point that a byte completes, if the byte is allowed and completes one.
+    pub fn completed(self, byte: u8) -> Option<u32> {
+        let digit = (byte as char).to_digit(16).unwrap_or(0);
+        match self {
+            Lexeme::Plain if byte < 0x80 && byte != b'\\' => Some(u32::from(byte)),
+            Lexeme::Utf8 { bits, left: 1 } => Some(bits << 6 | u32::from(byte & 0x3F)),
+            Lexeme::Escape => {
+                let short = SHORT_ESCAPES.iter().find(|(letter, _)| *letter == byte);
+                short.map(|(_, code_point)| *code_point)
+            }
+            Lexeme::Hex { value, left: 1 } => {
+                let value = value << 4 | digit;
+                (!(0xD800..0xDC00).contains(&value)).then_some(value)
+            }
+            Lexeme::LowHex {
+                high,
+                value,
+                left: 1,
+            } => Some(paired(high, value << 4 | digit)),
+            _ => None,
+        }
+    }
+}
+
+/// The code point of a surrogate pair.
+fn paired(high: u32, low: u32) -> u32 {
+    0x1_0000 + ((high - 0xD800) << 10) + low.wrapping_sub(0xDC00)
+}
+
+/// The shape that most characters lead to and then do not change, for one that a walk starts from.
+#[derive(Copy, Clone, Debug)]
+pub struct Usual {
+    pub shape: ShapeId,
+    /// The signature of the characters that do not change it; empty if there is no such shape.
+    pub idle: u128,
+}
+
+/// What a byte does inside a string.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum ShapeStep {
+    /// Not worked out yet.
+    Unknown,
+    Dead,
+    /// The string goes on.
+    To(ShapeId),
+    /// The closing quote.
+    Close,
+}
+
+/// All shapes met so far and their transitions.
+#[derive(Default)]
+pub struct Shapes {
+    shapes: Interner<Shape, ShapeId>,
+    steps: Vec<Option<Box<[u32; 256]>>>,
+}
+
+const SHORT_ESCAPES: [(u8, u32); 8] = [
+    (b'"', 0x22),
+    (b'\\', 0x5C),
+    (b'b', 8),
+    (b'f', 12),
+    (b'n', 10),
+    (b'r', 13),
+    (b't', 9),
+    (b'/', 0x2F),
+];
+
+impl Shapes {
+    /// The id of a shape, old or new.
+    pub fn intern(&mut self, languages: Box<[RegexId]>, lexeme: Lexeme) -> ShapeId {
+        self.shapes.intern(Shape { languages, lexeme })
+    }
+
+    /// The shape with an id.
+    pub fn get(&self, id: ShapeId) -> &Arc<Shape> {
+        self.shapes.get(id)
+    }
+
+    fn known(&self, id: ShapeId, byte: u8) -> ShapeStep {
+        match self.steps.get(usize::from(id)) {
+            Some(Some(steps)) => ShapeStep::decoded(steps[byte as usize]),
+            _ => ShapeStep::Unknown,
+        }
+    }
+
+    fn learn(&mut self, id: ShapeId, byte: u8, step: ShapeStep) {
+        let at = usize::from(id);
+        if self.steps.len() <= at {
+            self.steps.resize_with(at + 1, || None);
+        }
+        self.steps[at].get_or_insert_with(|| Box::new([0; 256]))[byte as usize] = step.encoded();
+    }
+}
+
+impl ShapeStep {
+    fn encoded(self) -> u32 {
+        match self {
+            ShapeStep::Unknown => 0,
+            ShapeStep::Dead => 1,
+            ShapeStep::Close => 2,
+            ShapeStep::To(shape) => shape.0 + 3,
+        }
+    }
+
+    fn decoded(code: u32) -> Self {
+        match code {
+            0 => ShapeStep::Unknown,
+            1 => ShapeStep::Dead,
+            2 => ShapeStep::Close,
+            _ => ShapeStep::To(ShapeId(code - 3)),
+        }
+    }
+}
+
+impl Grammar {
+    /// What a byte does to a string of this shape; no step leads to where no string can end.
+    pub(crate) fn shape_step(&mut self, id: ShapeId, byte: u8) -> ShapeStep {
+        let known = self.machine.shapes.known(id, byte);
+        if known != ShapeStep::Unknown {
+            return known;
+        }
+        let shape = Arc::clone(self.machine.shapes.get(id));
+        let step = self.work_out(&shape, byte);
+        self.machine.shapes.learn(id, byte, step);
+        step
+    }
+
+    /// Which of the shape's languages hold the text read so far.
+    pub(crate) fn accepted(&self, id: ShapeId) -> Box<[bool]> {
+        let shape = self.machine.shapes.get(id);
+        shape
+            .languages
+            .iter()
+            .map(|l| self.formulas.regexes.is_nullable(*l))
+            .collect()
+    }
+
+    fn work_out(&mut self, shape: &Shape, byte: u8) -> ShapeStep {
+        match shape.lexeme {
+            Lexeme::Plain => self.step_plain(shape, byte),
+            Lexeme::Utf8 { bits, left } if byte & 0xC0 == 0x80 => {
+                self.step_utf8(shape, bits << 6 | u32::from(byte & 0x3F), left - 1)
+            }
+            Lexeme::Escape => self.step_escape(shape, byte),
+            Lexeme::Hex { value, left } => match self.digit(byte) {
+                Some(digit) => self.step_hex(shape, value << 4 | digit, left - 1),
+                None => ShapeStep::Dead,
+            },
+            Lexeme::HighSurrogate { high } if byte == b'\\' => {
+                self.stay(shape, Lexeme::HighSurrogateEscape { high })
+            }
+            Lexeme::HighSurrogateEscape { high } if byte == b'u' => self.stay(
+                shape,
+                Lexeme::LowHex {
+                    high,
+                    value: 0,
+                    left: 4,
+                },
+            ),
+            Lexeme::LowHex { high, value, left } => match self.digit(byte) {
+                Some(digit) => self.step_low(shape, high, (value << 4 | digit, left - 1)),
+                None => ShapeStep::Dead,
+            },
+            _ => ShapeStep::Dead,
+        }
+    }
+
+    fn step_plain(&mut self, shape: &Shape, byte: u8) -> ShapeStep {
+        match byte {
+            b'"' if shape
+                .languages
+                .iter()
+                .any(|l| self.formulas.regexes.is_nullable(*l)) =>
+            {
+                ShapeStep::Close
+            }
+            b'"' | 0..0x20 | 0x80..0xC2 | 0xF5.. => ShapeStep::Dead,
+            b'\\' if self.can_escape(shape) => self.stay(shape, Lexeme::Escape),
+            b'\\' => ShapeStep::Dead,
+            0x20..0x80 => self.complete(shape, u32::from(byte)),
+            0xC2..0xE0 => self.step_utf8(shape, u32::from(byte & 0x1F), 1),
+            0xE0..0xF0 => self.step_utf8(shape, u32::from(byte & 0x0F), 2),
+            0xF0..0xF5 => self.step_utf8(shape, u32::from(byte & 0x07), 3),
+        }
+    }
+
+    fn step_utf8(&mut self, shape: &Shape, bits: u32, left: u8) -> ShapeStep {
+        if left == 0 {
+            return self.complete(shape, bits);
+        }
+        let shift = 6 * u32::from(left);
+        // Overlong forms are what falls below the first code point of that many bytes.
+        let least = match (shape.lexeme, left) {
+            (Lexeme::Plain, 2) => 0x800,
+            (Lexeme::Plain, 3) => 0x1_0000,
+            _ => 0,
+        };
+        let least = match shape.lexeme {
+            Lexeme::Utf8 { left: 3, .. } => 0x1_0000,
+            Lexeme::Utf8 { left: 2, .. } => 0x800,
+            _ => least,
+        };
+        let (low, high) = (
+            (bits << shift).max(least),
+            (bits << shift) | ((1 << shift) - 1),
+        );
+        if low > high.min(0x10_FFFF) || !self.reaches(shape, (low, high.min(0x10_FFFF))) {
+            return ShapeStep::Dead;
+        }
+        self.stay(shape, Lexeme::Utf8 { bits, left })
+    }
+
+    fn step_escape(&mut self, shape: &Shape, byte: u8) -> ShapeStep {
+        let short = SHORT_ESCAPES.iter().find(|(letter, _)| *letter == byte);
+        match short {
+            Some((b'/', _)) if !self.writing.all_spellings => ShapeStep::Dead,
+            Some((_, code_point)) => self.complete(shape, *code_point),
+            None if byte == b'u' => self.step_hex(shape, 0, 4),
+            None => ShapeStep::Dead,
+        }
+    }
+
+    fn step_hex(&mut self, shape: &Shape, value: u32, left: u8) -> ShapeStep {
+        let shift = 4 * u32::from(left);
+        let (low, high) = (value << shift, (value << shift) | ((1 << shift) - 1));
+        if left > 0 {
+            let alive = self.spelt_reaches(shape, (low, high));
+            return if alive {
+                self.stay(shape, Lexeme::Hex { value, left })
+            } else {
+                ShapeStep::Dead
+            };
+        }
+        if (0xD800..0xDC00).contains(&value) {
+            let alive = self.spelt_reaches(shape, (value, value));
+            let next = Lexeme::HighSurrogate { high: value };
+            return if alive {
+                self.stay(shape, next)
+            } else {
+                ShapeStep::Dead
+            };
+        }
+        if self.spelt_reaches(shape, (value, value)) {
+            self.complete(shape, value)
+        } else {
+            ShapeStep::Dead
+        }
+    }
+
+    fn step_low(&mut self, shape: &Shape, high: u32, (value, left): (u32, u8)) -> ShapeStep {
+        let shift = 4 * u32::from(left);
+        let first = (value << shift).max(0xDC00);
+        let last = ((value << shift) | ((1 << shift) - 1)).min(0xDFFF);
+        if first > last || !self.reaches(shape, (paired(high, first), paired(high, last))) {
+            return ShapeStep::Dead;
+        }
+        if left == 0 {
+            return self.complete(shape, paired(high, value));
+        }
+        self.stay(shape, Lexeme::LowHex { high, value, left })
+    }
+
+    fn digit(&self, byte: u8) -> Option<u32> {
+        let upper = byte.is_ascii_uppercase();
+        if upper && !self.writing.all_spellings {
+            None
+        } else {
+            (byte as char).to_digit(16)
+        }
+    }
+
+    /// Whether an escape could spell a code point that may follow.
+    fn can_escape(&mut self, shape: &Shape) -> bool {
+        let short = SHORT_ESCAPES
+            .iter()
+            .filter(|(c, _)| *c != b'/' || self.writing.all_spellings);
+        let short: Vec<u32> = short.map(|(_, code_point)| *code_point).collect();
+        short.into_iter().any(|c| self.reaches(shape, (c, c)))
+            || self.spelt_reaches(shape, (0, 0xFFFF))
+    }
+
+    /// Whether `\u` with a value in the range could spell a code point that may follow.
+    fn spelt_reaches(&mut self, shape: &Shape, range: (u32, u32)) -> bool {
+        let (low, high) = range;
+        if !self.writing.all_spellings {
+            let spelt = |c: &u32| !SHORT_ESCAPES.iter().any(|(_, short)| short == c);
+            let controls: Vec<u32> = (low..=high.min(0x1F)).filter(spelt).collect();
+            return controls.into_iter().any(|c| self.reaches(shape, (c, c)));
+        }
+        let pairs = (low.max(0xD800), high.min(0xDBFF));
+        let paired = pairs.0 <= pairs.1 && {
+            let astral = |c: u32| 0x1_0000 + ((c - 0xD800) << 10);
+            self.reaches(shape, (astral(pairs.0), astral(pairs.1) + 0x3FF))
+        };
+        paired || self.reaches(shape, range)
+    }
+
+    /// Whether a code point of this inclusive range may follow.
+    fn reaches(&mut self, shape: &Shape, range: (u32, u32)) -> bool {
+        let wanted = CharSet::from_ranges([range]);
+        shape.languages.iter().any(|language| {
+            *language == Regexes::ALWAYS && !wanted.is_empty()
+                || !self.live_set(*language).intersection(&wanted).is_empty()
+        })
+    }
+
+    /// The code points that may follow in a language.
+    fn live_set(&mut self, language: RegexId) -> Arc<CharSet> {
+        if let Some(known) = self.machine.live_sets.get(&language) {
+            return Arc::clone(known);
+        }
+        let mut live = CharSet::from_ranges([]);
+        for class in self.formulas.regexes.classes(language).iter() {
+            let Some(first) = class.first() else { continue };
+            let next = self.formulas.regexes.derivative(language, first);
+            if !self.is_dead(next) {
+                live = live.union(class);
+            }
+        }
+        let live = Arc::new(live);
+        self.machine.live_sets.insert(language, Arc::clone(&live));
+        live
+    }
+
+    /// The shape that most characters lead to and stay in.
+    pub(crate) fn usual_shape(&mut self, id: ShapeId) -> Usual {
+        let shape = Arc::clone(self.machine.shapes.get(id));
+        let none = Usual { shape: id, idle: 0 };
+        if shape.lexeme != Lexeme::Plain {
+            return none;
+        }
+        let idle = self.idle_signature(&shape);
+        if idle != 0 {
+            return Usual { idle, ..none };
+        }
+        let Some(sample) = self.largest_class(&shape) else {
+            return none;
+        };
+        let ShapeStep::To(usual) = self.complete(&shape, sample) else {
+            return none;
+        };
+        let next = Arc::clone(self.machine.shapes.get(usual));
+        Usual {
+            shape: usual,
+            idle: self.idle_signature(&next),
+        }
+    }
+
+    /// The bounds on a text's length where nothing else matters, and only if there is an upper one.
+    pub(crate) fn length_only(&mut self, id: ShapeId) -> Option<(u32, u32)> {
+        let shape = Arc::clone(self.machine.shapes.get(id));
+        let ([language], Lexeme::Plain) = (&*shape.languages, shape.lexeme) else {
+            return None;
+        };
+        let (low, high) = self.formulas.regexes.length_bounds(*language);
+        let is_only = self.formulas.regexes.length(low, high) == *language;
+        high.filter(|_| is_only && *language != Regexes::NEVER)
+            .map(|high| (low, high))
+    }
+
+    /// The shape of a text of which nothing is asked.
+    pub(crate) fn free_shape(&mut self) -> ShapeId {
+        self.machine
+            .shapes
+            .intern([Regexes::ALWAYS].into(), Lexeme::Plain)
+    }
+
+    /// Whether a shape stands between two code points.
+    pub(crate) fn is_between_characters(&self, id: ShapeId) -> bool {
+        self.machine.shapes.get(id).lexeme == Lexeme::Plain
+    }
+
+    /// The signature of the characters that change nothing; the bit of all others only if none
+    /// does.
+    fn idle_signature(&mut self, shape: &Shape) -> u128 {
+        let mut idle = CharSet::all();
+        for language in shape.languages.iter().filter(|l| **l != Regexes::NEVER) {
+            idle = idle.intersection(&self.formulas.regexes.self_loop(*language));
+        }
+        let ascii = (0x20..0x80u32).filter(|c| idle.contains(*c) && !matches!(c, 0x22 | 0x5C));
+        let all_others = CharSet::from_ranges([(0x80, 0x10_FFFF)])
+            .difference(&idle)
+            .is_empty();
+        ascii.fold(u128::from(all_others), |signature, c| signature | 1 << c)
+    }
+
+    fn largest_class(&mut self, shape: &Shape) -> Option<u32> {
+        let language = *shape.languages.iter().find(|l| **l != Regexes::NEVER)?;
+        let classes = self.formulas.regexes.classes(language);
+        let size = |class: &&CharSet| {
+            class
+                .ranges()
+                .iter()
+                .map(|(low, high)| high - low)
+                .sum::<u32>()
+        };
+        classes.iter().max_by_key(size).and_then(CharSet::first)
+    }
+
+    /// Whether every character beyond ASCII leads from one shape to another.
+    pub(crate) fn others_lead_to(&mut self, from: ShapeId, to: ShapeId) -> bool {
+        if let Some(known) = self.machine.others_lead.get(&(from, to)) {
+            return *known;
+        }
+        let shape = Arc::clone(self.machine.shapes.get(from));
+        let others = CharSet::from_ranges([(0x80, 0x10_FFFF)]);
+        let all_lead = match *shape.languages {
+            [language] if shape.lexeme == Lexeme::Plain => {
+                let classes = self.formulas.regexes.classes(language);
+                let samples = classes
+                    .iter()
+                    .filter_map(|class| class.intersection(&others).first());
+                samples.collect::<Vec<_>>().into_iter().all(|sample| {
+                    matches!(self.complete(&shape, sample), ShapeStep::To(next) if next == to)
+                })
+            }
+            _ => false,
+        };
+        self.machine.others_lead.insert((from, to), all_lead);
+        all_lead
+    }
+
+    /// A shape with the same tokens in its mask, for which bounds on the length that no token can
+    /// reach are dropped.
+    pub(crate) fn within_reach(&mut self, id: ShapeId, reach: u32) -> ShapeId {
+        if let Some(known) = self.machine.near_shapes.get(&id) {
+            return *known;
+        }
+        let shape = Arc::clone(self.machine.shapes.get(id));
+        let languages = shape
+            .languages
+            .iter()
+            .map(|l| self.near_language(*l, reach))
+            .collect();
+        let near = self.machine.shapes.intern(languages, shape.lexeme);
+        self.machine.near_shapes.insert(id, near);
+        near
+    }
+
+    fn near_language(&mut self, language: RegexId, reach: u32) -> RegexId {
+        let regexes = &mut self.formulas.regexes;
+        let (low, high) = regexes.length_bounds(language);
+        if language == Regexes::NEVER || regexes.length(low, high) != language {
+            return language;
+        }
+        let far = high.is_none_or(|high| high > reach);
+        regexes.length(low.min(reach + 1), if far { None } else { high })
+    }
+
+    fn complete(&mut self, shape: &Shape, code_point: u32) -> ShapeStep {
+        if (0xD800..0xE000).contains(&code_point) || code_point > 0x10_FFFF {
+            return ShapeStep::Dead;
+        }
+        let languages: Box<[RegexId]> = shape
+            .languages
+            .iter()
+            .map(|language| {
+                let next = self.formulas.regexes.derivative(*language, code_point);
+                if self.is_dead(next) {
+                    Regexes::NEVER
+                } else {
+                    next
+                }
+            })
+            .collect();
+        if languages.iter().all(|l| *l == Regexes::NEVER) {
+            return ShapeStep::Dead;
+        }
+        ShapeStep::To(self.machine.shapes.intern(languages, Lexeme::Plain))
+    }
+
+    fn stay(&mut self, shape: &Shape, lexeme: Lexeme) -> ShapeStep {
+        ShapeStep::To(self.machine.shapes.intern(shape.languages.clone(), lexeme))
+    }
+}

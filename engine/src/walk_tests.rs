@@ -1,0 +1,151 @@
+//! Random walks that follow the mask: what a mask allows can be read, nothing else can, and no walk
+//! gets stuck.
+
+use std::sync::Arc;
+
+use crate::cursor::Cursor;
+use crate::index::{Index, Input, Options, Whitespace};
+use crate::vocabulary::Vocabulary;
+
+const SCHEMAS: [&str; 14] = [
+    "{}",
+    r#"{"type":"object","properties":{"a":{"type":"string"},"b":{"enum":["x","yy","x y"]},"c":{"type":"boolean"}},"required":["b"]}"#,
+    r#"{"type":"array","items":{"type":"string","maxLength":3},"minItems":1,"maxItems":3,"uniqueItems":true}"#,
+    r##"{"$ref":"#/$defs/t","$defs":{"t":{"type":"object","properties":{"v":{"type":"null"},"kids":{"type":"array","items":{"$ref":"#/$defs/t"},"maxItems":2}},"required":["v"],"additionalProperties":false}}}"##,
+    r#"{"oneOf":[{"type":"object","properties":{"k":{"const":"a"},"v":{"type":"boolean"}},"required":["k","v"]},{"type":"object","properties":{"k":{"const":"b"},"v":{"type":"string"}},"required":["k"]}]}"#,
+    r#"{"type":"object","minProperties":2,"maxProperties":3,"additionalProperties":{"type":"boolean"}}"#,
+    r#"{"type":"object","properties":{"a":true,"b":true},"dependentRequired":{"a":["b"]},"additionalProperties":false}"#,
+    r#"{"not":{"anyOf":[{"type":"string"},{"type":"object","required":["a"]},{"type":"array","minItems":1}]}}"#,
+    r#"{"type":"array","contains":{"const":"x"},"maxContains":2,"items":{"enum":["x","y",null]}}"#,
+    r#"{"if":{"type":"object","required":["a"]},"then":{"required":["b"]},"else":{"type":"array","prefixItems":[{"const":"q"}],"items":false}}"#,
+    r#"{"enum":[null,true,"a",["b",false],{"k":"v"}]}"#,
+    r#"{"type":"object","propertyNames":{"enum":["p","q"]},"minProperties":1}"#,
+    r#"{"anyOf":[{"type":"object","properties":{"a":{"type":"string"}},"required":["a"],"unevaluatedProperties":false},{"type":"object","properties":{"b":{"type":"string"}},"required":["b"],"unevaluatedProperties":false}]}"#,
+    r#"{"type":["string","null"],"minLength":2,"maxLength":4}"#,
+];
+
+fn vocabulary() -> Arc<Vocabulary> {
+    let mut tokens: Vec<Vec<u8>> = (0..=255u8).map(|b| vec![b]).collect();
+    for text in [
+        "{\"",
+        "\":",
+        "\",\"",
+        "\"}",
+        "},{",
+        "true",
+        "false",
+        "null",
+        "ab",
+        "a\"",
+        "é",
+        "\\u00",
+        "\\n",
+        "[[",
+        "]]",
+        "]}",
+        "\"a\":",
+        ",\"b\":\"",
+        "x y",
+        " ",
+        "\": \"",
+        "\\nab",
+        "\\n\",\"a",
+        "a\\\"",
+        "\\\"}",
+        "abab",
+        "aé",
+        "b\":",
+    ] {
+        tokens.push(text.as_bytes().to_vec());
+    }
+    tokens.push(Vec::new());
+    let end = tokens.len() as u32 - 1;
+    Arc::new(Vocabulary::new(tokens, &[], &[end]).unwrap())
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+}
+
+fn allowed(cursor: &mut Cursor, words: usize) -> Vec<u32> {
+    let mut mask = vec![0u32; words];
+    cursor.mask(&mut mask).unwrap();
+    (0..words as u32 * 32)
+        .filter(|t| mask[*t as usize / 32] >> (t % 32) & 1 == 1)
+        .collect()
+}
+
+/// Prefer what closes, so that walks end.
+fn choose(dice: &mut Dice, vocabulary: &Vocabulary, allowed: &[u32], hurry: bool) -> u32 {
+    let closing = |t: &u32| {
+        vocabulary
+            .token_bytes(*t)
+            .iter()
+            .all(|b| b"]}\"".contains(b))
+    };
+    let closers: Vec<u32> = allowed.iter().copied().filter(closing).collect();
+    if hurry && !closers.is_empty() {
+        closers[dice.roll(closers.len())]
+    } else {
+        allowed[dice.roll(allowed.len())]
+    }
+}
+
+fn walk(schema: &str, options: &Options, seed: u64) {
+    let vocabulary = vocabulary();
+    let index = Index::compile(
+        Input::JsonSchema(schema.as_bytes()),
+        Arc::clone(&vocabulary),
+        options,
+    )
+    .unwrap();
+    let (mut cursor, mut dice, mut text) = (index.cursor(), Dice(seed), Vec::new());
+    for step in 0..400 {
+        let allowed = allowed(&mut cursor, vocabulary.words());
+        assert!(
+            !allowed.is_empty(),
+            "{schema} is stuck after {:?}",
+            String::from_utf8_lossy(&text)
+        );
+        for token in 0..vocabulary.size() as u32 {
+            let taken = cursor.fork().advance(token).is_ok();
+            let shown = String::from_utf8_lossy(vocabulary.token_bytes(token));
+            assert_eq!(
+                taken,
+                allowed.contains(&token),
+                "{schema}: {shown:?} after {:?}",
+                String::from_utf8_lossy(&text)
+            );
+        }
+        let token = choose(&mut dice, &vocabulary, &allowed, step > 30);
+        text.extend_from_slice(vocabulary.token_bytes(token));
+        cursor.advance(token).unwrap();
+        if cursor.is_ended() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn masks_allow_what_can_be_read_and_walks_end() {
+    for schema in SCHEMAS {
+        for seed in 0..6 {
+            walk(schema, &Options::default(), seed);
+            let wide = Options {
+                whitespace: Whitespace::Bounded(1),
+                any_order: true,
+                all_spellings: true,
+                ..Options::default()
+            };
+            walk(schema, &wide, seed);
+        }
+    }
+}
