@@ -23,6 +23,7 @@ PATTERNS = (
     ("^[A-Z][a-z]*$", "A"), (r"^\+?[0-9]{6,12}$", "000000"), ("^.{2,8}$", "aa"),
     ("^ID[0-9]*$", "ID"),
 )  # fmt: skip
+PLAIN_TYPES = {"string", "integer", "number", "boolean", "null", "array", "object"}
 
 Pair = tuple[Schema, Json]
 
@@ -105,7 +106,10 @@ def _union(values: Values, depth: int) -> Pair:
     if chance(values.rng, 0.6):
         return {"anyOf": [schema, {"type": "null"}]}, None
     other, _ = wild(values, depth + 1)
-    return {values.rng.choice(("anyOf", "oneOf")): [schema, other]}, value
+    kinds = {str(schema.get("type")), str(other.get("type"))}
+    # The value must fit only one of them for oneOf to accept it.
+    apart = len(kinds & PLAIN_TYPES) > 1 and kinds != {"integer", "number"}
+    return {values.rng.choice(("anyOf", "oneOf")) if apart else "anyOf": [schema, other]}, value
 
 
 def wild_object(values: Values, depth: int = 0) -> Pair:
