@@ -100,13 +100,15 @@ impl Masks {
         if let Some(known) = self.closed.get(&near) {
             return Arc::clone(known);
         }
-        let closed = match grammar.length_only(near) {
-            Some((low, high)) => {
-                let free = grammar.free_shape();
-                let free = self.closed(grammar, vocabulary, free);
-                Closed::of_length(&free, vocabulary, (low, high))
-            }
-            None => ShapeWalk::new(grammar, vocabulary, near).run(),
+        let free = grammar.free_shape();
+        let closed = if let Some(bounds) = grammar.length_only(near) {
+            let free = self.closed(grammar, vocabulary, free);
+            Closed::of_length(&free, vocabulary, bounds)
+        } else if near != free && grammar.is_undying(near) {
+            let free = self.closed(grammar, vocabulary, free);
+            Closed::of_undying(&free, grammar, vocabulary, near)
+        } else {
+            ShapeWalk::new(grammar, vocabulary, near).run()
         };
         let closed = Arc::new(closed);
         self.closed.insert(near, Arc::clone(&closed));
@@ -130,6 +132,45 @@ impl Closed {
             exits: free.exits.iter().filter(fits).copied().collect(),
             ..Closed::default()
         }
+    }
+}
+
+impl Closed {
+    /// What may follow where any text can still become right: all that may follow anywhere; only
+    /// where the text may end has to be looked up.
+    fn of_undying(
+        free: &Closed,
+        grammar: &mut Grammar,
+        vocabulary: &Vocabulary,
+        shape: ShapeId,
+    ) -> Self {
+        let mut exits = Vec::new();
+        for exit in &free.exits {
+            let read = exit.bytes(vocabulary).iter();
+            let mut before = Some(shape);
+            for byte in read {
+                before = before.and_then(|shape| grammar.shape_after(shape, *byte));
+            }
+            let closing = before.filter(|b| grammar.shape_step(*b, b'"') == ShapeStep::Close);
+            exits.extend(closing.map(|before| Exit { before, ..*exit }));
+        }
+        Closed {
+            base: free.base.clone(),
+            tokens: free.tokens.clone(),
+            exits,
+            special: Vec::new(),
+        }
+    }
+}
+
+impl Exit {
+    /// The bytes before the quote.
+    fn bytes<'a>(&self, vocabulary: &'a Vocabulary) -> &'a [u8] {
+        let (trie, node) = (vocabulary.trie(), self.node as usize);
+        let token = trie.tokens_below(node).first();
+        token.map_or(&[], |id| {
+            &vocabulary.token_bytes(*id)[..trie.depths[node] as usize]
+        })
     }
 }
 
@@ -379,10 +420,7 @@ fn after_exit(
     at: Configuration,
     exit: Exit,
 ) -> Option<Configuration> {
-    let trie = vocabulary.trie();
-    let depth = trie.depths[exit.node as usize] as usize;
-    let token = *trie.tokens_below(exit.node as usize).first()?;
-    let read = &vocabulary.token_bytes(token)[..depth];
+    let read = exit.bytes(vocabulary);
     if let Some(after) = grammar.leave_text(at, exit.before, read) {
         return Some(after);
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::charset::CharSet;
 use crate::formula::{Interner, ids};
 use crate::grammar::Grammar;
+use crate::hashing::IdMap;
 use crate::regex::{RegexId, Regexes};
 
 ids! {
@@ -168,6 +169,42 @@ impl ShapeStep {
             _ => ShapeStep::To(ShapeId(code - 3)),
         }
     }
+}
+
+/// Languages that are looked at to learn where one can lead.
+const MAX_EXPLORED: usize = 128;
+
+/// A language among those that one leads to: whether a text may end there, and the places of what
+/// follows for each class of characters, None for nothing.
+struct Reached {
+    is_end: bool,
+    next: Vec<Option<usize>>,
+}
+
+/// The greatest distance from any place of a graph to its nearest end.
+fn farthest_end(graph: &[Reached]) -> u32 {
+    let far = u32::MAX - 1;
+    let mut distance: Vec<u32> = graph
+        .iter()
+        .map(|n| if n.is_end { 0 } else { far })
+        .collect();
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for (place, node) in graph.iter().enumerate() {
+            let next = node
+                .next
+                .iter()
+                .flatten()
+                .map(|to| distance[*to].saturating_add(1))
+                .min();
+            if next.is_some_and(|next| next < distance[place]) {
+                distance[place] = next.unwrap_or(far);
+                changed = true;
+            }
+        }
+    }
+    distance.into_iter().max().unwrap_or(far)
 }
 
 impl Grammar {
@@ -498,11 +535,100 @@ impl Grammar {
     fn near_language(&mut self, language: RegexId, reach: u32) -> RegexId {
         let regexes = &mut self.formulas.regexes;
         let (low, high) = regexes.length_bounds(language);
-        if language == Regexes::NEVER || regexes.length(low, high) != language {
+        if language == Regexes::NEVER {
             return language;
         }
-        let far = high.is_none_or(|high| high > reach);
-        regexes.length(low.min(reach + 1), if far { None } else { high })
+        if regexes.length(low, high) == language {
+            let far = high.is_none_or(|high| high > reach);
+            return regexes.length(low.min(reach + 1), if far { None } else { high });
+        }
+        // With another constraint beside it, a bound is out of reach if from wherever one token can
+        // lead, some end is nearer than the bound.
+        let Some((rest, low, Some(high))) = regexes.split_length(language) else {
+            return language;
+        };
+        let longer = regexes.length(low, None);
+        let unbounded = regexes.intersection(rest, longer);
+        match self.farthest_end(unbounded) {
+            Some(farthest) if high >= reach.saturating_add(farthest) => unbounded,
+            _ => language,
+        }
+    }
+
+    /// How many code points the nearest end is away at most, from wherever the language can lead;
+    /// None where that takes too many steps to tell.
+    fn farthest_end(&mut self, language: RegexId) -> Option<u32> {
+        if let Some(known) = self.machine.farthest_ends.get(&language) {
+            return *known;
+        }
+        let farthest = self.explore(language).map(|graph| farthest_end(&graph));
+        self.machine.farthest_ends.insert(language, farthest);
+        farthest
+    }
+
+    /// Whether some language of a shape stays alive whatever characters follow.
+    pub(crate) fn is_undying(&mut self, id: ShapeId) -> bool {
+        let shape = Arc::clone(self.machine.shapes.get(id));
+        shape.lexeme == Lexeme::Plain && shape.languages.iter().any(|l| self.cannot_die(*l))
+    }
+
+    fn cannot_die(&mut self, language: RegexId) -> bool {
+        if let Some(known) = self.machine.undying.get(&language) {
+            return *known;
+        }
+        let complement = self.formulas.regexes.complement(language);
+        let excludes_few = self.formulas.regexes.length_bounds(complement).1.is_some();
+        let undying = language == Regexes::ALWAYS
+            || language != Regexes::NEVER
+                && (excludes_few
+                    || self
+                        .explore(language)
+                        .is_some_and(|graph| graph.iter().all(|node| !node.next.contains(&None))));
+        self.machine.undying.insert(language, undying);
+        undying
+    }
+
+    /// Every language that one leads to, itself first; None if there are more than a few.
+    fn explore(&mut self, language: RegexId) -> Option<Vec<Reached>> {
+        let mut places = IdMap::default();
+        let (mut graph, mut found) = (Vec::new(), vec![language]);
+        places.insert(language, 0);
+        while graph.len() < found.len() {
+            let from = found[graph.len()];
+            let is_end = self.formulas.regexes.is_nullable(from);
+            let mut next = Vec::new();
+            for sample in self
+                .formulas
+                .regexes
+                .classes(from)
+                .iter()
+                .filter_map(CharSet::first)
+            {
+                let to = self.formulas.regexes.derivative(from, sample);
+                if self.is_dead(to) {
+                    next.push(None);
+                    continue;
+                }
+                let place = *places.entry(to).or_insert_with(|| {
+                    found.push(to);
+                    found.len() - 1
+                });
+                next.push(Some(place));
+            }
+            graph.push(Reached { is_end, next });
+            if found.len() > MAX_EXPLORED {
+                return None;
+            }
+        }
+        Some(graph)
+    }
+
+    /// The shape after a byte that stays in the string.
+    pub(crate) fn shape_after(&mut self, id: ShapeId, byte: u8) -> Option<ShapeId> {
+        match self.shape_step(id, byte) {
+            ShapeStep::To(next) => Some(next),
+            _ => None,
+        }
     }
 
     fn complete(&mut self, shape: &Shape, code_point: u32) -> ShapeStep {

@@ -108,7 +108,7 @@ async def test_a_higher_revision_is_fetched_behind_the_one_that_is_held(
     assert len(mesh.compiler.requests) == 2
 
 
-@pytest.mark.parametrize("sampler_options", [{"index_cache_bytes": 2500}])
+@pytest.mark.parametrize("sampler_options", [{"index_cache_bytes": 5000}])
 async def test_memory_is_bounded_and_the_least_recently_used_leaves(
     mesh: WorkerMesh, indexes: Indexes, folder: ModelFolder
 ) -> None:
@@ -118,7 +118,7 @@ async def test_memory_is_bounded_and_the_least_recently_used_leaves(
         mesh.hold(compiled, name)
         await indexes.get(IndexName(name, 1))
     size = len(compiled.dump())
-    assert 1 < 2500 // size < len(names)
+    assert 1 < 5000 // size < len(names)
     await indexes.get(IndexName(names[-1], 1))
     assert len(mesh.compiler.requests) == len(names)
     await indexes.get(IndexName(names[0], 1))

@@ -124,6 +124,24 @@ impl Regexes {
         }
     }
 
+    /// An intersection of a length and something else: that, and the bounds on the length.
+    pub fn split_length(&mut self, id: RegexId) -> Option<(RegexId, u32, Option<u32>)> {
+        let Node::Intersection(parts) = &self.nodes[id.index()] else {
+            return None;
+        };
+        let parts = Arc::clone(parts);
+        let length = *parts
+            .iter()
+            .find(|part| self.counts(**part).0 == Self::ANY)?;
+        let rest = parts
+            .iter()
+            .copied()
+            .filter(|part| *part != length)
+            .collect();
+        let ((_, low, high), rest) = (self.counts(length), self.intersection_all(rest));
+        Some((rest, low, (high != UNBOUNDED).then_some(high)))
+    }
+
     /// Body and counts of a repetition; anything else is repeated once.
     fn counts(&self, id: RegexId) -> (RegexId, u32, u32) {
         match self.nodes[id.index()] {
