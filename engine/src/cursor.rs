@@ -66,7 +66,7 @@ impl Cursor {
                     .iter()
                     .for_each(|end| allow(out, *end));
             }
-            working.grammar.exhausted
+            working.grammar.limit_reached()
         };
         match exhausted {
             Some(limit) => self.fail(CursorError::OutOfFuel {
@@ -94,20 +94,24 @@ impl Cursor {
         }
         let vocabulary = std::sync::Arc::clone(self.index.vocabulary());
         let bytes = vocabulary.token_bytes(token);
-        let next = if bytes.is_empty() || self.ended {
-            None
+        let (next, exhausted) = if bytes.is_empty() || self.ended {
+            (None, None)
         } else {
             let mut working = self.index.working();
-            bytes
+            let next = bytes
                 .iter()
-                .try_fold(place, |at, byte| working.grammar.step(at, *byte))
+                .try_fold(place, |at, byte| working.grammar.step(at, *byte));
+            (next, working.grammar.limit_reached())
         };
-        match next {
-            Some(next) => {
+        match (next, exhausted) {
+            (_, Some(limit)) => self.fail(CursorError::OutOfFuel {
+                limit: limit.maximum,
+            }),
+            (Some(next), None) => {
                 self.places.push(next);
                 Ok(())
             }
-            None => self.fail(CursorError::TokenNotAllowed { token }),
+            (None, None) => self.fail(CursorError::TokenNotAllowed { token }),
         }
     }
 

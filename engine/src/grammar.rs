@@ -42,6 +42,8 @@ pub struct Limits {
     pub max_branches: usize,
     pub max_classes: usize,
     pub regex_fuel: u64,
+    /// Nodes of all regular expressions together.
+    pub max_regex_nodes: usize,
     pub search_fuel: u64,
 }
 
@@ -51,6 +53,7 @@ impl Default for Limits {
             max_branches: 4_096,
             max_classes: 256,
             regex_fuel: 2_000_000,
+            max_regex_nodes: 1_000_000,
             search_fuel: 2_000_000,
         }
     }
@@ -145,6 +148,7 @@ impl Grammar {
             lowest_assumed: usize::MAX,
             search_spent: 0,
         };
+        grammar.formulas.regexes.max_nodes = grammar.limits.max_regex_nodes;
         grammar.start();
         grammar
     }
@@ -159,6 +163,14 @@ impl Grammar {
     }
 
     /// Fails the grammar for a limit, unless it has failed already.
+    /// The limit that was reached, if one was: from then on answers may be wrong, and none counts.
+    pub(crate) fn limit_reached(&mut self) -> Option<Exhausted> {
+        if self.formulas.regexes.overflowed() {
+            self.exhaust("max_regex_nodes", self.limits.max_regex_nodes as u64);
+        }
+        self.exhausted
+    }
+
     pub(crate) fn exhaust(&mut self, limit: &'static str, maximum: u64) {
         self.exhausted.get_or_insert(Exhausted { limit, maximum });
     }

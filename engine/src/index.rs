@@ -143,7 +143,7 @@ impl Index {
         let (formulas, root) = formulas_of(input, options)?;
         let mut grammar = Grammar::new(formulas, root, writing_of(options), limits_of(options));
         if !grammar.is_satisfiable(root) {
-            refuse_exhausted(grammar.exhausted)?;
+            refuse_exhausted(grammar.limit_reached())?;
             return Err(EngineError::Unsupported {
                 pointer: String::new(),
                 keyword: "schema".into(),
@@ -153,7 +153,7 @@ impl Index {
         let mut masks = Masks::default();
         let first = grammar.first_configuration();
         masks.mask(&mut grammar, &vocabulary, first);
-        refuse_exhausted(grammar.exhausted)?;
+        refuse_exhausted(grammar.limit_reached())?;
         let mut source = Writer::new();
         write_source(&mut source, &input, options);
         let working = Mutex::new(Working { grammar, masks });

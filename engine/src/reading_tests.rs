@@ -147,3 +147,25 @@ fn nothing_is_begun_that_cannot_end() {
         &["{", "{\"a\":"],
     );
 }
+
+#[test]
+fn a_limit_that_is_reached_is_told_and_never_taken_for_a_refusal() {
+    let schema = r#"{"type":"string","pattern":"^(a|b)*c(a|b){40}$"}"#;
+    let document = json::parse(schema.as_bytes(), &JsonLimits::default()).unwrap();
+    let (formulas, root) = translate(&document, &[], &SchemaOptions::default()).unwrap();
+    let limits = Limits {
+        max_regex_nodes: 10,
+        ..Limits::default()
+    };
+    let mut grammar = Grammar::new(formulas, root, compact(), limits);
+    let start = grammar.first_configuration();
+    let text = format!("\"abc{}\"", "ab".repeat(20));
+    let read = |grammar: &mut Grammar| {
+        let end = text
+            .bytes()
+            .try_fold(start, |at, byte| grammar.step(at, byte));
+        end.is_some()
+    };
+    assert!(!read(&mut grammar));
+    assert_eq!(grammar.limit_reached().unwrap().limit, "max_regex_nodes");
+}
