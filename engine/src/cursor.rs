@@ -18,7 +18,7 @@ pub struct Cursor {
 impl Cursor {
     /// A cursor at the start.
     pub(crate) fn new(index: Index) -> Self {
-        let start = index.working().grammar.first_configuration();
+        let start = index.working().start();
         Cursor {
             index,
             places: vec![start],
@@ -54,19 +54,15 @@ impl Cursor {
         let place = self.place();
         let exhausted = {
             let mut working = self.index.working();
-            let working = &mut *working;
-            let mask = working
-                .masks
-                .mask(&mut working.grammar, self.index.vocabulary(), place);
-            mask.write(out);
-            if working.grammar.may_end(place) {
+            working.mask(self.index.vocabulary(), place).write(out);
+            if working.may_end(place) {
                 self.index
                     .vocabulary()
                     .end_ids()
                     .iter()
                     .for_each(|end| allow(out, *end));
             }
-            working.grammar.limit_reached()
+            working.limit_reached()
         };
         match exhausted {
             Some(limit) => self.fail(CursorError::OutOfFuel {
@@ -100,8 +96,8 @@ impl Cursor {
             let mut working = self.index.working();
             let next = bytes
                 .iter()
-                .try_fold(place, |at, byte| working.grammar.step(at, *byte));
-            (next, working.grammar.limit_reached())
+                .try_fold(place, |at, byte| working.step(at, *byte));
+            (next, working.limit_reached())
         };
         match (next, exhausted) {
             (_, Some(limit)) => self.fail(CursorError::OutOfFuel {
@@ -118,7 +114,7 @@ impl Cursor {
     /// Whether the answer may end here.
     #[must_use]
     pub fn may_end(&self) -> bool {
-        !self.ended && self.failure.is_none() && self.index.working().grammar.may_end(self.place())
+        !self.ended && self.failure.is_none() && self.index.working().may_end(self.place())
     }
 
     /// Whether an end token was taken.

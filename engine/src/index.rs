@@ -8,9 +8,9 @@ use crate::cursor::Cursor;
 use crate::error::EngineError;
 use crate::formula::{FormulaId, Formulas};
 use crate::grammar::{Exhausted, Grammar, Limits, Writing};
-use crate::index_bytes::{Reader, Writer, read_source, write_source};
+use crate::index_bytes::{self, Writer, read_source, write_source};
 use crate::json::{self, JsonCause, JsonError, JsonLimits, Value};
-use crate::mask::Masks;
+use crate::reader::{JsonReader, Nothing, Reader};
 use crate::schema::{SchemaOptions, translate};
 use crate::vocabulary::Vocabulary;
 
@@ -79,10 +79,7 @@ impl Default for Budget {
 }
 
 /// What all cursors of an index share and add to.
-pub(crate) struct Working {
-    pub(crate) grammar: Grammar,
-    pub(crate) masks: Masks,
-}
+type Working = Box<dyn Reader>;
 
 /// A grammar compiled for a vocabulary; cheap to clone, shared between threads.
 #[derive(Clone)]
@@ -95,17 +92,6 @@ struct Shared {
     /// What it was compiled from, as `dump` writes it.
     source: Writer,
     working: Mutex<Working>,
-}
-
-impl Working {
-    fn empty() -> Self {
-        let options = Options::default();
-        let (writing, limits) = (writing_of(&options), limits_of(&options));
-        Working {
-            grammar: Grammar::new(Formulas::new(), FormulaId::TRUE, writing, limits),
-            masks: Masks::default(),
-        }
-    }
 }
 
 impl Drop for Shared {
@@ -125,7 +111,7 @@ impl Drop for Shared {
             .working
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        let _ = freed.send(std::mem::replace(working, Working::empty()));
+        let _ = freed.send(std::mem::replace(working, Box::new(Nothing)));
     }
 }
 
@@ -140,28 +126,17 @@ impl Index {
         vocabulary: Arc<Vocabulary>,
         options: &Options,
     ) -> Result<Index, EngineError> {
-        let (formulas, root) = formulas_of(input, options)?;
-        let mut grammar = Grammar::new(formulas, root, writing_of(options), limits_of(options));
-        if !grammar.is_satisfiable(root) {
-            refuse_exhausted(grammar.limit_reached())?;
-            return Err(EngineError::Unsupported {
-                pointer: String::new(),
-                keyword: "schema".into(),
-                reason: "has no value".into(),
-            });
-        }
-        let mut masks = Masks::default();
-        let first = grammar.first_configuration();
-        masks.mask(&mut grammar, &vocabulary, first);
-        refuse_exhausted(grammar.limit_reached())?;
+        let mut reader = reader_of(input, options)?;
+        let first = reader.start();
+        reader.mask(&vocabulary, first);
+        refuse_exhausted(reader.limit_reached())?;
         let mut source = Writer::new();
         write_source(&mut source, &input, options);
-        let working = Mutex::new(Working { grammar, masks });
         Ok(Index {
             shared: Arc::new(Shared {
                 vocabulary,
                 source,
-                working,
+                working: Mutex::new(reader),
             }),
         })
     }
@@ -185,7 +160,7 @@ impl Index {
     ///
     /// `IndexFormat`: not an index, damaged, or of another engine or vocabulary.
     pub fn load(bytes: &[u8], vocabulary: Arc<Vocabulary>) -> Result<Index, EngineError> {
-        let mut reader = Reader::open(bytes, &vocabulary.fingerprint())?;
+        let mut reader = index_bytes::Reader::open(bytes, &vocabulary.fingerprint())?;
         let (input, options) = read_source(&mut reader)?;
         reader.finish()?;
         Self::compile(input, vocabulary, &options)
@@ -208,6 +183,31 @@ impl Index {
     }
 }
 
+fn reader_of(input: Input, options: &Options) -> Result<Working, EngineError> {
+    match input {
+        Input::JsonSchema(_) | Input::AnyJson => json_reader(input, options),
+        Input::Regex(_) | Input::Lark(_) => Err(EngineError::Unsupported {
+            pointer: String::new(),
+            keyword: "grammar".into(),
+            reason: "only JSON Schema is compiled so far".into(),
+        }),
+    }
+}
+
+fn json_reader(input: Input, options: &Options) -> Result<Working, EngineError> {
+    let (formulas, root) = formulas_of(input, options)?;
+    let mut grammar = Grammar::new(formulas, root, writing_of(options), limits_of(options));
+    if !grammar.is_satisfiable(root) {
+        refuse_exhausted(grammar.limit_reached())?;
+        return Err(EngineError::Unsupported {
+            pointer: String::new(),
+            keyword: "schema".into(),
+            reason: "has no value".into(),
+        });
+    }
+    Ok(Box::new(JsonReader::new(grammar)))
+}
+
 fn formulas_of(input: Input, options: &Options) -> Result<(Formulas, FormulaId), EngineError> {
     match input {
         Input::JsonSchema(text) => {
@@ -227,12 +227,7 @@ fn formulas_of(input: Input, options: &Options) -> Result<(Formulas, FormulaId),
             };
             translate(&document, &remotes?, &schema_options)
         }
-        Input::AnyJson => Ok((Formulas::new(), FormulaId::TRUE)),
-        Input::Regex(_) | Input::Lark(_) => Err(EngineError::Unsupported {
-            pointer: String::new(),
-            keyword: "grammar".into(),
-            reason: "only JSON Schema is compiled so far".into(),
-        }),
+        _ => Ok((Formulas::new(), FormulaId::TRUE)),
     }
 }
 

@@ -48,6 +48,7 @@
 //! * `shape`, `machine`: strings, and all of JSON, byte by byte.
 //! * `vocabulary`: tokens and their trie.
 //! * `mask`: which tokens may come next.
+//! * `reader`: what an index is read with, whatever its input was.
 //! * `index_bytes`, `index`, `cursor`: what a caller holds.
 //! * `ffi`: the same in C.
 
@@ -79,6 +80,7 @@ mod satisfy;
 
 mod machine;
 mod mask;
+mod reader;
 mod shape;
 pub mod vocabulary;
 

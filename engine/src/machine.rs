@@ -152,6 +152,14 @@ pub struct Configuration {
     pub below: StackId,
 }
 
+impl Configuration {
+    /// The place of a reader that has none.
+    pub const NOWHERE: Configuration = Configuration {
+        top: NodeId(0),
+        below: StackId::EMPTY,
+    };
+}
+
 /// All states met so far.
 pub struct Machine {
     pub(crate) shapes: Shapes,
@@ -191,10 +199,7 @@ impl Default for Machine {
             actions: Vec::new(),
             resumed: IdMap::default(),
             key_languages: IdMap::default(),
-            start: Configuration {
-                top: NodeId(0),
-                below: StackId::EMPTY,
-            },
+            start: Configuration::NOWHERE,
         }
     }
 }

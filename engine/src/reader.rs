@@ -1,0 +1,92 @@
+//! What an index is read with: places in a text, the bytes between them, the masks at them.
+//!
+//! Each kind of input has a reader of its own behind this trait; an index and its cursors know no
+//! more. Readers learn as they are used, so they are taken one at a time.
+
+use std::sync::Arc;
+
+use crate::grammar::{Exhausted, Grammar};
+use crate::machine::Configuration;
+use crate::mask::{Mask, Masks};
+use crate::vocabulary::Vocabulary;
+
+/// Reads texts byte by byte. A place is opaque to everybody but the reader that gave it out.
+pub(crate) trait Reader: Send {
+    /// Where every text begins.
+    fn start(&self) -> Configuration;
+
+    /// Where a byte leads, or None where no text of the grammar goes on so.
+    fn step(&mut self, at: Configuration, byte: u8) -> Option<Configuration>;
+
+    /// Whether the text may end here.
+    fn may_end(&mut self, at: Configuration) -> bool;
+
+    /// The tokens that may come next; whether the text may end is not part of it.
+    fn mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Arc<Mask>;
+
+    /// The limit that was reached, if one was: what was answered since does not count.
+    fn limit_reached(&mut self) -> Option<Exhausted>;
+}
+
+/// JSON, against formulas.
+pub(crate) struct JsonReader {
+    grammar: Grammar,
+    masks: Masks,
+}
+
+impl JsonReader {
+    /// A reader that has met nothing yet.
+    pub fn new(grammar: Grammar) -> Self {
+        JsonReader {
+            grammar,
+            masks: Masks::default(),
+        }
+    }
+}
+
+impl Reader for JsonReader {
+    fn start(&self) -> Configuration {
+        self.grammar.first_configuration()
+    }
+
+    fn step(&mut self, at: Configuration, byte: u8) -> Option<Configuration> {
+        self.grammar.step(at, byte)
+    }
+
+    fn may_end(&mut self, at: Configuration) -> bool {
+        self.grammar.may_end(at)
+    }
+
+    fn mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Arc<Mask> {
+        self.masks.mask(&mut self.grammar, vocabulary, at)
+    }
+
+    fn limit_reached(&mut self) -> Option<Exhausted> {
+        self.grammar.limit_reached()
+    }
+}
+
+/// What is left where a reader was taken away.
+pub(crate) struct Nothing;
+
+impl Reader for Nothing {
+    fn start(&self) -> Configuration {
+        Configuration::NOWHERE
+    }
+
+    fn step(&mut self, _at: Configuration, _byte: u8) -> Option<Configuration> {
+        None
+    }
+
+    fn may_end(&mut self, _at: Configuration) -> bool {
+        false
+    }
+
+    fn mask(&mut self, _vocabulary: &Vocabulary, _at: Configuration) -> Arc<Mask> {
+        Arc::default()
+    }
+
+    fn limit_reached(&mut self) -> Option<Exhausted> {
+        None
+    }
+}
