@@ -81,22 +81,25 @@ impl Cursor {
         self.check()?;
         let place = self.place();
         if self.index.vocabulary().end_ids().contains(&token) {
-            if self.ended || !self.may_end() {
+            let Some(last) = self.end_by(token) else {
                 return self.fail(CursorError::TokenNotAllowed { token });
-            }
+            };
             self.ended = true;
-            self.places.push(place);
+            self.places.push(last);
             return Ok(());
         }
         let vocabulary = std::sync::Arc::clone(self.index.vocabulary());
         let bytes = vocabulary.token_bytes(token);
-        let (next, exhausted) = if bytes.is_empty() || self.ended {
+        let (next, exhausted) = if self.ended {
             (None, None)
         } else {
             let mut working = self.index.working();
-            let next = bytes
-                .iter()
-                .try_fold(place, |at, byte| working.step(at, *byte));
+            let next = match bytes {
+                [] => working.take_special(place, token),
+                _ => bytes
+                    .iter()
+                    .try_fold(place, |at, byte| working.step(at, *byte)),
+            };
             (next, working.limit_reached())
         };
         match (next, exhausted) {
@@ -109,6 +112,16 @@ impl Cursor {
             }
             (None, None) => self.fail(CursorError::TokenNotAllowed { token }),
         }
+    }
+
+    /// Where an end token leads, if it may come: a grammar may name one, else any ends an answer.
+    fn end_by(&self, token: u32) -> Option<Configuration> {
+        if self.ended {
+            return None;
+        }
+        let (place, mut working) = (self.place(), self.index.working());
+        let named = working.take_special(place, token);
+        named.or_else(|| working.may_end(place).then_some(place))
     }
 
     /// Whether the answer may end here.

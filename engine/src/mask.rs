@@ -20,6 +20,28 @@ pub struct Mask {
 }
 
 impl Mask {
+    #[allow(dead_code, reason = "linked indexes, on their way, use it")]
+    /// The tokens of a base and some others.
+    pub fn new(base: Option<Arc<[u32]>>, tokens: Vec<u32>) -> Self {
+        Mask { base, tokens }
+    }
+
+    #[allow(dead_code, reason = "linked indexes, on their way, use it")]
+    /// The tokens of any of some masks, and others.
+    pub fn union(masks: &[Arc<Mask>], mut tokens: Vec<u32>) -> Self {
+        let mut base: Option<Arc<[u32]>> = None;
+        for mask in masks {
+            tokens.extend_from_slice(&mask.tokens);
+            base = match (base, &mask.base) {
+                (Some(one), Some(other)) => {
+                    Some(one.iter().zip(&other[..]).map(|(a, b)| a | b).collect())
+                }
+                (one, other) => one.or_else(|| other.clone()),
+            };
+        }
+        Mask { base, tokens }
+    }
+
     /// Write the mask over a buffer that holds the vocabulary's words.
     pub fn write(&self, out: &mut [u32]) {
         match &self.base {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::byte_set::ByteSet;
 use crate::grammar::{Exhausted, Grammar};
 use crate::machine::Configuration;
 use crate::mask::{Mask, Masks};
@@ -26,6 +27,17 @@ pub(crate) trait Reader: Send {
 
     /// The limit that was reached, if one was: what was answered since does not count.
     fn limit_reached(&mut self) -> Option<Exhausted>;
+
+    /// Where a special token leads; masks have those that lead somewhere.
+    fn take_special(&mut self, _at: Configuration, _token: u32) -> Option<Configuration> {
+        None
+    }
+
+    /// Bytes that texts may end with, or more: where a token may run out of the text.
+    #[allow(dead_code, reason = "linked indexes, on their way, use it")]
+    fn last_bytes(&mut self) -> ByteSet {
+        ByteSet::ALL
+    }
 }
 
 /// JSON, against formulas.
@@ -63,6 +75,26 @@ impl Reader for JsonReader {
 
     fn limit_reached(&mut self) -> Option<Exhausted> {
         self.grammar.limit_reached()
+    }
+
+    /// How a value begins tells how it ends.
+    fn last_bytes(&mut self) -> ByteSet {
+        let kinds: [(&[u8], &[u8]); 6] = [
+            (b"{", b"}"),
+            (b"[", b"]"),
+            (b"\"", b"\""),
+            (b"tf", b"e"),
+            (b"n", b"l"),
+            (b"-0123456789", b"0123456789"),
+        ];
+        let start = self.start();
+        let mut last = ByteSet::default();
+        for (first, ends) in kinds {
+            if first.iter().any(|byte| self.step(start, *byte).is_some()) {
+                last.extend(ends.iter().copied());
+            }
+        }
+        last
     }
 }
 
