@@ -13,6 +13,8 @@ pub enum EngineError {
     Malformed {
         /// JSON pointer into the schema; empty at its root and for other inputs.
         pointer: String,
+        /// The keyword whose value is wrong, where there is one.
+        keyword: String,
         /// What is wrong.
         reason: String,
     },
@@ -43,8 +45,15 @@ pub enum EngineError {
 impl fmt::Display for EngineError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed { pointer, reason } if pointer.is_empty() => out.write_str(reason),
-            Self::Malformed { pointer, reason } => write!(out, "{pointer}: {reason}"),
+            Self::Malformed {
+                pointer,
+                keyword,
+                reason,
+            } => match (pointer.as_str(), keyword.as_str()) {
+                ("", "") => out.write_str(reason),
+                (_, "") => write!(out, "{pointer}: {reason}"),
+                (_, _) => write!(out, "{pointer}/{keyword}: {reason}"),
+            },
             Self::Unsupported {
                 pointer,
                 keyword,

@@ -64,7 +64,7 @@ pub struct FormworkBytes(Vec<u8>);
 pub enum FormworkStatus {
     /// It did what it says.
     Ok = 0,
-    /// The grammar is none; fields: pointer, reason.
+    /// The grammar is none; fields: pointer, keyword, reason.
     Malformed = 1,
     /// The grammar says what cannot be enforced; fields: pointer, keyword, reason.
     Unsupported = 2,
@@ -113,6 +113,10 @@ pub struct FormworkOptions {
     pub all_spellings: u8,
     /// Not 0: `format` is enforced.
     pub format_assertion: u8,
+    /// Spaces after each comma; read without `is_whitespace_bounded`.
+    pub item_spaces: u8,
+    /// Spaces after each colon; read without `is_whitespace_bounded`.
+    pub key_spaces: u8,
     /// Read with `is_whitespace_bounded` only.
     pub max_whitespace: u32,
     /// What remote references mean.
@@ -123,6 +127,8 @@ pub struct FormworkOptions {
     pub max_bytes: u64,
     /// Nesting of the grammar.
     pub max_depth: u64,
+    /// JSON values in the grammar.
+    pub max_nodes: u64,
     /// Work of one compile.
     pub compile_fuel: u64,
     /// Work of one mask.
@@ -265,6 +271,7 @@ fn input_of(kind: FormworkInputKind, text: &[u8]) -> Result<Input<'_>, Refusal> 
 fn text_of(bytes: &[u8]) -> Result<&str, EngineError> {
     std::str::from_utf8(bytes).map_err(|error| EngineError::Malformed {
         pointer: String::new(),
+        keyword: String::new(),
         reason: error.to_string(),
     })
 }
@@ -275,6 +282,8 @@ unsafe fn options_of(given: &FormworkOptions) -> Result<Options, Refusal> {
             0 => Whitespace::Compact,
             _ => Whitespace::Bounded(given.max_whitespace),
         },
+        item_spaces: given.item_spaces,
+        key_spaces: given.key_spaces,
         any_order: given.any_order != 0,
         all_spellings: given.all_spellings != 0,
         format_assertion: given.format_assertion != 0,
@@ -298,6 +307,7 @@ fn budget_of(given: &FormworkOptions) -> Budget {
     Budget {
         max_bytes: or(given.max_bytes, default.max_bytes),
         max_depth: or(given.max_depth, default.max_depth),
+        max_nodes: or(given.max_nodes, default.max_nodes),
         compile_fuel: or(given.compile_fuel, default.compile_fuel),
         mask_fuel: or(given.mask_fuel, default.mask_fuel),
     }
@@ -725,11 +735,14 @@ mod tests {
             any_order: 0,
             all_spellings: 0,
             format_assertion: 1,
+            item_spaces: 0,
+            key_spaces: 0,
             max_whitespace: 0,
             remotes: ptr::null(),
             remote_count: 0,
             max_bytes: 0,
             max_depth: 0,
+            max_nodes: 0,
             compile_fuel: 0,
             mask_fuel: 0,
         }

@@ -1,7 +1,7 @@
 //! One compiled grammar for one vocabulary.
 
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::cursor::Cursor;
@@ -30,7 +30,7 @@ pub enum Input<'a> {
 /// Where an answer may have whitespace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Whitespace {
-    /// Nowhere.
+    /// Nowhere but the spaces that follow commas and colons.
     #[default]
     Compact,
     /// At most so many characters between two tokens of JSON.
@@ -42,6 +42,10 @@ pub enum Whitespace {
 pub struct Options {
     /// Where whitespace may stand.
     pub whitespace: Whitespace,
+    /// Spaces after each comma and after each colon; read with `Compact` only.
+    pub item_spaces: u8,
+    /// See `item_spaces`.
+    pub key_spaces: u8,
     /// Properties in any order, not only in the schema's.
     pub any_order: bool,
     /// All spellings of a value, not only one.
@@ -61,6 +65,8 @@ pub struct Budget {
     pub max_bytes: u64,
     /// Nesting of the schema's text.
     pub max_depth: u64,
+    /// JSON values in the schema's text.
+    pub max_nodes: u64,
     /// Steps of the search for values, and of regular expressions.
     pub compile_fuel: u64,
     /// The same for one mask.
@@ -72,6 +78,7 @@ impl Default for Budget {
         Budget {
             max_bytes: 1 << 20,
             max_depth: 256,
+            max_nodes: 1_000_000,
             compile_fuel: 1_000_000,
             mask_fuel: 1_000_000,
         }
@@ -96,23 +103,41 @@ struct Shared {
 
 impl Drop for Shared {
     /// Leaves what was worked out to another thread: freeing it takes as long as compiling, and
-    /// whoever ends the last cursor should not wait for that.
+    /// whoever ends the last cursor should not wait for that. Where there is no thread, or the
+    /// way to it is in use (or was so at a fork), it is freed here.
     fn drop(&mut self) {
-        static FREED: OnceLock<Sender<Working>> = OnceLock::new();
-        let freed = FREED.get_or_init(|| {
-            let (sender, receiver) = mpsc::channel();
-            // Without a thread, sending fails and the value is freed here.
-            let _ = thread::Builder::new()
-                .name("formwork-free".into())
-                .spawn(move || receiver.into_iter().for_each(drop::<Working>));
-            sender
-        });
         let working = self
             .working
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        let _ = freed.send(std::mem::replace(working, Box::new(Nothing)));
+        let working = std::mem::replace(working, Box::new(Nothing));
+        if let Ok(mut thread) = FREEING.try_lock() {
+            let _ = sender_to(&mut thread).send(working);
+        }
     }
+}
+
+/// The way to the thread that frees, and the process it runs in: a fork has no such thread.
+type Freeing = Option<(u32, Sender<Working>)>;
+
+static FREEING: Mutex<Freeing> = Mutex::new(None);
+
+fn sender_to(thread: &mut Freeing) -> &Sender<Working> {
+    let process = std::process::id();
+    if let Some((_, old)) = thread.take_if(|(running, _)| *running != process) {
+        std::mem::forget(old); // its other end was being waited at when the process was forked
+    }
+    let (_, sender) = thread.get_or_insert_with(|| (process, start_freeing()));
+    sender
+}
+
+/// Starts the thread; without one, sending fails and the value is freed by whoever sends.
+fn start_freeing() -> Sender<Working> {
+    let (sender, receiver) = mpsc::channel();
+    let _ = thread::Builder::new()
+        .name("formwork-free".into())
+        .spawn(move || receiver.into_iter().for_each(drop::<Working>));
+    sender
 }
 
 impl Index {
@@ -256,7 +281,7 @@ fn parse(text: &[u8], budget: &Budget) -> Result<Value, EngineError> {
     let limits = JsonLimits {
         bytes: usize::try_from(budget.max_bytes).unwrap_or(usize::MAX),
         depth: usize::try_from(budget.max_depth).unwrap_or(usize::MAX),
-        ..JsonLimits::default()
+        nodes: usize::try_from(budget.max_nodes).unwrap_or(usize::MAX),
     };
     json::parse(text, &limits).map_err(refused_json)
 }
@@ -273,6 +298,7 @@ fn refused_json(error: JsonError) -> EngineError {
         JsonCause::TooManyNodes { limit } => too_large("max_nodes", limit, limit + 1),
         _ => EngineError::Malformed {
             pointer: String::new(),
+            keyword: String::new(),
             reason: error.to_string(),
         },
     }
@@ -287,8 +313,8 @@ fn writing_of(options: &Options) -> Writing {
     };
     Writing {
         whitespace,
-        item_spaces: 0,
-        key_spaces: 0,
+        item_spaces: options.item_spaces,
+        key_spaces: options.key_spaces,
         any_order: options.any_order,
         all_spellings: options.all_spellings,
     }

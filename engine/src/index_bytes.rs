@@ -253,6 +253,8 @@ pub fn write_source(writer: &mut Writer, input: &Input, options: &Options) {
         Whitespace::Compact => 0,
         Whitespace::Bounded(characters) => characters,
     });
+    writer.write_u8(options.item_spaces);
+    writer.write_u8(options.key_spaces);
     for flag in [
         options.any_order,
         options.all_spellings,
@@ -269,6 +271,7 @@ pub fn write_source(writer: &mut Writer, input: &Input, options: &Options) {
     for limit in [
         budget.max_bytes,
         budget.max_depth,
+        budget.max_nodes,
         budget.compile_fuel,
         budget.mask_fuel,
     ] {
@@ -289,6 +292,8 @@ pub fn read_source<'a>(reader: &mut Reader<'a>) -> Result<(Input<'a>, Options), 
             true => Whitespace::Bounded(characters),
             false => Whitespace::Compact,
         },
+        item_spaces: reader.read_u8()?,
+        key_spaces: reader.read_u8()?,
         any_order: reader.read_bool()?,
         all_spellings: reader.read_bool()?,
         format_assertion: reader.read_bool()?,
@@ -296,6 +301,7 @@ pub fn read_source<'a>(reader: &mut Reader<'a>) -> Result<(Input<'a>, Options), 
         budget: Budget {
             max_bytes: reader.read_u64()?,
             max_depth: reader.read_u64()?,
+            max_nodes: reader.read_u64()?,
             compile_fuel: reader.read_u64()?,
             mask_fuel: reader.read_u64()?,
         },
@@ -343,6 +349,8 @@ mod tests {
         Options {
             whitespace: Whitespace::Bounded(3),
             any_order: true,
+            item_spaces: 1,
+            key_spaces: 2,
             remotes: vec![("urn:a".into(), b"{}".to_vec())],
             ..Options::default()
         }

@@ -156,6 +156,16 @@ def test_a_refusal_is_typed_and_has_its_fields(vocabulary: NativeVocabulary) -> 
     assert (refusal.value.limit, refusal.value.maximum) == ("max_bytes", 4)
 
 
+def test_separators_have_the_spaces_that_were_asked_for(vocabulary: NativeVocabulary) -> None:
+    options = NativeOptions(item_spaces=1, key_spaces=2)
+    index = NativeIndex.compile(AnyJson(), vocabulary, options)
+    cursor = NativeIndex.load(index.dump(), vocabulary).cursor()
+    for byte in b'{"a":  1, "b":  [2':
+        cursor.advance(byte)
+    cursor.advance(ord(","))
+    assert allowed(cursor) == {ord(" ")}
+
+
 def test_two_threads_at_one_cursor_do_no_harm(index: NativeIndex) -> None:
     cursor, reasons = index.cursor(), set[str]()
 

@@ -87,6 +87,10 @@ class NativeOptions:
 
     max_whitespace: int | None = None
     """Characters between the tokens of JSON; None: nowhere any."""
+    item_spaces: int = 0
+    """Spaces after each comma; read without `max_whitespace`."""
+    key_spaces: int = 0
+    """Spaces after each colon; read without `max_whitespace`."""
     any_order: bool = False
     """Properties may stand in any order."""
     all_spellings: bool = False
@@ -116,6 +120,8 @@ class NativeOptions:
         options = {
             "is_whitespace_bounded": self.max_whitespace is not None,
             "max_whitespace": self.max_whitespace or 0,
+            "item_spaces": self.item_spaces,
+            "key_spaces": self.key_spaces,
             "any_order": self.any_order,
             "all_spellings": self.all_spellings,
             "format_assertion": self.format_assertion,
@@ -421,7 +427,9 @@ def _error_of(error: Any) -> Exception:  # noqa: ANN401 - cffi's
     fields = json.loads(_copied(lib.formwork_error_fields, owned))
     status, message = lib.formwork_error_status(owned), fields["message"]
     if status == lib.Malformed:
-        return MalformedError(fields["reason"], pointer=fields["pointer"])
+        return MalformedError(
+            fields["reason"], pointer=fields["pointer"], keyword=fields["keyword"]
+        )
     if status == lib.Unsupported:
         return UnsupportedError(fields["pointer"], fields["keyword"], fields["reason"])
     if status == lib.TooLarge:

@@ -64,13 +64,12 @@ impl Refusal {
 
     fn fields(&self) -> Vec<(&'static str, Field<'_>)> {
         match self {
-            Self::Engine(EngineError::Malformed { pointer, reason }) => {
-                vec![
-                    ("pointer", Field::Text(pointer)),
-                    ("reason", Field::Text(reason)),
-                ]
-            }
-            Self::Engine(EngineError::Unsupported {
+            Self::Engine(EngineError::Malformed {
+                pointer,
+                keyword,
+                reason,
+            })
+            | Self::Engine(EngineError::Unsupported {
                 pointer,
                 keyword,
                 reason,
@@ -169,10 +168,11 @@ mod tests {
     fn fields_are_json_whatever_they_hold() {
         let error = EngineError::Malformed {
             pointer: "/a\"\\".into(),
+            keyword: String::new(),
             reason: "\u{1}é\n".into(),
         };
         let fields = FormworkError::from(Refusal::from(error)).fields;
-        let expected = r#"{"pointer":"/a\"\\","reason":"\u0001é\u000a","message":"#;
+        let expected = r#"{"pointer":"/a\"\\","keyword":"","reason":"\u0001é\u000a","message":"#;
         assert!(fields.starts_with(expected), "{fields}");
     }
 }

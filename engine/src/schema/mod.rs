@@ -3,6 +3,7 @@
 //! `registry` finds what references name, `translate` turns keywords into formulas in the order of
 //! the schema's text, `unevaluated` works out which properties and items other keywords have seen.
 
+mod path;
 mod registry;
 mod translate;
 mod unevaluated;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::path::{Path, Step};
 use super::registry::{Dialect, Located, Registry, ResourceId};
 use crate::decimal::Decimal;
 use crate::error::EngineError;
@@ -57,7 +58,8 @@ pub fn translate(
         options,
         formulas: Formulas::new(),
         known: HashMap::new(),
-        path: Vec::new(),
+        document,
+        path: Path::default(),
         scope: vec![root],
     };
     let formula = translator.schema(registry.root(root))?;
@@ -79,7 +81,8 @@ pub(super) struct Translator<'a> {
     pub(super) options: &'a SchemaOptions,
     pub(super) formulas: Formulas,
     known: HashMap<(*const Value, Vec<ResourceId>), Known>,
-    pub(super) path: Vec<String>,
+    document: &'a Value,
+    pub(super) path: Path<'a>,
     scope: Vec<ResourceId>,
 }
 
@@ -138,7 +141,7 @@ impl<'a> Translator<'a> {
 
     fn within_limits(&self) -> Result<()> {
         let limits = [
-            ("max_depth", self.options.max_depth, self.path.len()),
+            ("max_depth", self.options.max_depth, self.path.depth()),
             ("max_schemas", self.options.max_schemas, self.known.len()),
         ];
         match limits
@@ -185,15 +188,41 @@ impl<'a> Translator<'a> {
         Ok(parts)
     }
 
-    /// Run with one more step on the path that errors name.
+    /// Run under a keyword, for errors to name.
     pub(super) fn at_keyword<T>(
         &mut self,
-        step: &str,
+        keyword: &str,
         run: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        self.path.push(step.replace('~', "~0").replace('/', "~1"));
+        self.at(Step::Keyword(keyword.to_owned()), run)
+    }
+
+    /// Run at one of the schemas under a keyword.
+    fn at_part<T>(&mut self, name: &str, run: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.at(Step::Part(name.to_owned()), run)
+    }
+
+    /// Run with one more step on the way that errors name.
+    pub(super) fn at<T>(
+        &mut self,
+        step: Step<'a>,
+        run: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.path.push(step);
         let made = run(self);
         self.path.pop();
+        made
+    }
+
+    /// Run under a keyword next to the one that is being read.
+    fn at_neighbour<T>(
+        &mut self,
+        keyword: &str,
+        run: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let step = self.path.pop();
+        let made = self.at_keyword(keyword, run);
+        step.into_iter().for_each(|step| self.path.push(step));
         made
     }
 
@@ -203,7 +232,7 @@ impl<'a> Translator<'a> {
             "$dynamicRef" => self.dynamic_reference(at, value),
             "$recursiveRef" if at.dialect == Dialect::Draft2019 => {
                 let target = self.registry.find_recursive(at.resource, &self.scope);
-                self.schema(target)
+                self.at(Step::Target(target.value), |t| t.schema(target))
             }
             "type" => self.types(value),
             "enum" => self.enumeration(value),
@@ -251,24 +280,21 @@ impl<'a> Translator<'a> {
 
     // Errors.
 
-    /// The JSON pointer to where the translation is.
-    pub(super) fn pointer(&self) -> String {
-        self.path.iter().map(|step| format!("/{step}")).collect()
-    }
-
     /// A refusal of what is no schema, here.
     pub(super) fn malformed(&self, reason: &str) -> EngineError {
+        let (pointer, keyword) = self.path.place(self.document);
         EngineError::Malformed {
-            pointer: self.pointer(),
+            pointer,
+            keyword,
             reason: reason.to_owned(),
         }
     }
 
     /// A refusal of the keyword here.
     pub(super) fn unsupported(&self, reason: &str) -> EngineError {
-        let keyword = self.path.last().cloned().unwrap_or_default();
+        let (pointer, keyword) = self.path.holder(self.document);
         EngineError::Unsupported {
-            pointer: self.pointer(),
+            pointer,
             keyword,
             reason: reason.to_owned(),
         }
@@ -278,7 +304,7 @@ impl<'a> Translator<'a> {
 
     fn reference(&mut self, at: Located<'a>) -> Result<FormulaId> {
         let target = self.target(at)?;
-        self.schema(target)
+        self.at(Step::Target(target.value), |t| t.schema(target))
     }
 
     /// What a schema's `$ref` names.
@@ -304,7 +330,7 @@ impl<'a> Translator<'a> {
 
     fn dynamic_reference(&mut self, at: Located<'a>, value: &Value) -> Result<FormulaId> {
         let target = self.dynamic_target(at, value)?;
-        self.schema(target)
+        self.at(Step::Target(target.value), |t| t.schema(target))
     }
 
     fn unknown_reference(&self, reference: &str) -> EngineError {
@@ -321,7 +347,7 @@ impl<'a> Translator<'a> {
         }
         let each = schemas.iter().enumerate();
         each.map(|(place, s)| {
-            self.at_keyword(&place.to_string(), |t| t.schema(t.registry.child(at, s)))
+            self.at_part(&place.to_string(), |t| t.schema(t.registry.child(at, s)))
         })
         .collect()
     }
@@ -347,10 +373,7 @@ impl<'a> Translator<'a> {
         let Some(value) = at.value.get(keyword) else {
             return Ok(FormulaId::TRUE);
         };
-        let step = self.path.pop();
-        let made = self.at_keyword(keyword, |t| t.schema(t.registry.child(at, value)));
-        self.path.extend(step);
-        made
+        self.at_neighbour(keyword, |t| t.schema(t.registry.child(at, value)))
     }
 
     // Any value.
@@ -549,16 +572,13 @@ impl<'a> Translator<'a> {
         name: &str,
         schemas: &'a [Value],
     ) -> Result<Vec<FormulaId>> {
-        let step = self.path.pop();
-        let made = self.at_keyword(name, |t| {
+        self.at_neighbour(name, |t| {
             let each = schemas.iter().enumerate();
             each.map(|(place, s)| {
-                t.at_keyword(&place.to_string(), |t| t.schema(t.registry.child(at, s)))
+                t.at_part(&place.to_string(), |t| t.schema(t.registry.child(at, s)))
             })
             .collect()
-        });
-        self.path.extend(step);
-        made
+        })
     }
 
     fn contains(&mut self, at: Located<'a>, value: &'a Value) -> Result<FormulaId> {
@@ -605,15 +625,12 @@ impl<'a> Translator<'a> {
             Some(Value::Object(schemas)) => schemas,
             Some(_) => return Err(self.malformed("not an object")),
         };
-        let step = self.path.pop();
-        let made = self.at_keyword(keyword, |t| {
+        self.at_neighbour(keyword, |t| {
             let one = |(key, schema): &'a (String, Value)| {
-                t.at_keyword(key, |t| each(t, key, t.registry.child(at, schema)))
+                t.at_part(key, |t| each(t, key, t.registry.child(at, schema)))
             };
             schemas.iter().map(one).collect()
-        });
-        self.path.extend(step);
-        made
+        })
     }
 
     fn required(&mut self, at: Located<'a>, value: &Value) -> Result<FormulaId> {
@@ -686,7 +703,7 @@ impl<'a> Translator<'a> {
         };
         let mut parts = Vec::new();
         for (key, dependency) in entries {
-            let then = self.at_keyword(key, |t| match dependency {
+            let then = self.at_part(key, |t| match dependency {
                 Value::Array(_) => {
                     let names = t.names(dependency)?;
                     Ok(t.formulas.required(names))

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use super::path::Step;
 use super::registry::{Dialect, Located};
 use super::translate::{Result, Translator};
 use crate::formula::{FormulaId, ItemTable, PropertyTable, TextId};
@@ -136,13 +137,13 @@ impl<'a> Translator<'a> {
                 evaluated: Evaluated::default(),
             }]);
         }
-        if self.path.len() > self.options.max_depth {
+        if self.path.depth() > self.options.max_depth {
             return Err(
                 self.unsupported("the schemas it depends on refer to each other without end")
             );
         }
         self.in_scope(at, |t| {
-            t.at_keyword("", |t| t.alternatives_in_scope(at, whole))
+            t.at(Step::Again, |t| t.alternatives_in_scope(at, whole))
         })
     }
 
@@ -157,11 +158,11 @@ impl<'a> Translator<'a> {
             let branches = match keyword.as_str() {
                 "$ref" => {
                     let target = self.target(at)?;
-                    self.alternatives(target, true)?
+                    self.at(Step::Target(target.value), |t| t.alternatives(target, true))?
                 }
                 "$dynamicRef" => {
                     let target = self.dynamic_target(at, value)?;
-                    self.alternatives(target, true)?
+                    self.at(Step::Target(target.value), |t| t.alternatives(target, true))?
                 }
                 "allOf" => self.all_alternatives(at, value)?,
                 "anyOf" => self.some_alternatives(at, value, false)?,
