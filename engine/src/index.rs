@@ -12,6 +12,7 @@ use crate::index_bytes::{self, Writer, read_source, write_source};
 use crate::json::{self, JsonCause, JsonError, JsonLimits, Value};
 use crate::reader::{JsonReader, Nothing, Reader};
 use crate::schema::{SchemaOptions, translate};
+use crate::text::expression_reader;
 use crate::vocabulary::Vocabulary;
 
 /// What a grammar is made of.
@@ -211,12 +212,28 @@ impl Index {
 fn reader_of(input: Input, options: &Options) -> Result<Working, EngineError> {
     match input {
         Input::JsonSchema(_) | Input::AnyJson => json_reader(input, options),
-        Input::Regex(_) | Input::Lark(_) => Err(EngineError::Unsupported {
+        Input::Regex(pattern) => {
+            check_bytes(pattern, &options.budget)?;
+            expression_reader(pattern, &options.budget)
+        }
+        Input::Lark(_) => Err(EngineError::Unsupported {
             pointer: String::new(),
             keyword: "grammar".into(),
-            reason: "only JSON Schema is compiled so far".into(),
+            reason: "of Lark is not compiled so far".into(),
         }),
     }
+}
+
+fn check_bytes(text: &str, budget: &Budget) -> Result<(), EngineError> {
+    let (maximum, asked) = (budget.max_bytes, text.len() as u64);
+    if asked <= maximum {
+        return Ok(());
+    }
+    Err(EngineError::TooLarge {
+        limit: "max_bytes",
+        maximum,
+        asked,
+    })
 }
 
 fn json_reader(input: Input, options: &Options) -> Result<Working, EngineError> {

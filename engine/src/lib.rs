@@ -20,6 +20,9 @@
 //! (`mask`) is a walk over the vocabulary's trie (`vocabulary`) from a configuration; inside
 //! strings most of it depends on the shape alone and is shared.
 //!
+//! A regular expression is an input, too: the whole answer is a text of its language, without JSON
+//! around it (`text`). Its places are derivatives, read byte by byte as UTF-8.
+//!
 //! # What a caller holds
 //!
 //! * A `Vocabulary`: the token bytes of one tokenizer.
@@ -48,6 +51,7 @@
 //! * `shape`, `machine`: strings, and all of JSON, byte by byte.
 //! * `vocabulary`: tokens and their trie.
 //! * `mask`: which tokens may come next.
+//! * `text`: regular expressions as answers of their own.
 //! * `reader`: what an index is read with, whatever its input was.
 //! * `index_bytes`, `index`, `cursor`: what a caller holds.
 //! * `ffi`: the same in C.
@@ -84,6 +88,7 @@ mod machine;
 mod mask;
 mod reader;
 mod shape;
+mod text;
 pub mod vocabulary;
 
 pub mod cursor;

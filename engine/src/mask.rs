@@ -20,7 +20,6 @@ pub struct Mask {
 }
 
 impl Mask {
-    #[allow(dead_code, reason = "linked indexes, on their way, use it")]
     /// The tokens of a base and some others.
     pub fn new(base: Option<Arc<[u32]>>, tokens: Vec<u32>) -> Self {
         Mask { base, tokens }

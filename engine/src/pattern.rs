@@ -14,6 +14,18 @@ mod tests;
 
 use crate::regex::{RegexId, Regexes};
 
+/// Whose rules a pattern is read by.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// ECMA-262, as JSON Schema has it.
+    Schema,
+    /// Rust's `regex` crate, as the custom tools of OpenAI's API have it; also with assertions.
+    Text,
+    /// The same for one terminal of a grammar: without assertions and lazy quantifiers, which would
+    /// be about the text around it.
+    Terminal,
+}
+
 /// Why a pattern has no language here.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum PatternErrorKind {
@@ -36,8 +48,25 @@ pub struct PatternError {
 
 /// The language of all strings that contain a match of the pattern.
 pub fn parse(regexes: &mut Regexes, pattern: &str) -> Result<RegexId, PatternError> {
-    let syntax = syntax::read(pattern)?;
+    let syntax = syntax::read(pattern, Dialect::Schema, "")?;
     let language = compile::compile(regexes, syntax)?;
+    within_limits(regexes, language)
+}
+
+/// The language of all strings that match the pattern as a whole; `modes` are the letters of flags
+/// that hold for all of it.
+pub fn parse_whole(
+    regexes: &mut Regexes,
+    pattern: &str,
+    dialect: Dialect,
+    modes: &str,
+) -> Result<RegexId, PatternError> {
+    let syntax = syntax::read(pattern, dialect, modes)?;
+    let language = compile::compile_whole(regexes, syntax)?;
+    within_limits(regexes, language)
+}
+
+fn within_limits(regexes: &Regexes, language: RegexId) -> Result<RegexId, PatternError> {
     if regexes.overflowed() {
         Err(compile::too_large())
     } else {

@@ -8,11 +8,13 @@
 //!
 //! `node` has the nodes and what is known of one as soon as it is made (nullability, lengths),
 //! `construct` the constructors, which simplify, `partition` the classes of code points that a node
-//! tells apart, `derive` the derivatives, `search` emptiness and shortest members.
+//! tells apart, `derive` the derivatives, `search` emptiness and shortest members, `near` what a few
+//! code points cannot tell apart.
 
 mod construct;
 mod derive;
 mod hashing;
+mod near;
 mod node;
 mod partition;
 mod search;
@@ -36,7 +38,13 @@ pub struct RegexId(u32);
 const UNKNOWN: RegexId = RegexId(u32::MAX);
 
 impl RegexId {
-    fn index(self) -> usize {
+    /// The expression with a number that `index` gave.
+    pub(crate) fn at(index: usize) -> Self {
+        RegexId(index as u32)
+    }
+
+    /// Its number in the arena.
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }

@@ -1,6 +1,6 @@
 //! From the parts of a pattern to its language.
 
-use super::syntax::{Part, word_characters};
+use super::syntax::Part;
 use super::{PatternError, PatternErrorKind};
 use crate::charset::CharSet;
 use crate::regex::{RegexId, Regexes};
@@ -24,6 +24,23 @@ pub(super) fn compile(regexes: &mut Regexes, part: Part) -> Result<RegexId, Patt
             steps: 0,
         };
         languages.push(compiler.search(&rest, anchored)?);
+    }
+    Ok(regexes.union_all(languages))
+}
+
+/// The language of the strings that match the part as a whole.
+pub(super) fn compile_whole(regexes: &mut Regexes, part: Part) -> Result<RegexId, PatternError> {
+    let mut languages = Vec::new();
+    for alternative in into_alternatives(part) {
+        let (_, rest) = without_start(alternative);
+        let contexts = contexts_of(&rest)?;
+        let end = vec![Regexes::EMPTY; contexts.len() + 1];
+        let mut compiler = Compiler {
+            regexes,
+            contexts,
+            steps: 0,
+        };
+        languages.push(compiler.part(&rest, &end)?[0]);
     }
     Ok(regexes.union_all(languages))
 }
@@ -96,8 +113,8 @@ fn looks_back(part: &Part, sets: &mut Vec<CharSet>) -> Result<bool, PatternError
     match part {
         Part::Set(_) | Part::End => Ok(false),
         Part::Start => Ok(true),
-        Part::WordBoundary { .. } => {
-            sets.push(word_characters());
+        Part::WordBoundary { word, .. } => {
+            sets.push(word.clone());
             Ok(true)
         }
         Part::Lookbehind { body, offset, .. } => {
@@ -302,7 +319,7 @@ impl Compiler<'_> {
                 };
                 Ok(rest.iter().map(end).collect())
             }
-            Part::WordBoundary { negated } => Ok(self.word_boundary(*negated, rest)),
+            Part::WordBoundary { word, negated } => Ok(self.word_boundary(word, *negated, rest)),
             Part::Lookahead { body, negated } => self.lookahead(body, *negated, rest),
             Part::Lookbehind {
                 body,
@@ -453,16 +470,15 @@ impl Compiler<'_> {
         rules
     }
 
-    fn word_boundary(&mut self, negated: bool, rest: &Rest) -> Rest {
-        let word = self.regexes.set(word_characters());
+    fn word_boundary(&mut self, characters: &CharSet, negated: bool, rest: &Rest) -> Rest {
+        let word = self.regexes.set(characters.clone());
         let before_word = self.regexes.concat(word, Regexes::ALWAYS);
-        let other = self.regexes.set(word_characters().complement());
+        let other = self.regexes.set(characters.complement());
         let before_other = self.regexes.concat(other, Regexes::ALWAYS);
         let before_other = self.regexes.union(before_other, Regexes::EMPTY);
         let mut bounded = Vec::new();
         for (context, &rest) in rest.iter().enumerate() {
-            let after_word =
-                context > 0 && is_inside(&self.contexts[context - 1], &word_characters());
+            let after_word = context > 0 && is_inside(&self.contexts[context - 1], characters);
             let next = if after_word == negated {
                 before_word
             } else {

@@ -2,12 +2,12 @@
 
 mod class;
 mod folding;
+mod nested_class;
 
-pub(super) use class::word_characters;
 use std::iter::Peekable;
 use std::str::CharIndices;
 
-use super::{PatternError, PatternErrorKind};
+use super::{Dialect, PatternError, PatternErrorKind};
 use crate::charset::CharSet;
 
 /// How deep groups may nest.
@@ -30,6 +30,7 @@ pub(super) enum Part {
     Start,
     End,
     WordBoundary {
+        word: CharSet,
         negated: bool,
     },
     Lookahead {
@@ -44,12 +45,19 @@ pub(super) enum Part {
 }
 
 /// Reads a whole pattern.
-pub(super) fn read(pattern: &str) -> Result<Part, PatternError> {
+pub(super) fn read(pattern: &str, dialect: Dialect, modes: &str) -> Result<Part, PatternError> {
+    let flags = Flags {
+        ignore_case: modes.contains('i'),
+        dot_all: modes.contains('s'),
+        multi_line: modes.contains('m'),
+        verbose: modes.contains('x'),
+    };
     let mut reader = Reader {
         text: pattern,
         rest: pattern.char_indices().peekable(),
         depth: 0,
-        flags: Flags::default(),
+        flags,
+        dialect,
     };
     let part = reader.alternatives()?;
     match reader.rest.peek() {
@@ -63,6 +71,8 @@ pub(super) fn read(pattern: &str) -> Result<Part, PatternError> {
 struct Flags {
     ignore_case: bool,
     dot_all: bool,
+    multi_line: bool,
+    verbose: bool,
 }
 
 struct Reader<'a> {
@@ -70,6 +80,7 @@ struct Reader<'a> {
     rest: Peekable<CharIndices<'a>>,
     depth: usize,
     flags: Flags,
+    dialect: Dialect,
 }
 
 impl Reader<'_> {
@@ -145,14 +156,27 @@ impl Reader<'_> {
 
     fn sequence(&mut self) -> Result<Part, PatternError> {
         let mut parts = Vec::new();
+        self.skip_blanks();
         while !matches!(self.peek(), None | Some('|' | ')')) {
             if let Some(part) = self.term()? {
                 parts.push(part);
             }
+            self.skip_blanks();
         }
         match parts.len() {
             1 => Ok(parts.remove(0)),
             _ => Ok(Part::Sequence(parts)),
+        }
+    }
+
+    /// Skips whitespace and comments where `(?x)` says so.
+    fn skip_blanks(&mut self) {
+        while self.flags.verbose {
+            match self.peek() {
+                Some('#') => while !matches!(self.next(), None | Some('\n')) {},
+                Some(c) if c.is_whitespace() => self.skip(1),
+                _ => return,
+            }
         }
     }
 
@@ -161,17 +185,40 @@ impl Reader<'_> {
         let Some(atom) = self.atom()? else {
             return Ok(None);
         };
-        let Some((low, high)) = self.quantifier()? else {
+        if self.dialect == Dialect::Terminal && is_assertion(&atom) {
+            let trivial = matches!(atom, Part::Start | Part::End);
+            if !trivial {
+                return Err(self.unsupported("an assertion in a terminal"));
+            }
+        }
+        self.skip_blanks();
+        let Some(counts) = self.quantifier()? else {
             return Ok(Some(atom));
         };
+        let mut repeated = self.repeated(atom, counts)?;
+        while self.dialect != Dialect::Schema {
+            self.skip_blanks();
+            let Some(counts) = self.quantifier()? else {
+                break;
+            };
+            repeated = self.repeated(repeated, counts)?;
+        }
+        Ok(Some(repeated))
+    }
+
+    fn repeated(
+        &mut self,
+        atom: Part,
+        (low, high): (u32, Option<u32>),
+    ) -> Result<Part, PatternError> {
         match atom {
             Part::Lookahead { .. } => Err(self.unsupported("a quantified lookahead")),
             atom if is_assertion(&atom) => Err(self.malformed("a quantified assertion")),
-            body => Ok(Some(Part::Repeat {
+            body => Ok(Part::Repeat {
                 body: Box::new(body),
                 low,
                 high,
-            })),
+            }),
         }
     }
 
@@ -180,10 +227,17 @@ impl Reader<'_> {
             return Err(self.malformed("nothing to repeat"));
         }
         let part = match self.next() {
+            Some('^' | '$') if self.flags.multi_line => {
+                return Err(self.unsupported("an anchor of lines"));
+            }
             Some('^') => Part::Start,
             Some('$') => Part::End,
             Some('.') => Part::Set(self.dot()),
-            Some('[') => Part::Set(self.class()?),
+            Some('[') if self.dialect == Dialect::Schema => Part::Set(self.class()?),
+            Some('[') => Part::Set(self.nested_class()?),
+            Some('{') if self.dialect != Dialect::Schema => {
+                return Err(self.malformed("a '{' that is no count needs a '\\' before it"));
+            }
             Some('(') => return self.group(),
             Some('\\') => self.escaped()?,
             Some('*' | '+' | '?') => return Err(self.malformed("nothing to repeat")),
@@ -194,7 +248,10 @@ impl Reader<'_> {
     }
 
     fn dot(&self) -> CharSet {
-        let lines = CharSet::from_ranges(LINE_TERMINATORS);
+        let lines = match self.dialect {
+            Dialect::Schema => CharSet::from_ranges(LINE_TERMINATORS),
+            Dialect::Text | Dialect::Terminal => CharSet::single(0x0A),
+        };
         if self.flags.dot_all {
             CharSet::all()
         } else {
@@ -279,6 +336,9 @@ impl Reader<'_> {
                 Some('i') => self.flags.ignore_case = on,
                 Some('s') => self.flags.dot_all = on,
                 Some('u') => {}
+                Some('m') if self.dialect != Dialect::Schema => self.flags.multi_line = on,
+                Some('x') if self.dialect != Dialect::Schema => self.flags.verbose = on,
+                Some('U') if self.dialect == Dialect::Text => {}
                 Some(')') => return Ok(self.next().and(None)),
                 Some(':') => break,
                 _ => return Err(self.unsupported("this kind of group")),
@@ -321,19 +381,24 @@ impl Reader<'_> {
 
     /// A lazy quantifier gives the same language; a possessive one does not.
     fn lazy(&mut self) -> Result<(), PatternError> {
-        if self.peek() == Some('+') {
+        if self.peek() == Some('+') && self.dialect == Dialect::Schema {
             return Err(self.unsupported("a possessive quantifier"));
         }
-        self.takes("?");
+        if self.takes("?") && self.dialect == Dialect::Terminal {
+            // A terminal is as long as it can be, and would not be what it says.
+            return Err(self.unsupported("a lazy quantifier in a terminal"));
+        }
         Ok(())
     }
 
     /// `{2}`, `{2,}` or `{2,5}` and its length; other braces are literal characters.
     fn bounds(&mut self) -> Option<(u32, Option<u32>, usize)> {
-        let inside = self.ahead().strip_prefix('{')?;
+        let offset = self.offset();
+        let inside = self.text[offset..].strip_prefix('{')?;
         let inside = &inside[..inside.find('}')?];
         let (low, high) = match inside.split_once(',') {
             None => (count(inside)?, Some(count(inside)?)),
+            Some(("", high)) if self.dialect != Dialect::Schema => (0, Some(count(high)?)),
             Some((low, "")) => (count(low)?, None),
             Some((low, high)) => (count(low)?, Some(count(high)?)),
         };

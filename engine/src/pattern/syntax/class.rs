@@ -1,11 +1,13 @@
 //! Escapes and character classes.
 
-use super::{Part, PatternError, Reader};
+use super::{Dialect, Part, PatternError, Reader};
 use crate::charset::CharSet;
 use crate::unicode;
 
 const DIGITS: [(u32, u32); 1] = [(0x30, 0x39)];
 const WORD: [(u32, u32); 4] = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)];
+/// Unicode's Join_Control.
+const JOINERS: [(u32, u32); 1] = [(0x200C, 0x200D)];
 /// ECMA-262's WhiteSpace and LineTerminator.
 const SPACE: [(u32, u32); 10] = [
     (0x09, 0x0D),
@@ -20,13 +22,32 @@ const SPACE: [(u32, u32); 10] = [
     (0xFEFF, 0xFEFF),
 ];
 
+/// The set of an escape such as `\w`, by its letter; `p` stands for none.
+fn named_set(letter: char, dialect: Dialect) -> Option<CharSet> {
+    let unicode = |names: &[&str]| {
+        let sets = names.iter().filter_map(|name| unicode::property(name));
+        sets.fold(CharSet::empty(), |all, set| all.union(&set))
+    };
+    Some(match (letter, dialect == Dialect::Schema) {
+        ('d', true) => CharSet::from_ranges(DIGITS),
+        ('w', true) => CharSet::from_ranges(WORD),
+        ('s', true) => CharSet::from_ranges(SPACE),
+        ('d', false) => unicode(&["Nd"]),
+        ('w', false) => {
+            unicode(&["Alphabetic", "M", "Nd", "Pc"]).union(&CharSet::from_ranges(JOINERS))
+        }
+        ('s', false) => unicode(&["White_Space"]),
+        _ => return None,
+    })
+}
+
 /// The characters of `\w`.
-pub(in crate::pattern) fn word_characters() -> CharSet {
-    CharSet::from_ranges(WORD)
+pub(super) fn word_characters(dialect: Dialect) -> CharSet {
+    named_set('w', dialect).unwrap_or_else(CharSet::empty)
 }
 
 /// One member of a class: a code point, which may begin a range, or a set, which may not.
-enum Member {
+pub(super) enum Member {
     Point(u32),
     Set(CharSet),
 }
@@ -35,8 +56,16 @@ impl Reader<'_> {
     /// What a backslash outside a class begins.
     pub(super) fn escaped(&mut self) -> Result<Part, PatternError> {
         let part = match self.peek() {
-            Some('b') => Part::WordBoundary { negated: false },
-            Some('B') => Part::WordBoundary { negated: true },
+            Some('<' | '>') if self.dialect != Dialect::Schema => {
+                return Err(self.unsupported("the border of a word"));
+            }
+            Some('b' | 'B') if self.is_named_border() => {
+                return Err(self.unsupported("the border of a word"));
+            }
+            Some(letter @ ('b' | 'B')) => Part::WordBoundary {
+                word: word_characters(self.dialect),
+                negated: letter == 'B',
+            },
             Some('A') => Part::Start,
             Some('Z' | 'z') => Part::End,
             Some('k' | '1'..='9') => return Err(self.unsupported("a backreference")),
@@ -49,6 +78,12 @@ impl Reader<'_> {
         };
         self.next();
         Ok(part)
+    }
+
+    /// Whether `\b{start}` or its like comes next, behind its backslash.
+    fn is_named_border(&mut self) -> bool {
+        let behind = self.ahead().chars().nth(1);
+        self.dialect != Dialect::Schema && behind == Some('{')
     }
 
     /// A class, behind its opening bracket.
@@ -94,16 +129,16 @@ impl Reader<'_> {
     }
 
     /// An escape that stands for one code point or for a set of them.
-    fn escape(&mut self) -> Result<Member, PatternError> {
+    pub(super) fn escape(&mut self) -> Result<Member, PatternError> {
         let Some(c) = self.peek() else {
             return Err(self.malformed("a '\\' ends the pattern"));
         };
         let set = match c.to_ascii_lowercase() {
-            'd' => CharSet::from_ranges(DIGITS),
-            'w' => CharSet::from_ranges(WORD),
-            's' => CharSet::from_ranges(SPACE),
             'p' => self.property()?,
-            _ => return self.character_escape().map(Member::Point),
+            letter => match named_set(letter, self.dialect) {
+                Some(set) => set,
+                None => return self.character_escape().map(Member::Point),
+            },
         };
         if !c.eq_ignore_ascii_case(&'p') {
             self.next();
@@ -117,6 +152,15 @@ impl Reader<'_> {
 
     fn property(&mut self) -> Result<CharSet, PatternError> {
         self.next();
+        if let (Some(letter), true) = (self.peek(), self.dialect != Dialect::Schema)
+            && letter.is_ascii_alphabetic()
+        {
+            let Some(set) = unicode::property(letter.encode_utf8(&mut [0; 4])) else {
+                return Err(self.unsupported(format!("the property {letter:?}")));
+            };
+            self.next();
+            return Ok(set);
+        }
         let inside = self
             .ahead()
             .strip_prefix('{')
@@ -124,11 +168,12 @@ impl Reader<'_> {
         let Some(name) = inside.map(|(name, _)| name.to_owned()) else {
             return Err(self.malformed("a property's name is missing"));
         };
-        let Some(set) = unicode::property(&name) else {
+        let negated = name.starts_with('^') && self.dialect != Dialect::Schema;
+        let Some(set) = unicode::property(name.strip_prefix('^').unwrap_or(&name)) else {
             return Err(self.unsupported(format!("the property {name:?}")));
         };
         self.skip(name.chars().count() + 2);
-        Ok(set)
+        Ok(if negated { set.complement() } else { set })
     }
 
     fn character_escape(&mut self) -> Result<u32, PatternError> {
@@ -138,6 +183,7 @@ impl Reader<'_> {
             .nth(1)
             .is_some_and(|c| c.is_ascii_digit());
         let point = match self.peek() {
+            Some('a') if self.dialect != Dialect::Schema => 0x07,
             Some('t') => 0x09,
             Some('n') => 0x0A,
             Some('v') => 0x0B,
@@ -146,6 +192,8 @@ impl Reader<'_> {
             Some('0') if !next_is_digit => 0,
             Some('0'..='9') => return Err(self.unsupported("an octal escape")),
             Some('c') => return self.control(),
+            Some('x' | 'U') if self.is_braced() => return self.braced(),
+            Some('U') if self.dialect != Dialect::Schema => return self.hexadecimal(8),
             Some('x') => return self.hexadecimal(2),
             Some('u') => return self.unicode_escape(),
             Some(c) if c.is_ascii_alphabetic() => {
@@ -156,6 +204,11 @@ impl Reader<'_> {
         };
         self.next();
         Ok(point)
+    }
+
+    /// Whether a code point in braces comes next, behind its letter.
+    fn is_braced(&mut self) -> bool {
+        self.dialect != Dialect::Schema && self.ahead().chars().nth(1) == Some('{')
     }
 
     fn control(&mut self) -> Result<u32, PatternError> {
