@@ -1,37 +1,70 @@
 //! One sequence's place in an index.
 
+use std::sync::Arc;
+
 use crate::error::CursorError;
-use crate::index::Index;
+use crate::grammar::Exhausted;
+use crate::index::{Index, Working};
+use crate::late::Late;
 use crate::machine::Configuration;
-use crate::vocabulary::allow;
+use crate::mask::Mask;
+use crate::reader::Reader;
+use crate::vocabulary::{Vocabulary, allow};
 
 /// Where one sequence stands. A cursor that has failed stays failed and says why.
 #[derive(Clone)]
 pub struct Cursor {
-    index: Index,
+    pub(crate) index: Index,
+    /// Which of the index's readers gave out the places.
+    pub(crate) generation: u64,
     /// The place after each token, the start first.
     places: Vec<Configuration>,
+    /// The tokens taken, an end token among them.
+    tokens: Vec<u32>,
     ended: bool,
-    failure: Option<CursorError>,
+    pub(crate) failure: Option<CursorError>,
+    /// What is known of the place, so that nobody has to be waited for to write its mask.
+    ready: Option<Ready>,
+    pub(crate) late: Late,
 }
+
+/// A place's mask, and whether the text may end there.
+#[derive(Clone)]
+struct Ready {
+    mask: Arc<Mask>,
+    may_end: bool,
+}
+
+/// Why a piece of work came to nothing.
+struct Stop {
+    limit: Exhausted,
+    /// The reader was full and a new one has taken its place: it is worth another try.
+    renewed: bool,
+}
+
+/// No reader's generation: the places have to be found again.
+pub(crate) const NO_GENERATION: u64 = u64::MAX;
 
 impl Cursor {
     /// A cursor at the start.
     pub(crate) fn new(index: Index) -> Self {
-        let start = index.working().start();
+        let (start, generation) = {
+            let working = index.working();
+            (working.start(), working.generation)
+        };
         Cursor {
             index,
+            generation,
             places: vec![start],
+            tokens: Vec::new(),
             ended: false,
             failure: None,
+            ready: None,
+            late: Late::default(),
         }
     }
 
-    fn place(&self) -> Configuration {
-        self.places[self.places.len() - 1]
-    }
-
-    fn fail(&mut self, error: CursorError) -> Result<(), CursorError> {
+    pub(crate) fn fail<T>(&mut self, error: CursorError) -> Result<T, CursorError> {
         self.failure = Some(error.clone());
         Err(error)
     }
@@ -47,29 +80,117 @@ impl Cursor {
     /// What the cursor failed of, now or before.
     pub fn mask(&mut self, out: &mut [u32]) -> Result<(), CursorError> {
         self.check()?;
-        if self.ended {
-            out.fill(0);
-            return Ok(());
+        if let Err(error) = self.prepare(self.index.mask_fuel()) {
+            return self.fail(error);
         }
-        let place = self.place();
-        let exhausted = {
-            let mut working = self.index.working();
-            working.mask(self.index.vocabulary(), place).write(out);
-            if working.may_end(place) {
-                self.index
-                    .vocabulary()
-                    .end_ids()
-                    .iter()
-                    .for_each(|end| allow(out, *end));
+        self.write(out);
+        Ok(())
+    }
+
+    /// The same with so much fuel: false, and nothing is written, where that is not enough and
+    /// another thread goes on; ask again later.
+    ///
+    /// # Errors
+    ///
+    /// What the cursor failed of, now or before.
+    pub fn mask_within(&mut self, out: &mut [u32], fuel: u64) -> Result<bool, CursorError> {
+        self.rejoin();
+        self.check()?;
+        if self.late.is_pending() {
+            return Ok(false);
+        }
+        if !self.is_ready() && !self.late.is_usual() {
+            match self.prepare(fuel) {
+                Err(CursorError::OutOfFuel { .. }) if fuel < self.index.mask_fuel() => {}
+                Err(error) => return self.fail(error),
+                Ok(_) => {}
             }
-            working.limit_reached()
-        };
-        match exhausted {
-            Some(limit) => self.fail(CursorError::OutOfFuel {
-                limit: limit.maximum,
-            }),
-            None => Ok(()),
         }
+        if !self.is_ready() {
+            self.finish_later();
+            return Ok(false);
+        }
+        self.write(out);
+        Ok(true)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ended || self.ready.is_some()
+    }
+
+    fn write(&self, out: &mut [u32]) {
+        let Some(ready) = self.ready.as_ref().filter(|_| !self.ended) else {
+            return out.fill(0);
+        };
+        ready.mask.write(out);
+        if ready.may_end {
+            let ends = self.index.vocabulary().end_ids();
+            ends.iter().for_each(|end| allow(out, *end));
+        }
+    }
+
+    /// Works out the mask of the place, and returns the fuel that it took.
+    pub(crate) fn prepare(&mut self, fuel: u64) -> Result<u64, CursorError> {
+        if self.is_ready() {
+            return Ok(0);
+        }
+        let (ready, left) = self.work(fuel, |reader, vocabulary, place| {
+            let ready = Ready {
+                mask: reader.mask(vocabulary, place),
+                may_end: reader.may_end(place),
+            };
+            (ready, reader.fuel_left())
+        })?;
+        self.ready = Some(ready);
+        Ok(fuel.saturating_sub(left))
+    }
+
+    /// Does a piece of work at the place, alone with the reader.
+    pub(crate) fn work<T>(
+        &mut self,
+        fuel: u64,
+        job: impl Fn(&mut dyn Reader, &Vocabulary, Configuration) -> T,
+    ) -> Result<T, CursorError> {
+        let first = self.attempt(fuel, &job);
+        let answer = match first {
+            Err(Stop { renewed: true, .. }) => self.attempt(fuel, &job),
+            answer => answer,
+        };
+        answer.map_err(|stop| CursorError::OutOfFuel {
+            limit: stop.limit.maximum,
+        })
+    }
+
+    fn attempt<T>(
+        &mut self,
+        fuel: u64,
+        job: impl Fn(&mut dyn Reader, &Vocabulary, Configuration) -> T,
+    ) -> Result<T, Stop> {
+        let (index, mut working) = (&self.index, self.index.working());
+        let mut reached = Ok(());
+        if self.generation != working.generation {
+            (self.places, reached) = replay(&mut working, index, &self.tokens);
+            let found = reached.is_ok();
+            self.generation = if found {
+                working.generation
+            } else {
+                NO_GENERATION
+            };
+        }
+        let place = self.places[self.places.len() - 1];
+        let answer = reached.and_then(|()| {
+            working.refuel(fuel);
+            let answer = job(&mut *working.reader, index.vocabulary(), place);
+            working.limit_reached().map_or(Ok(answer), Err)
+        });
+        let is_full = working.is_full();
+        if is_full {
+            index.renew(&mut working);
+        }
+        answer.map_err(|limit| Stop {
+            limit,
+            renewed: is_full,
+        })
     }
 
     /// Takes a token.
@@ -79,55 +200,40 @@ impl Cursor {
     /// `TokenNotAllowed`, or what the cursor failed of before.
     pub fn advance(&mut self, token: u32) -> Result<(), CursorError> {
         self.check()?;
-        let place = self.place();
-        if self.index.vocabulary().end_ids().contains(&token) {
-            let Some(last) = self.end_by(token) else {
-                return self.fail(CursorError::TokenNotAllowed { token });
-            };
-            self.ended = true;
-            self.places.push(last);
-            return Ok(());
+        self.late.forget();
+        let is_end = self.index.vocabulary().end_ids().contains(&token);
+        if self.ended {
+            return self.fail(CursorError::TokenNotAllowed { token });
         }
-        let vocabulary = std::sync::Arc::clone(self.index.vocabulary());
-        let bytes = vocabulary.token_bytes(token);
-        let (next, exhausted) = if self.ended {
-            (None, None)
-        } else {
-            let mut working = self.index.working();
-            let next = match bytes {
-                [] => working.take_special(place, token),
-                _ => bytes
-                    .iter()
-                    .try_fold(place, |at, byte| working.step(at, *byte)),
-            };
-            (next, working.limit_reached())
-        };
-        match (next, exhausted) {
-            (_, Some(limit)) => self.fail(CursorError::OutOfFuel {
-                limit: limit.maximum,
-            }),
-            (Some(next), None) => {
+        let stepped = self.work(self.index.mask_fuel(), |reader, vocabulary, place| {
+            let next = take(reader, vocabulary, place, token)?;
+            Some((next, reader.remembered(next)))
+        });
+        match stepped {
+            Ok(Some((next, remembered))) => {
+                self.ready = remembered.map(|(mask, may_end)| Ready { mask, may_end });
+                self.ended = is_end;
                 self.places.push(next);
+                self.tokens.push(token);
                 Ok(())
             }
-            (None, None) => self.fail(CursorError::TokenNotAllowed { token }),
+            Ok(None) => self.fail(CursorError::TokenNotAllowed { token }),
+            Err(error) => self.fail(error),
         }
-    }
-
-    /// Where an end token leads, if it may come: a grammar may name one, else any ends an answer.
-    fn end_by(&self, token: u32) -> Option<Configuration> {
-        if self.ended {
-            return None;
-        }
-        let (place, mut working) = (self.place(), self.index.working());
-        let named = working.take_special(place, token);
-        named.or_else(|| working.may_end(place).then_some(place))
     }
 
     /// Whether the answer may end here.
     #[must_use]
-    pub fn may_end(&self) -> bool {
-        !self.ended && self.failure.is_none() && self.index.working().may_end(self.place())
+    pub fn may_end(&mut self) -> bool {
+        if self.ended || self.failure.is_some() {
+            return false;
+        }
+        if let Some(ready) = &self.ready {
+            return ready.may_end;
+        }
+        let fuel = self.index.mask_fuel();
+        let may_end = self.work(fuel, |reader, _, place| reader.may_end(place));
+        may_end.unwrap_or(false)
     }
 
     /// Whether an end token was taken.
@@ -143,15 +249,17 @@ impl Cursor {
     /// `Failed` if there were fewer, or what the cursor failed of before.
     pub fn rollback(&mut self, tokens: usize) -> Result<(), CursorError> {
         self.check()?;
-        if tokens >= self.places.len() {
+        if tokens > self.tokens.len() {
             return self.fail(CursorError::Failed(format!(
                 "{tokens} tokens back of {}",
-                self.places.len() - 1
+                self.tokens.len()
             )));
         }
         if tokens > 0 {
-            self.ended = false;
+            self.late.forget();
+            (self.ended, self.ready) = (false, None);
             self.places.truncate(self.places.len() - tokens);
+            self.tokens.truncate(self.tokens.len() - tokens);
         }
         Ok(())
     }
@@ -166,4 +274,52 @@ impl Cursor {
     pub fn forced(&mut self) -> Vec<u32> {
         Vec::new()
     }
+}
+
+/// Where a token leads; a grammar may name an end token, else any ends an answer where it may.
+fn take(
+    reader: &mut dyn Reader,
+    vocabulary: &Vocabulary,
+    place: Configuration,
+    token: u32,
+) -> Option<Configuration> {
+    let bytes = vocabulary.token_bytes(token);
+    if !bytes.is_empty() {
+        return read(reader, place, bytes);
+    }
+    let is_end = vocabulary.end_ids().contains(&token);
+    let named = reader.take_special(place, token);
+    named.or_else(|| (is_end && reader.may_end(place)).then_some(place))
+}
+
+/// Where some bytes lead.
+pub(crate) fn read(
+    reader: &mut dyn Reader,
+    from: Configuration,
+    bytes: &[u8],
+) -> Option<Configuration> {
+    bytes
+        .iter()
+        .try_fold(from, |at, byte| reader.step(at, *byte))
+}
+
+/// The places after each of some tokens in a reader that has not met them, the start first; each
+/// token may cost as much as when it was taken.
+fn replay(
+    working: &mut Working,
+    index: &Index,
+    tokens: &[u32],
+) -> (Vec<Configuration>, Result<(), Exhausted>) {
+    let mut places = vec![working.start()];
+    for token in tokens {
+        working.refuel(index.mask_fuel());
+        let from = places[places.len() - 1];
+        let next = take(&mut *working.reader, index.vocabulary(), from, *token);
+        places.push(next.unwrap_or(Configuration::NOWHERE));
+        if let Some(limit) = working.limit_reached() {
+            places.resize(tokens.len() + 1, Configuration::NOWHERE);
+            return (places, Err(limit));
+        }
+    }
+    (places, Ok(()))
 }

@@ -25,6 +25,9 @@ impl Grammar {
         if let Some(known) = self.property_branches.get(&(id, key)) {
             return Arc::clone(known);
         }
+        if !self.spend(1) {
+            return Arc::new([]);
+        }
         let formula = Arc::clone(self.formulas.get(id));
         let branches: Arc<[Branch]> = match &*formula {
             Formula::And(parts) => {
@@ -43,8 +46,10 @@ impl Grammar {
             }
             _ => self.property_step(id, &formula, key).into(),
         };
-        self.property_branches
-            .insert((id, key), Arc::clone(&branches));
+        if !self.is_void() {
+            self.property_branches
+                .insert((id, key), Arc::clone(&branches));
+        }
         branches
     }
 
@@ -101,6 +106,9 @@ impl Grammar {
         if let Some(known) = self.item_branches.get(&id) {
             return Arc::clone(known);
         }
+        if !self.spend(1) {
+            return Arc::new([]);
+        }
         let formula = Arc::clone(self.formulas.get(id));
         let branches: Arc<[Branch]> = match &*formula {
             Formula::And(parts) => {
@@ -113,7 +121,9 @@ impl Grammar {
             }
             _ => self.item_step(id, &formula).into(),
         };
-        self.item_branches.insert(id, Arc::clone(&branches));
+        if !self.is_void() {
+            self.item_branches.insert(id, Arc::clone(&branches));
+        }
         branches
     }
 
@@ -247,6 +257,8 @@ impl Grammar {
                 .collect();
             if made.len() > self.limits.max_branches {
                 self.exhaust("max_branches", self.limits.max_branches as u64);
+            }
+            if !self.spend(made.len() as u64) {
                 return Arc::new([]);
             }
         }

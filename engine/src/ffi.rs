@@ -86,6 +86,8 @@ pub enum FormworkStatus {
     Busy = 10,
     /// The engine has a bug; fields: reason.
     Internal = 11,
+    /// The mask takes long: it is finished beside this call, to be asked for again.
+    Later = 12,
 }
 
 /// What kind of grammar a text is.
@@ -510,6 +512,37 @@ pub unsafe extern "C" fn formwork_fill_masks(
     threads: usize,
     statuses: *mut i32,
 ) -> FormworkStatus {
+    unsafe {
+        formwork_fill_masks_within(
+            cursors,
+            rows,
+            count,
+            out,
+            out_rows,
+            words,
+            threads,
+            u64::MAX,
+            statuses,
+        )
+    }
+}
+
+/// The same, with so much fuel for each mask: the row of a cursor that needs more becomes 0, its
+/// status `Later`, and another thread goes on with its mask; a later call finds it finished, or
+/// the cursor failed after its whole budget. A cursor that is taken on or back meanwhile is asked
+/// anew.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_fill_masks_within(
+    cursors: *const *const FormworkCursor,
+    rows: *const usize,
+    count: usize,
+    out: *mut u32,
+    out_rows: usize,
+    words: usize,
+    threads: usize,
+    fuel: u64,
+    statuses: *mut i32,
+) -> FormworkStatus {
     status(|| {
         let size = out_rows.checked_mul(words).ok_or(TOO_LONG)?;
         let batch = Batch {
@@ -517,6 +550,7 @@ pub unsafe extern "C" fn formwork_fill_masks(
             rows: unsafe { read(rows, count) }?,
             out: unsafe { write(out, size) }?.as_mut_ptr(),
             words,
+            fuel,
             statuses: unsafe { write(statuses, count) }?.as_mut_ptr(),
         };
         batch.check(out_rows)?;
@@ -533,6 +567,7 @@ struct Batch {
     rows: *const [usize],
     out: *mut u32,
     words: usize,
+    fuel: u64,
     statuses: *mut i32,
 }
 
@@ -563,7 +598,12 @@ impl Batch {
         unsafe {
             let (cursor, row) = ((&*self.cursors)[place], (&*self.rows)[place]);
             let row = slice::from_raw_parts_mut(self.out.add(row * self.words), self.words);
-            let status = status(|| borrow(cursor)?.mask(row));
+            let filled = guard(|| borrow(cursor)?.mask_within(row, self.fuel));
+            let status = match filled {
+                Ok(true) => FormworkStatus::Ok,
+                Ok(false) => FormworkStatus::Later,
+                Err(refusal) => refusal.status(),
+            };
             self.statuses.add(place).write(status as i32);
         }
     }

@@ -163,6 +163,11 @@ impl<T: Hash + Eq, Id: Copy + From<usize> + Into<usize>, Hashing: BuildHasher>
         self.ids.get(value).copied()
     }
 
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
     /// The value with an id.
     pub fn get(&self, id: Id) -> &Arc<T> {
         &self.values[id.into()]
@@ -290,6 +295,11 @@ impl Formulas {
         made
     }
 
+    /// How many formulas, texts and values there are.
+    pub fn count(&self) -> usize {
+        self.formulas.len() + self.texts.len() + self.values.len() + self.value_sets.len()
+    }
+
     /// The formula with an id.
     pub fn get(&self, id: FormulaId) -> &Arc<Formula> {
         self.formulas.get(id)
@@ -350,6 +360,9 @@ impl Formulas {
             .collect();
         let mut ways = Vec::new();
         for (place, part) in possible.iter().enumerate() {
+            if !self.regexes.spend(possible.len() as u64) {
+                return FormulaId::FALSE;
+            }
             let mut all = vec![*part];
             for (other_place, other) in possible.iter().enumerate() {
                 if place != other_place && !self.exclude_each_other(*part, *other, kind) {
@@ -367,6 +380,9 @@ impl Formulas {
         let negated: Vec<_> = parts.iter().map(|p| self.negate(*p)).collect();
         let mut ways = vec![self.and(negated)];
         for (place, first) in parts.iter().enumerate() {
+            if !self.regexes.spend(parts.len() as u64) {
+                return FormulaId::FALSE;
+            }
             let rest = parts[place + 1..].iter();
             let pairs: Vec<_> = rest.map(|second| self.and([*first, *second])).collect();
             ways.extend(pairs);
@@ -525,6 +541,9 @@ impl Formulas {
         if let Some(known) = self.negations.get(&id) {
             return *known;
         }
+        if !self.regexes.spend(1) {
+            return FormulaId::FALSE;
+        }
         let formula = Arc::clone(self.get(id));
         let negated = match &*formula {
             Formula::True => FormulaId::FALSE,
@@ -555,7 +574,9 @@ impl Formulas {
             | Formula::Lacks(_)
             | Formula::PropertyCount { .. } => self.dual(Kind::Object, &formula),
         };
-        self.negations.insert(id, negated);
+        if !self.regexes.is_void() {
+            self.negations.insert(id, negated);
+        }
         negated
     }
 
@@ -612,6 +633,9 @@ impl Formulas {
         if let Some(known) = self.restrictions.get(&(id, kind)) {
             return *known;
         }
+        if !self.regexes.spend(1) {
+            return FormulaId::FALSE;
+        }
         // A reference that leads back here without a value between them has no finite meaning.
         self.restrictions.insert((id, kind), FormulaId::FALSE);
         let formula = Arc::clone(self.get(id));
@@ -634,7 +658,11 @@ impl Formulas {
             other if other.speaks_of(kind) => id,
             _ => FormulaId::TRUE,
         };
-        self.restrictions.insert((id, kind), left);
+        if self.regexes.is_void() {
+            self.restrictions.remove(&(id, kind));
+        } else {
+            self.restrictions.insert((id, kind), left);
+        }
         left
     }
 
@@ -657,7 +685,9 @@ impl Formulas {
             }),
             _ => Regexes::NEVER,
         };
-        self.texts_of.insert(id, language);
+        if !self.regexes.is_void() {
+            self.texts_of.insert(id, language);
+        }
         language
     }
 

@@ -59,7 +59,7 @@ impl Default for Limits {
     }
 }
 
-/// Which limit a computation ran into; a grammar that has one stays failed.
+/// Which limit a computation ran into: its answer does not count, and nothing of it is kept.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Exhausted {
     pub limit: &'static str,
@@ -120,7 +120,8 @@ pub struct Grammar {
     pub(crate) answers: IdMap<Question, bool>,
     pub(crate) open_questions: IdMap<Question, usize>,
     pub(crate) lowest_assumed: usize,
-    pub(crate) search_spent: u64,
+    /// Which limit it is that fuel runs out of, and what it gives.
+    fuel: Exhausted,
 }
 
 impl Grammar {
@@ -146,8 +147,12 @@ impl Grammar {
             answers: IdMap::default(),
             open_questions: IdMap::default(),
             lowest_assumed: usize::MAX,
-            search_spent: 0,
+            fuel: Exhausted {
+                limit: "compile_fuel",
+                maximum: 0,
+            },
         };
+        grammar.refuel("compile_fuel", grammar.limits.search_fuel);
         grammar.formulas.regexes.max_nodes = grammar.limits.max_regex_nodes;
         grammar.start();
         grammar
@@ -162,15 +167,54 @@ impl Grammar {
         }
     }
 
-    /// Fails the grammar for a limit, unless it has failed already.
-    /// The limit that was reached, if one was: from then on answers may be wrong, and none counts.
+    /// Begins a piece of work that may use so much fuel, whatever limit the last one reached.
+    pub(crate) fn refuel(&mut self, limit: &'static str, maximum: u64) {
+        self.fuel = Exhausted { limit, maximum };
+        self.exhausted = None;
+        self.formulas.regexes.refuel(maximum);
+    }
+
+    /// Burns fuel; false once a limit was reached.
+    #[inline]
+    pub(crate) fn spend(&mut self, units: u64) -> bool {
+        self.formulas.regexes.spend(units) && !self.is_void()
+    }
+
+    /// Whether a limit was reached in this piece of work: what is answered since may be wrong, and
+    /// must not be remembered.
+    #[inline]
+    pub(crate) fn is_void(&self) -> bool {
+        self.exhausted.is_some() || self.formulas.regexes.is_void()
+    }
+
+    /// The limit that was reached in this piece of work, if one was.
     pub(crate) fn limit_reached(&mut self) -> Option<Exhausted> {
+        if self.formulas.regexes.starved() {
+            self.exhaust(self.fuel.limit, self.fuel.maximum);
+        }
         if self.formulas.regexes.overflowed() {
             self.exhaust("max_regex_nodes", self.limits.max_regex_nodes as u64);
         }
         self.exhausted
     }
 
+    /// About how many bytes all that was made and learnt take.
+    pub(crate) fn learnt_bytes(&self) -> usize {
+        const FORMULA: usize = 128;
+        const BRANCHES: usize = 96;
+        let branches = self.property_branches.len() + self.item_branches.len();
+        self.machine.learnt_bytes()
+            + self.formulas.regexes.bytes()
+            + FORMULA * self.formulas.count()
+            + BRANCHES * (branches + self.answers.len())
+    }
+
+    /// Whether it can do no more work at all: its arena of expressions is full.
+    pub(crate) fn is_full(&self) -> bool {
+        self.formulas.regexes.overflowed()
+    }
+
+    /// Fails the piece of work for a limit, unless it has failed already.
     pub(crate) fn exhaust(&mut self, limit: &'static str, maximum: u64) {
         self.exhausted.get_or_insert(Exhausted { limit, maximum });
     }

@@ -1,5 +1,6 @@
 //! One compiled grammar for one vocabulary.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -87,7 +88,30 @@ impl Default for Budget {
 }
 
 /// What all cursors of an index share and add to.
-type Working = Box<dyn Reader>;
+pub(crate) struct Working {
+    pub(crate) reader: Box<dyn Reader>,
+    /// Which reader this is: places of another one mean nothing to it.
+    pub(crate) generation: u64,
+    /// Bytes that it may learn before a new one takes its place.
+    room: usize,
+}
+
+impl Deref for Working {
+    type Target = dyn Reader;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.reader
+    }
+}
+
+impl DerefMut for Working {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut *self.reader
+    }
+}
+
+/// Bytes that the reader of one index may learn before all is forgotten and learnt again.
+const MAX_LEARNT_BYTES: usize = 96 << 20;
 
 /// A grammar compiled for a vocabulary; cheap to clone, shared between threads.
 #[derive(Clone)]
@@ -99,6 +123,8 @@ struct Shared {
     vocabulary: Arc<Vocabulary>,
     /// What it was compiled from, as `dump` writes it.
     source: Writer,
+    /// What one step or mask of a cursor may cost.
+    mask_fuel: u64,
     working: Mutex<Working>,
 }
 
@@ -111,7 +137,7 @@ impl Drop for Shared {
             .working
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        let working = std::mem::replace(working, Box::new(Nothing));
+        let working = std::mem::replace(&mut working.reader, Box::new(Nothing));
         if let Ok(mut thread) = FREEING.try_lock() {
             let _ = sender_to(&mut thread).send(working);
         }
@@ -119,11 +145,11 @@ impl Drop for Shared {
 }
 
 /// The way to the thread that frees, and the process it runs in: a fork has no such thread.
-type Freeing = Option<(u32, Sender<Working>)>;
+type Freeing = Option<(u32, Sender<Box<dyn Reader>>)>;
 
 static FREEING: Mutex<Freeing> = Mutex::new(None);
 
-fn sender_to(thread: &mut Freeing) -> &Sender<Working> {
+fn sender_to(thread: &mut Freeing) -> &Sender<Box<dyn Reader>> {
     let process = std::process::id();
     if let Some((_, old)) = thread.take_if(|(running, _)| *running != process) {
         std::mem::forget(old); // its other end was being waited at when the process was forked
@@ -133,11 +159,11 @@ fn sender_to(thread: &mut Freeing) -> &Sender<Working> {
 }
 
 /// Starts the thread; without one, sending fails and the value is freed by whoever sends.
-fn start_freeing() -> Sender<Working> {
+fn start_freeing() -> Sender<Box<dyn Reader>> {
     let (sender, receiver) = mpsc::channel();
     let _ = thread::Builder::new()
         .name("formwork-free".into())
-        .spawn(move || receiver.into_iter().for_each(drop::<Working>));
+        .spawn(move || receiver.into_iter().for_each(drop::<Box<dyn Reader>>));
     sender
 }
 
@@ -162,9 +188,41 @@ impl Index {
             shared: Arc::new(Shared {
                 vocabulary,
                 source,
-                working: Mutex::new(reader),
+                mask_fuel: options.budget.mask_fuel,
+                working: Mutex::new(Working {
+                    reader,
+                    generation: 0,
+                    room: MAX_LEARNT_BYTES,
+                }),
             }),
         })
+    }
+
+    /// Returns an index of the same grammar that shares nothing with this one; None where it cannot
+    /// be compiled again.
+    pub(crate) fn apart(&self) -> Option<Index> {
+        Self::load(&self.dump(), Arc::clone(self.vocabulary())).ok()
+    }
+
+    /// What one step or mask of a cursor may cost.
+    pub(crate) fn mask_fuel(&self) -> u64 {
+        self.shared.mask_fuel
+    }
+
+    /// Puts a reader that has learnt nothing in the place of this one; cursors find their places in
+    /// it by reading their tokens again.
+    pub(crate) fn renew(&self, working: &mut Working) {
+        let made = || -> Result<Box<dyn Reader>, EngineError> {
+            let bytes = self.dump();
+            let mut reader = index_bytes::Reader::open(&bytes, &self.vocabulary().fingerprint())?;
+            let (input, options) = read_source(&mut reader)?;
+            reader_of(input, &options)
+        };
+        if let Ok(reader) = made() {
+            working.reader = reader;
+            working.generation += 1;
+        }
+        working.room = working.learnt_bytes() + MAX_LEARNT_BYTES;
     }
 
     /// Returns a cursor at the start.
@@ -200,16 +258,24 @@ impl Index {
         &self.shared.vocabulary
     }
 
-    /// What has been worked out; a thread that panicked inside left it consistent, if incomplete.
+    /// What has been worked out; all of it is forgotten where it has become too much, or where a
+    /// thread panicked inside.
     pub(crate) fn working(&self) -> MutexGuard<'_, Working> {
-        self.shared
-            .working
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let lock = &self.shared.working;
+        let mut working = lock.lock().unwrap_or_else(|poisoned| {
+            let mut working = poisoned.into_inner();
+            working.room = 0;
+            lock.clear_poison();
+            working
+        });
+        if working.learnt_bytes() > working.room {
+            self.renew(&mut working);
+        }
+        working
     }
 }
 
-fn reader_of(input: Input, options: &Options) -> Result<Working, EngineError> {
+fn reader_of(input: Input, options: &Options) -> Result<Box<dyn Reader>, EngineError> {
     match input {
         Input::JsonSchema(_) | Input::AnyJson => json_reader(input, options),
         Input::Regex(pattern) => {
@@ -236,7 +302,7 @@ fn check_bytes(text: &str, budget: &Budget) -> Result<(), EngineError> {
     })
 }
 
-fn json_reader(input: Input, options: &Options) -> Result<Working, EngineError> {
+fn json_reader(input: Input, options: &Options) -> Result<Box<dyn Reader>, EngineError> {
     let (formulas, root) = formulas_of(input, options)?;
     let mut grammar = Grammar::new(formulas, root, writing_of(options), limits_of(options));
     if !grammar.is_satisfiable(root) {

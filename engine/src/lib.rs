@@ -54,6 +54,7 @@
 //! * `text`: regular expressions as answers of their own.
 //! * `reader`: what an index is read with, whatever its input was.
 //! * `index_bytes`, `index`, `cursor`: what a caller holds.
+//! * `late`: masks that take long, finished beside the batch.
 //! * `ffi`: the same in C.
 
 #![deny(unsafe_code)]
@@ -95,7 +96,10 @@ pub mod cursor;
 mod ffi;
 pub mod index;
 mod index_bytes;
+mod late;
 
+#[cfg(test)]
+mod fuel_tests;
 #[cfg(test)]
 mod reading_tests;
 #[cfg(test)]

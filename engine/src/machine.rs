@@ -175,6 +175,8 @@ pub struct Machine {
     /// What bytes do to nodes, by number from 1; by node and byte, 0 where it is not known yet.
     known_actions: Interner<Action, ActionId>,
     actions: Vec<Option<Box<[u32; 256]>>>,
+    /// Nodes of which some action is known.
+    rows: usize,
     resumed: IdMap<(NodeId, OutcomeId), Option<NodeId>>,
     key_languages: IdMap<ObjectId, RegexId>,
     start: Configuration,
@@ -197,6 +199,7 @@ impl Default for Machine {
             outcomes: Interner::default(),
             known_actions: Interner::default(),
             actions: Vec::new(),
+            rows: 0,
             resumed: IdMap::default(),
             key_languages: IdMap::default(),
             start: Configuration::NOWHERE,
@@ -208,6 +211,14 @@ impl Machine {
     /// The node with an id.
     pub fn node(&self, id: NodeId) -> &Arc<Node> {
         self.nodes.get(id)
+    }
+
+    /// About how many bytes the states take.
+    pub fn learnt_bytes(&self) -> usize {
+        const STATE: usize = 160;
+        const ROW: usize = 1024;
+        let states = self.nodes.len() + self.stacks.len() + self.objects.len() + self.resumed.len();
+        STATE * (states + self.outcomes.len()) + ROW * self.rows + self.shapes.bytes()
     }
 
     fn known(&self, id: NodeId, byte: u8) -> Option<Action> {
@@ -222,6 +233,7 @@ impl Machine {
             self.actions.resize_with(at + 1, || None);
         }
         let number = self.known_actions.intern(action).0 + 1;
+        self.rows += usize::from(self.actions[at].is_none());
         self.actions[at].get_or_insert_with(|| Box::new([0; 256]))[byte as usize] = number;
     }
 }
@@ -381,9 +393,14 @@ impl Grammar {
         if let Some(known) = self.machine.known(id, byte) {
             return known;
         }
+        if !self.spend(1) {
+            return Action::Dead;
+        }
         let node = Arc::clone(self.machine.node(id));
         let action = self.work_out_action(&node, byte);
-        self.machine.learn(id, byte, action);
+        if !self.is_void() {
+            self.machine.learn(id, byte, action);
+        }
         action
     }
 
@@ -739,7 +756,9 @@ impl Grammar {
         } else {
             language
         };
-        self.machine.key_languages.insert(object, language);
+        if !self.is_void() {
+            self.machine.key_languages.insert(object, language);
+        }
         language
     }
 
@@ -913,7 +932,9 @@ impl Grammar {
             _ => None,
         };
         let next = next.map(|n| self.machine.nodes.intern(n));
-        self.machine.resumed.insert((below, outcome), next);
+        if !self.is_void() {
+            self.machine.resumed.insert((below, outcome), next);
+        }
         next
     }
 

@@ -77,9 +77,24 @@ pub struct Masks {
     known: IdMap<Configuration, Arc<Mask>>,
     closed: IdMap<ShapeId, Arc<Closed>>,
     suffixes: IdMap<Configuration, Arc<[bool]>>,
+    /// About how many bytes all of these take.
+    bytes: usize,
 }
 
+/// What an entry of a map of masks takes besides its contents.
+const ENTRY: usize = 96;
+
 impl Masks {
+    /// The mask of a place, if it has been worked out before.
+    pub fn remembered(&self, at: Configuration) -> Option<Arc<Mask>> {
+        self.known.get(&at).cloned()
+    }
+
+    /// About how many bytes the masks take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The tokens that may come next; whether the text may end is not part of it.
     pub fn mask(
         &mut self,
@@ -107,7 +122,10 @@ impl Masks {
             }
         };
         let mask = Arc::new(mask);
-        self.known.insert(at, Arc::clone(&mask));
+        if !grammar.is_void() {
+            self.bytes += ENTRY + 4 * mask.tokens.len();
+            self.known.insert(at, Arc::clone(&mask));
+        }
         mask
     }
 
@@ -132,12 +150,21 @@ impl Masks {
             ShapeWalk::new(grammar, vocabulary, near).run()
         };
         let closed = Arc::new(closed);
-        self.closed.insert(near, Arc::clone(&closed));
+        if !grammar.is_void() {
+            self.bytes += closed.bytes();
+            self.closed.insert(near, Arc::clone(&closed));
+        }
         closed
     }
 }
 
 impl Closed {
+    fn bytes(&self) -> usize {
+        let base = self.base.as_ref().map_or(0, |base| base.len());
+        let exits = size_of::<Exit>() * self.exits.len();
+        ENTRY + 4 * (base + self.tokens.len()) + 8 * self.special.len() + exits
+    }
+
     /// What may follow where only the number of code points matters, from what may follow anywhere.
     fn of_length(free: &Closed, vocabulary: &Vocabulary, (low, high): (u32, u32)) -> Self {
         let mut base = vec![0; vocabulary.words()];
@@ -429,7 +456,10 @@ impl Masks {
         read.iter().for_each(|suffix| open[*suffix as usize] = true);
         open[exits.empty as usize] = true;
         let open: Arc<[bool]> = open.into();
-        self.suffixes.insert(at, Arc::clone(&open));
+        if !grammar.is_void() {
+            self.bytes += ENTRY + open.len();
+            self.suffixes.insert(at, Arc::clone(&open));
+        }
         open
     }
 }

@@ -25,7 +25,8 @@ pub(crate) trait Reader: Send {
     /// The tokens that may come next; whether the text may end is not part of it.
     fn mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Arc<Mask>;
 
-    /// The limit that was reached, if one was: what was answered since does not count.
+    /// The limit that was reached in this piece of work, if one was: what was answered since does
+    /// not count, and nothing of it may be remembered.
     fn limit_reached(&mut self) -> Option<Exhausted>;
 
     /// Where a special token leads; masks have those that lead somewhere.
@@ -37,6 +38,29 @@ pub(crate) trait Reader: Send {
     #[allow(dead_code, reason = "linked indexes, on their way, use it")]
     fn last_bytes(&mut self) -> ByteSet {
         ByteSet::ALL
+    }
+
+    /// Begins a piece of work that may use so much fuel, whatever limit the last one reached.
+    fn refuel(&mut self, _fuel: u64) {}
+
+    /// The fuel that is left of this piece of work; all of it where work is not counted.
+    fn fuel_left(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// What is remembered of a place: its mask, and whether the text may end there.
+    fn remembered(&mut self, _at: Configuration) -> Option<(Arc<Mask>, bool)> {
+        None
+    }
+
+    /// About how many bytes it has learnt.
+    fn learnt_bytes(&self) -> usize {
+        0
+    }
+
+    /// Whether it can learn no more, so that only a new one can go on.
+    fn is_full(&self) -> bool {
+        false
     }
 }
 
@@ -95,6 +119,27 @@ impl Reader for JsonReader {
             }
         }
         last
+    }
+
+    fn refuel(&mut self, fuel: u64) {
+        self.grammar.refuel("mask_fuel", fuel);
+    }
+
+    fn fuel_left(&self) -> u64 {
+        self.grammar.formulas.regexes.fuel()
+    }
+
+    fn remembered(&mut self, at: Configuration) -> Option<(Arc<Mask>, bool)> {
+        let mask = self.masks.remembered(at)?;
+        Some((mask, self.grammar.may_end(at)))
+    }
+
+    fn learnt_bytes(&self) -> usize {
+        self.grammar.learnt_bytes() + self.masks.bytes()
+    }
+
+    fn is_full(&self) -> bool {
+        self.grammar.is_full()
     }
 }
 

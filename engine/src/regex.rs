@@ -66,6 +66,9 @@ pub struct Regexes {
     pub max_nodes: usize,
     used: usize,
     overflowed: bool,
+    /// Work that may still be done: derivatives and new nodes, large ones counting as several.
+    fuel: u64,
+    starved: bool,
     nodes: Vec<Node>,
     facts: Vec<Facts>,
     rows: Vec<Row>,
@@ -99,6 +102,8 @@ impl Regexes {
             max_nodes: 200_000,
             used: 0,
             overflowed: false,
+            fuel: u64::MAX,
+            starved: false,
             nodes: Vec::new(),
             facts: Vec::new(),
             rows: Vec::new(),
@@ -123,6 +128,43 @@ impl Regexes {
     /// Whether the arena was full once; every answer since then is void.
     pub fn overflowed(&self) -> bool {
         self.overflowed
+    }
+
+    /// Whether answers are void: the arena was full once, or the fuel is used up. None is kept.
+    #[inline]
+    pub fn is_void(&self) -> bool {
+        self.overflowed || self.starved
+    }
+
+    /// Whether the fuel is used up.
+    pub fn starved(&self) -> bool {
+        self.starved
+    }
+
+    /// Gives fuel for the next piece of work; what was kept of earlier ones is right.
+    pub fn refuel(&mut self, fuel: u64) {
+        (self.fuel, self.starved) = (fuel, false);
+    }
+
+    /// Burns fuel; false once it is used up.
+    #[inline]
+    pub fn spend(&mut self, units: u64) -> bool {
+        match self.fuel.checked_sub(units) {
+            Some(left) => self.fuel = left,
+            None => (self.fuel, self.starved) = (0, true),
+        }
+        !self.starved
+    }
+
+    /// About how many bytes the arena takes.
+    pub fn bytes(&self) -> usize {
+        const NODE: usize = 128;
+        NODE * self.used
+    }
+
+    /// The fuel that is left.
+    pub fn fuel(&self) -> u64 {
+        self.fuel
     }
 
     /// How much of `max_nodes` is in use.
@@ -172,7 +214,9 @@ impl Regexes {
             .zip(classes.iter())
             .filter(|&(&c, _)| self.derivative(id, c) == id);
         let set = CharSet::from_ranges(looping.flat_map(|(_, class)| class.ranges().to_vec()));
-        self.self_loops.insert(id, set.clone());
+        if !self.is_void() {
+            self.self_loops.insert(id, set.clone());
+        }
         set
     }
 
@@ -186,7 +230,11 @@ impl Regexes {
             return RegexId(found);
         }
         let facts = self.facts_of(&node);
-        if facts.depth > node::MAX_DEPTH || !self.charge(1 + node.weight() / 8) {
+        let units = 1 + node.weight() / 8;
+        if !self.spend(units as u64) {
+            return Self::NEVER;
+        }
+        if facts.depth > node::MAX_DEPTH || !self.charge(units) {
             self.overflowed = true;
             return Self::NEVER;
         }

@@ -36,7 +36,7 @@ impl Grammar {
             self.lowest_assumed = self.lowest_assumed.min(*depth);
             return false;
         }
-        if !self.spend_search() {
+        if !self.spend(1) {
             return true;
         }
         let depth = self.open_questions.len();
@@ -44,7 +44,7 @@ impl Grammar {
         let assumed_before = std::mem::replace(&mut self.lowest_assumed, usize::MAX);
         let found = search(self);
         self.open_questions.remove(&question);
-        if found || self.lowest_assumed >= depth {
+        if !self.is_void() && (found || self.lowest_assumed >= depth) {
             self.answers.insert(question, found);
         }
         let assumed_here = if self.lowest_assumed < depth {
@@ -54,14 +54,6 @@ impl Grammar {
         };
         self.lowest_assumed = assumed_before.min(assumed_here);
         found
-    }
-
-    fn spend_search(&mut self) -> bool {
-        self.search_spent += 1;
-        if self.search_spent > self.limits.search_fuel {
-            self.exhaust("search_fuel", self.limits.search_fuel);
-        }
-        self.exhausted.is_none()
     }
 
     /// Whether some value of this kind fulfils the formula.
@@ -109,20 +101,33 @@ impl Grammar {
             return *known;
         }
         let goals = self.collect_goals(id);
-        let language = self.number_goals.intern(goals);
-        if usize::from(language) == self.number_languages.len() {
-            let goals = (**self.number_goals.get(language)).clone();
-            let made = NumberLanguage::new(goals, self.spellings()).or_else(|_| {
-                self.exhaust("max_divisor_digits", MAX_DIVISOR_DIGITS);
-                NumberLanguage::new(Vec::new(), self.spellings())
-            });
-            self.number_languages.extend(made);
+        let language = self.language_of_goals(goals);
+        if !self.is_void() {
+            self.numbers_of.insert(id, language);
         }
-        self.numbers_of.insert(id, language);
         language
     }
 
+    fn language_of_goals(&mut self, goals: Vec<NumberGoal>) -> NumberLanguageId {
+        if let Some(known) = self.number_goals.find(&goals) {
+            return known;
+        }
+        match NumberLanguage::new(goals.clone(), self.spellings()) {
+            Ok(made) => {
+                self.number_languages.push(made);
+                self.number_goals.intern(goals)
+            }
+            Err(_) => {
+                self.exhaust("max_divisor_digits", MAX_DIVISOR_DIGITS);
+                self.language_of_goals(Vec::new())
+            }
+        }
+    }
+
     fn collect_goals(&mut self, id: FormulaId) -> Vec<NumberGoal> {
+        if !self.spend(1) {
+            return Vec::new();
+        }
         let formula = Arc::clone(self.formulas.get(id));
         let goals: Vec<NumberGoal> = match &*formula {
             Formula::True => vec![NumberGoal::default()],
@@ -362,7 +367,9 @@ impl Grammar {
             .into_iter()
             .filter_map(|c| self.with_example(c))
             .collect();
-        self.extra_classes.insert(key, Arc::clone(&made));
+        if !self.is_void() {
+            self.extra_classes.insert(key, Arc::clone(&made));
+        }
         made
     }
 

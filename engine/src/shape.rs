@@ -111,6 +111,8 @@ pub enum ShapeStep {
 pub struct Shapes {
     shapes: Interner<Shape, ShapeId>,
     steps: Vec<Option<Box<[u32; 256]>>>,
+    /// Shapes of which some step is known.
+    rows: usize,
 }
 
 const SHORT_ESCAPES: [(u8, u32); 8] = [
@@ -147,7 +149,14 @@ impl Shapes {
         if self.steps.len() <= at {
             self.steps.resize_with(at + 1, || None);
         }
+        self.rows += usize::from(self.steps[at].is_none());
         self.steps[at].get_or_insert_with(|| Box::new([0; 256]))[byte as usize] = step.encoded();
+    }
+
+    /// About how many bytes they take.
+    pub fn bytes(&self) -> usize {
+        const SHAPE: usize = 128;
+        SHAPE * self.shapes.len() + 1024 * self.rows
     }
 }
 
@@ -214,9 +223,14 @@ impl Grammar {
         if known != ShapeStep::Unknown {
             return known;
         }
+        if !self.spend(1) {
+            return ShapeStep::Dead;
+        }
         let shape = Arc::clone(self.machine.shapes.get(id));
         let step = self.work_out(&shape, byte);
-        self.machine.shapes.learn(id, byte, step);
+        if !self.is_void() {
+            self.machine.shapes.learn(id, byte, step);
+        }
         step
     }
 
@@ -413,7 +427,9 @@ impl Grammar {
             }
         }
         let live = Arc::new(live);
-        self.machine.live_sets.insert(language, Arc::clone(&live));
+        if !self.is_void() {
+            self.machine.live_sets.insert(language, Arc::clone(&live));
+        }
         live
     }
 
@@ -511,7 +527,9 @@ impl Grammar {
             }
             _ => false,
         };
-        self.machine.others_lead.insert((from, to), all_lead);
+        if !self.is_void() {
+            self.machine.others_lead.insert((from, to), all_lead);
+        }
         all_lead
     }
 
@@ -528,7 +546,9 @@ impl Grammar {
             .map(|l| self.near_language(*l, reach))
             .collect();
         let near = self.machine.shapes.intern(languages, shape.lexeme);
-        self.machine.near_shapes.insert(id, near);
+        if !self.is_void() {
+            self.machine.near_shapes.insert(id, near);
+        }
         near
     }
 
@@ -562,7 +582,9 @@ impl Grammar {
             return *known;
         }
         let farthest = self.explore(language).map(|graph| farthest_end(&graph));
-        self.machine.farthest_ends.insert(language, farthest);
+        if !self.is_void() {
+            self.machine.farthest_ends.insert(language, farthest);
+        }
         farthest
     }
 
@@ -584,7 +606,9 @@ impl Grammar {
                     || self
                         .explore(language)
                         .is_some_and(|graph| graph.iter().all(|node| !node.next.contains(&None))));
-        self.machine.undying.insert(language, undying);
+        if !self.is_void() {
+            self.machine.undying.insert(language, undying);
+        }
         undying
     }
 
@@ -616,7 +640,7 @@ impl Grammar {
                 next.push(Some(place));
             }
             graph.push(Reached { is_end, next });
-            if found.len() > MAX_EXPLORED {
+            if found.len() > MAX_EXPLORED || self.is_void() {
                 return None;
             }
         }

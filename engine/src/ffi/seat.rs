@@ -70,14 +70,25 @@ impl FormworkCursor {
 
     /// Writes a mask; zeros on failure, and beyond the vocabulary.
     pub fn mask(&self, out: &mut [u32]) -> Result<(), Refusal> {
+        self.mask_within(out, u64::MAX).map(|_| ())
+    }
+
+    /// Writes a mask that takes no more than so much fuel; zeros, and false, where it takes more.
+    pub fn mask_within(&self, out: &mut [u32], fuel: u64) -> Result<bool, Refusal> {
         let written = match out.split_at_mut_checked(self.words) {
             Some((mask, beyond)) => {
                 beyond.fill(0);
-                self.run(|cursor| Ok(cursor.mask(mask)?))
+                self.run(|cursor| match fuel {
+                    u64::MAX => Ok(cursor.mask(mask).map(|()| true)?),
+                    _ => Ok(cursor.mask_within(mask, fuel)?),
+                })
             }
             None => Err(TOO_FEW_WORDS),
         };
-        written.inspect_err(|_| out.fill(0))
+        if !matches!(written, Ok(true)) {
+            out.fill(0);
+        }
+        written
     }
 
     /// Writes the masks along a draft, in rows of `words` words, and returns how far it is allowed.

@@ -21,9 +21,12 @@ impl Regexes {
 
     #[cold]
     fn derive_and_store(&mut self, id: RegexId, code_point: u32) -> RegexId {
+        if !self.spend(1) {
+            return Self::NEVER;
+        }
         let partition = self.ensure_partition(id);
         let target = self.derive(id, code_point);
-        if !self.overflowed {
+        if !self.is_void() {
             let class = self.partitions.class(partition, code_point);
             let start = self.rows[id.index()].start;
             self.targets[(start + class) as usize] = target;

@@ -72,7 +72,7 @@ impl Regexes {
     }
 
     fn learn(&mut self, id: RegexId, empty: bool) {
-        if !self.overflowed {
+        if !self.is_void() {
             self.facts[id.index()].emptiness = if empty {
                 Emptiness::Empty
             } else {
@@ -123,7 +123,7 @@ impl Regexes {
     ) -> Result<RegexId, OutOfFuel> {
         *fuel = fuel.checked_sub(1).ok_or(OutOfFuel)?;
         let derived = self.derivative(id, c);
-        if self.overflowed {
+        if self.is_void() {
             Err(OutOfFuel)
         } else {
             Ok(derived)

@@ -1,0 +1,118 @@
+//! Masks that take long: another thread finishes them, and their cursors rejoin the batch later.
+//!
+//! Such a cursor leaves the reader that it shared for one of its own, so that nobody waits for the
+//! lock that its work holds. From then on its masks are worked out apart from the start, until one
+//! of them was quick.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crate::cursor::{Cursor, NO_GENERATION};
+use crate::error::CursorError;
+
+/// Threads that finish masks at most; more wait for their turn.
+const MAX_THREADS: usize = 4;
+/// Late masks of the costliest kind that a cursor may have before it fails.
+const MAX_LATE_MASKS: u64 = 16;
+/// What part of a mask's fuel a quick one takes at most.
+const QUICK: u64 = 100;
+
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// What becomes of a cursor whose mask is late.
+#[derive(Clone, Default)]
+pub(crate) struct Late {
+    /// Where the cursor will be found once its mask is worked out.
+    pending: Option<Arc<Mutex<Option<Cursor>>>>,
+    /// It has a reader of its own.
+    is_apart: bool,
+    /// Its masks take long more often than not.
+    is_usual: bool,
+    /// Fuel of all late masks so far.
+    spent: u64,
+}
+
+impl Late {
+    /// Whether a mask is being worked out.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Whether it is not worth trying to work out a mask at once.
+    pub fn is_usual(&self) -> bool {
+        self.is_usual
+    }
+
+    /// Gives up the mask that is being worked out: the cursor has moved.
+    pub fn forget(&mut self) {
+        self.pending = None;
+    }
+}
+
+impl Cursor {
+    /// Takes over what another thread has finished, if it has.
+    pub(crate) fn rejoin(&mut self) {
+        let Some(slot) = &self.late.pending else {
+            return;
+        };
+        let finished = slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(finished) = finished {
+            *self = finished;
+        }
+    }
+
+    /// Leaves the mask to another thread; where there are enough of them, the next call tries again.
+    pub(crate) fn finish_later(&mut self) {
+        self.late.is_usual = true;
+        if RUNNING.fetch_add(1, Ordering::Relaxed) >= MAX_THREADS {
+            RUNNING.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        let (slot, cursor) = (Arc::new(Mutex::new(None)), self.clone());
+        let place = Arc::clone(&slot);
+        let work = move || {
+            let finished = finish(cursor);
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(finished);
+            RUNNING.fetch_sub(1, Ordering::Relaxed);
+        };
+        match thread::Builder::new()
+            .name("formwork-late".into())
+            .spawn(work)
+        {
+            Ok(_) => self.late.pending = Some(slot),
+            Err(_) => _ = RUNNING.fetch_sub(1, Ordering::Relaxed),
+        }
+    }
+
+    fn go_apart(&mut self) {
+        if self.late.is_apart {
+            return;
+        }
+        if let Some(index) = self.index.apart() {
+            (self.index, self.generation) = (index, NO_GENERATION);
+            self.late.is_apart = true;
+        }
+    }
+}
+
+fn finish(mut cursor: Cursor) -> Cursor {
+    let fuel = cursor.index.mask_fuel();
+    let worked = catch_unwind(AssertUnwindSafe(|| {
+        cursor.go_apart();
+        cursor.prepare(fuel)
+    }));
+    let failure = match worked {
+        Ok(Ok(spent)) => {
+            cursor.late.spent = cursor.late.spent.saturating_add(spent);
+            cursor.late.is_usual = spent > fuel / QUICK;
+            let limit = fuel.saturating_mul(MAX_LATE_MASKS);
+            (cursor.late.spent > limit).then_some(CursorError::OutOfFuel { limit })
+        }
+        Ok(Err(error)) => Some(error),
+        Err(_) => Some(CursorError::Failed("a mask panicked".into())),
+    };
+    cursor.failure = cursor.failure.or(failure);
+    cursor
+}
