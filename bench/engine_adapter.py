@@ -5,11 +5,13 @@ order; "annotate" `format` asserts nothing.
 """
 
 import json
+import marshal
 from typing import Any
 
 import numpy as np
 import tok
 from formwork_engine._native import ffi, lib
+from formwork_engine.envelope import Choice, Envelope, Part, Sequence, Text, link_index
 from formwork_engine.errors import EngineError
 from formwork_engine.inputs import JsonSchema
 from formwork_engine.native import NativeCursor, NativeIndex, NativeOptions, NativeVocabulary
@@ -36,6 +38,7 @@ class Engine:
         )
         self.is_wide = "wide" in parts
         self.is_asserting = "annotate" not in parts
+        self.tools: dict[tuple[str, bytes], Envelope] = {}
         self.set_remotes({})
 
     def set_remotes(self, schemas: dict[str, Any]) -> None:
@@ -47,6 +50,7 @@ class Engine:
             format_assertion=self.is_asserting,
             remotes={uri: json.dumps(schema).encode() for uri, schema in schemas.items()},
         )
+        self.tools.clear()
 
     def compile(self, schema: Any) -> "Artifact":  # noqa: ANN401 - any JSON
         """Return the index of a schema."""
@@ -57,9 +61,47 @@ class Engine:
         """Return the index of what any of the schemas allows."""
         return self.compile({"anyOf": schemas})
 
+    def compile_tools(self, tools: list[tuple[str, Any]]) -> "Artifact":
+        """Return the index of one call of any of the tools, linked from an index for each.
+
+        What was compiled for a tool is kept, by its name and its schema.
+        """
+        if self.is_wide:  # whitespace and order are free around the arguments too
+            return self.compile_union([_call(name, schema) for name, schema in tools])
+        each = tuple([self.tool(*tool) for tool in tools])
+        call = Sequence((_BEGIN, Choice(each), _END))
+        return Artifact(link_index(call, self.vocabulary))
+
+    def tool(self, name: str, schema: Any) -> Envelope:  # noqa: ANN401 - any JSON
+        """Return what a call of a tool looks like, its arguments an index of their own."""
+        key = name, _content(schema)
+        known = self.tools.get(key)
+        if known is None:
+            text = f'{json.dumps(name, ensure_ascii=False)},"arguments":'
+            known = Sequence((Text(text), Part(self.compile(schema).index)))
+            self.tools[key] = known
+        return known
+
     def load(self, data: bytes) -> "Artifact":
         """Return a dumped index."""
         return Artifact(NativeIndex.load(data, self.vocabulary))
+
+
+_BEGIN, _END = Text('{"name":'), Text("}")
+
+
+def _call(name: str, schema: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    return {
+        "type": "object",
+        "properties": {"name": {"const": name}, "arguments": schema},
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }
+
+
+def _content(schema: Any) -> bytes:  # noqa: ANN401 - any JSON
+    """Return what makes a schema another one: its JSON, by the quickest writer that is there."""
+    return marshal.dumps(schema, 0)  # the version without references to what it met before
 
 
 class Artifact:

@@ -27,14 +27,17 @@ mod helpers;
 mod refusal;
 mod seat;
 
+use std::collections::HashMap;
 use std::ptr;
 use std::slice;
 use std::sync::Arc;
 
 use crate::cursor::Cursor;
+use crate::envelope::Envelope;
 use crate::error::EngineError;
 use crate::index::{Budget, Index, Input, Options, Whitespace};
 use crate::index_bytes::ENGINE_VERSION;
+use crate::sha256::Digest;
 use crate::vocabulary::Vocabulary;
 use helpers::share_out;
 use refusal::{Refusal, guard, status};
@@ -378,6 +381,101 @@ pub unsafe extern "C" fn formwork_index_cursor(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn formwork_index_free(index: *mut FormworkIndex) {
     unsafe { free(index) };
+}
+
+/// Returns the index of an envelope around others, which are shared and may be freed before it;
+/// null for what is none. The structure is laid out as `envelope_bytes.rs` tells, its parts are
+/// numbered as they stand here.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_index_link(
+    vocabulary: *const FormworkVocabulary,
+    structure: *const u8,
+    length: usize,
+    parts: *const *const FormworkIndex,
+    part_count: usize,
+    error: *mut *mut FormworkError,
+) -> *mut FormworkIndex {
+    let link = || {
+        let vocabulary = &unsafe { borrow(vocabulary) }?.0;
+        let structure = unsafe { read(structure, length) }?;
+        let envelope = Envelope::read(structure, unsafe { indexes_of(parts, part_count) }?)?;
+        let index = Index::link(envelope, Arc::clone(vocabulary))?;
+        let words = vocabulary.words();
+        Ok(FormworkIndex { index, words })
+    };
+    unsafe { hand_out(error, link) }
+}
+
+unsafe fn indexes_of(
+    indexes: *const *const FormworkIndex,
+    count: usize,
+) -> Result<Vec<Index>, Refusal> {
+    let indexes = unsafe { read(indexes, count) }?;
+    let borrowed = indexes.iter().map(|index| unsafe { borrow(*index) });
+    borrowed.map(|index| Ok(index?.index.clone())).collect()
+}
+
+/// Returns the bytes of an index, for `formwork_index_load_linked`: of a linked one only its
+/// envelope and the content ids of its parts.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_index_dump_links(
+    index: *const FormworkIndex,
+    error: *mut *mut FormworkError,
+) -> *mut FormworkBytes {
+    let dump = || Ok(FormworkBytes(unsafe { borrow(index) }?.index.dump_links()));
+    unsafe { hand_out(error, dump) }
+}
+
+/// Returns the content ids, 32 bytes each, of the parts that must be at hand to load some bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_index_links(
+    vocabulary: *const FormworkVocabulary,
+    bytes: *const u8,
+    length: usize,
+    error: *mut *mut FormworkError,
+) -> *mut FormworkBytes {
+    let list = || {
+        let vocabulary = &unsafe { borrow(vocabulary) }?.0;
+        let ids = Index::links(unsafe { read(bytes, length) }?, vocabulary)?;
+        Ok(FormworkBytes(ids.concat()))
+    };
+    unsafe { hand_out(error, list) }
+}
+
+/// Returns the index that `formwork_index_dump_links` wrote, its parts found among some indexes by
+/// their content; null for other bytes, or where a part is missing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_index_load_linked(
+    vocabulary: *const FormworkVocabulary,
+    bytes: *const u8,
+    length: usize,
+    parts: *const *const FormworkIndex,
+    part_count: usize,
+    error: *mut *mut FormworkError,
+) -> *mut FormworkIndex {
+    let load = || {
+        let vocabulary = &unsafe { borrow(vocabulary) }?.0;
+        let bytes = unsafe { read(bytes, length) }?;
+        let parts = unsafe { indexes_of(parts, part_count) }?;
+        let parts: HashMap<Digest, Index> = parts
+            .into_iter()
+            .map(|part| (part.content_id(), part))
+            .collect();
+        let mut find = |id: &Digest| parts.get(id).cloned();
+        let index = Index::load_linked(bytes, Arc::clone(vocabulary), &mut find)?;
+        let words = vocabulary.words();
+        Ok(FormworkIndex { index, words })
+    };
+    unsafe { hand_out(error, load) }
+}
+
+/// Writes the 32 bytes of an index's content id: the same for what was made from the same.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_index_content_id(index: *const FormworkIndex, out: *mut u8) {
+    let (index, out) = (unsafe { index.as_ref() }, unsafe { write(out, 32) });
+    if let (Some(index), Ok(out)) = (index, out) {
+        out.copy_from_slice(&index.index.content_id());
+    }
 }
 
 // -------------------------------------------------------------------------------------- cursor

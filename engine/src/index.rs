@@ -11,8 +11,10 @@ use crate::formula::{FormulaId, Formulas};
 use crate::grammar::{Exhausted, Grammar, Limits, Writing};
 use crate::index_bytes::{self, Writer, read_source, write_source};
 use crate::json::{self, JsonCause, JsonError, JsonLimits, Value};
+use crate::linked::{self, LINKED, Links};
 use crate::reader::{JsonReader, Nothing, Reader};
 use crate::schema::{SchemaOptions, translate};
+use crate::sha256::{Digest, Sha256};
 use crate::text::expression_reader;
 use crate::vocabulary::Vocabulary;
 
@@ -119,10 +121,17 @@ pub struct Index {
     shared: Arc<Shared>,
 }
 
+/// What an index was made from.
+pub(crate) enum Source {
+    /// A grammar and its options, as `dump` writes them.
+    Compiled(Writer),
+    /// An envelope and its parts.
+    Linked(Links),
+}
+
 struct Shared {
     vocabulary: Arc<Vocabulary>,
-    /// What it was compiled from, as `dump` writes it.
-    source: Writer,
+    source: Source,
     /// What one step or mask of a cursor may cost.
     mask_fuel: u64,
     working: Mutex<Working>,
@@ -181,14 +190,29 @@ impl Index {
         let mut reader = reader_of(input, options)?;
         let first = reader.start();
         reader.mask(&vocabulary, first);
-        refuse_exhausted(reader.limit_reached())?;
         let mut source = Writer::new();
         write_source(&mut source, &input, options);
+        let mask_fuel = options.budget.mask_fuel;
+        Self::of_reader(reader, Source::Compiled(source), vocabulary, mask_fuel)
+    }
+
+    /// Returns the index of a reader whose first mask is worked out.
+    ///
+    /// # Errors
+    ///
+    /// `TooLarge`: the reader has reached a limit.
+    pub(crate) fn of_reader(
+        mut reader: Box<dyn Reader>,
+        source: Source,
+        vocabulary: Arc<Vocabulary>,
+        mask_fuel: u64,
+    ) -> Result<Index, EngineError> {
+        refuse_exhausted(reader.limit_reached())?;
         Ok(Index {
             shared: Arc::new(Shared {
                 vocabulary,
                 source,
-                mask_fuel: options.budget.mask_fuel,
+                mask_fuel,
                 working: Mutex::new(Working {
                     reader,
                     generation: 0,
@@ -213,6 +237,9 @@ impl Index {
     /// it by reading their tokens again.
     pub(crate) fn renew(&self, working: &mut Working) {
         let made = || -> Result<Box<dyn Reader>, EngineError> {
+            if let Source::Linked(links) = &self.shared.source {
+                return Ok(links.reader());
+            }
             let bytes = self.dump();
             let mut reader = index_bytes::Reader::open(&bytes, &self.vocabulary().fingerprint())?;
             let (input, options) = read_source(&mut reader)?;
@@ -234,8 +261,36 @@ impl Index {
     /// Returns the bytes that `load` takes.
     #[must_use]
     pub fn dump(&self) -> Vec<u8> {
-        let fingerprint = self.shared.vocabulary.fingerprint();
-        self.shared.source.clone().seal(&fingerprint)
+        self.seal(match &self.shared.source {
+            Source::Compiled(source) => source.clone(),
+            Source::Linked(links) => links.written(true),
+        })
+    }
+
+    /// Returns the bytes that `load_linked` takes: of a linked index only its envelope and the
+    /// content ids of its parts, of any other all that `dump` has.
+    #[must_use]
+    pub fn dump_links(&self) -> Vec<u8> {
+        match &self.shared.source {
+            Source::Compiled(_) => self.dump(),
+            Source::Linked(links) => self.seal(links.written(false)),
+        }
+    }
+
+    /// Returns the SHA-256 of what the index was made from, whatever it has learnt since.
+    #[must_use]
+    pub fn content_id(&self) -> Digest {
+        let source = match &self.shared.source {
+            Source::Compiled(source) => source.clone(),
+            Source::Linked(links) => links.written(false),
+        };
+        let mut hash = Sha256::new();
+        hash.update(&self.seal(source));
+        hash.finish()
+    }
+
+    fn seal(&self, body: Writer) -> Vec<u8> {
+        body.seal(&self.shared.vocabulary.fingerprint())
     }
 
     /// Returns the index that `dump` wrote.
@@ -244,7 +299,33 @@ impl Index {
     ///
     /// `IndexFormat`: not an index, damaged, or of another engine or vocabulary.
     pub fn load(bytes: &[u8], vocabulary: Arc<Vocabulary>) -> Result<Index, EngineError> {
+        Self::load_linked(bytes, vocabulary, &mut |_| None)
+    }
+
+    /// Returns the index that `dump_links` wrote; `find` gives its parts by content id.
+    ///
+    /// # Errors
+    ///
+    /// As `load`; `IndexFormat` too where a part is not found.
+    pub fn load_linked(
+        bytes: &[u8],
+        vocabulary: Arc<Vocabulary>,
+        find: &mut dyn FnMut(&Digest) -> Option<Index>,
+    ) -> Result<Index, EngineError> {
+        Self::load_within(0, bytes, vocabulary, find)
+    }
+
+    /// The same for bytes inside those of so many linked indexes.
+    pub(crate) fn load_within(
+        level: usize,
+        bytes: &[u8],
+        vocabulary: Arc<Vocabulary>,
+        find: &mut dyn FnMut(&Digest) -> Option<Index>,
+    ) -> Result<Index, EngineError> {
         let mut reader = index_bytes::Reader::open(bytes, &vocabulary.fingerprint())?;
+        if reader.read_if(LINKED) {
+            return linked::read(level + 1, reader, vocabulary, find);
+        }
         let (input, options) = read_source(&mut reader)?;
         reader.finish()?;
         Self::compile(input, vocabulary, &options)
@@ -256,6 +337,31 @@ impl Index {
     /// The vocabulary that it was compiled for.
     pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.shared.vocabulary
+    }
+
+    /// Linked indexes within one another: 0 for one that is compiled.
+    pub(crate) fn level(&self) -> usize {
+        match &self.shared.source {
+            Source::Compiled(_) => 0,
+            Source::Linked(links) => links.level,
+        }
+    }
+
+    /// Whether it may take an id that ends the sequence by itself.
+    pub(crate) fn holds_end(&self) -> bool {
+        matches!(&self.shared.source, Source::Linked(links) if links.holds_end)
+    }
+
+    /// Whether its shortest text is empty.
+    pub(crate) fn may_be_empty(&self) -> bool {
+        let mut reader = self.working();
+        let start = reader.start();
+        reader.may_end(start)
+    }
+
+    /// What clones of one index have in common, and no other index has while one of them lives.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
     }
 
     /// What has been worked out; all of it is forgotten where it has become too much, or where a

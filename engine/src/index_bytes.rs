@@ -76,10 +76,6 @@ impl Writer {
     }
 
     /// Writes a count and some numbers of 4 bytes.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "an index that carries its masks will use it")
-    )]
     pub fn write_u32s(&mut self, values: &[u32]) {
         self.write_count(values.len());
         self.body
@@ -153,6 +149,18 @@ impl<'a> Reader<'a> {
         Ok(header)
     }
 
+    /// Returns the reader of a body that has no header.
+    pub fn of_body(body: &'a [u8]) -> Self {
+        Self { rest: body }
+    }
+
+    /// Reads one byte if it is this one, else nothing.
+    pub fn read_if(&mut self, byte: u8) -> bool {
+        let rest = self.rest.strip_prefix(&[byte]);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
     /// Reads one byte.
     pub fn read_u8(&mut self) -> Result<u8, EngineError> {
         self.read_array().map(|[byte]| byte)
@@ -199,10 +207,6 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a count and so many numbers of 4 bytes.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "an index that carries its masks will use it")
-    )]
     pub fn read_u32s(&mut self) -> Result<Vec<u32>, EngineError> {
         let count = self.read_count(4)?;
         let bytes = self.take(count * 4)?.as_chunks().0;

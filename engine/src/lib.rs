@@ -23,6 +23,17 @@
 //! A regular expression is an input, too: the whole answer is a text of its language, without JSON
 //! around it (`text`). Its places are derivatives, read byte by byte as UTF-8.
 //!
+//! # From indexes to a linked index
+//!
+//! What a model writes around such texts is an *envelope* (`envelope`): special tokens, literal
+//! text, free text and indexes, in sequences, choices and repetitions. An index is *linked* from it
+//! (`linked`): its *parts* stay as they are and are shared, nothing is compiled, so that a set of a
+//! hundred tools of which one is new costs that one. A place is a set of *threads*, each somewhere
+//! in the envelope and, in a part, at a place of that part. Its mask is what the parts remember of
+//! theirs, what special tokens and literal text come next, and *crossings*: tokens in which a part
+//! ends and what follows begins. Those are looked for from the border, at the few nodes of the trie
+//! where a byte that can end the part has one behind it that can go on (`crossings`).
+//!
 //! # What a caller holds
 //!
 //! * A `Vocabulary`: the token bytes of one tokenizer.
@@ -53,13 +64,13 @@
 //! * `mask`: which tokens may come next.
 //! * `text`: regular expressions as answers of their own.
 //! * `reader`: what an index is read with, whatever its input was.
+//! * `crossings`, `envelope`, `envelope_bytes`, `linked`: envelopes, and indexes linked from others.
 //! * `index_bytes`, `index`, `cursor`: what a caller holds.
 //! * `late`: masks that take long, finished beside the batch.
 //! * `ffi`: the same in C.
 
 #![deny(unsafe_code)]
 
-#[allow(dead_code, reason = "linked indexes, on their way, use it")]
 mod byte_set;
 pub mod error;
 mod hashing;
@@ -85,6 +96,9 @@ mod derive;
 mod grammar;
 mod satisfy;
 
+mod crossings;
+mod envelope_bytes;
+mod linked;
 mod machine;
 mod mask;
 mod reader;
@@ -93,6 +107,7 @@ mod text;
 pub mod vocabulary;
 
 pub mod cursor;
+pub mod envelope;
 mod ffi;
 pub mod index;
 mod index_bytes;

@@ -25,7 +25,11 @@ impl Mask {
         Mask { base, tokens }
     }
 
-    #[allow(dead_code, reason = "linked indexes, on their way, use it")]
+    /// About how many bytes it takes, but for a base that others may share.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + 4 * self.tokens.len()
+    }
+
     /// The tokens of any of some masks, and others.
     pub fn union(masks: &[Arc<Mask>], mut tokens: Vec<u32>) -> Self {
         let mut base: Option<Arc<[u32]>> = None;

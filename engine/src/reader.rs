@@ -35,7 +35,6 @@ pub(crate) trait Reader: Send {
     }
 
     /// Bytes that texts may end with, or more: where a token may run out of the text.
-    #[allow(dead_code, reason = "linked indexes, on their way, use it")]
     fn last_bytes(&mut self) -> ByteSet {
         ByteSet::ALL
     }

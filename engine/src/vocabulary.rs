@@ -1,6 +1,7 @@
 //! The token bytes of one tokenizer, and what is known of them before any grammar: a trie of all
 //! tokens, and which of them are plain inside a JSON string.
 
+use crate::crossings::Crossings;
 use crate::error::EngineError;
 use std::collections::HashMap;
 
@@ -26,6 +27,7 @@ pub struct Vocabulary {
     trie: Trie,
     plain: PlainTokens,
     exits: Exits,
+    crossings: Crossings,
 }
 
 impl Vocabulary {
@@ -55,6 +57,7 @@ impl Vocabulary {
         let trie = Trie::new(&tokens, text_ids());
         Ok(Self {
             exits: Exits::new(&tokens, &trie)?,
+            crossings: Crossings::new(&trie),
             fingerprint: fingerprint(&tokens, &is_special, &end_ids),
             trie,
             plain: PlainTokens::new(&tokens, text_ids()),
@@ -97,6 +100,11 @@ impl Vocabulary {
     /// Returns the tokens that can leave a JSON string.
     pub fn exits(&self) -> &Exits {
         &self.exits
+    }
+
+    /// Returns where tokens can run out of one text and into another.
+    pub fn crossings(&self) -> &Crossings {
+        &self.crossings
     }
 
     /// Returns what the states inside a JSON string need.

@@ -63,10 +63,10 @@ fn vocabulary() -> Arc<Vocabulary> {
     Arc::new(Vocabulary::new(tokens, &[], &[end]).unwrap())
 }
 
-struct Dice(u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub fn roll(&mut self, sides: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -75,7 +75,7 @@ impl Dice {
     }
 }
 
-fn allowed(cursor: &mut Cursor, words: usize) -> Vec<u32> {
+pub(crate) fn allowed(cursor: &mut Cursor, words: usize) -> Vec<u32> {
     let mut mask = vec![0u32; words];
     cursor.mask(&mut mask).unwrap();
     (0..words as u32 * 32)
@@ -103,12 +103,22 @@ fn choose(dice: &mut Dice, vocabulary: &Vocabulary, allowed: &[u32], hurry: bool
 pub(crate) fn walk(input: Input, options: &Options, seed: u64) -> Option<Vec<u8>> {
     let vocabulary = vocabulary();
     let index = Index::compile(input, Arc::clone(&vocabulary), options).unwrap();
+    follow_masks(&index, &vocabulary, &format!("{input:?}"), seed)
+}
+
+/// The same for an index and its vocabulary.
+pub(crate) fn follow_masks(
+    index: &Index,
+    vocabulary: &Vocabulary,
+    what: &str,
+    seed: u64,
+) -> Option<Vec<u8>> {
     let (mut cursor, mut dice, mut text) = (index.cursor(), Dice(seed), Vec::new());
     for step in 0..400 {
         let allowed = allowed(&mut cursor, vocabulary.words());
         assert!(
             !allowed.is_empty(),
-            "{input:?} is stuck after {:?}",
+            "{what} is stuck after {:?}",
             String::from_utf8_lossy(&text)
         );
         for token in 0..vocabulary.size() as u32 {
@@ -117,11 +127,11 @@ pub(crate) fn walk(input: Input, options: &Options, seed: u64) -> Option<Vec<u8>
             assert_eq!(
                 taken,
                 allowed.contains(&token),
-                "{input:?}: {shown:?} after {:?}",
+                "{what}: {shown:?} after {:?}",
                 String::from_utf8_lossy(&text)
             );
         }
-        let token = choose(&mut dice, &vocabulary, &allowed, step > 30);
+        let token = choose(&mut dice, vocabulary, &allowed, step > 30);
         text.extend_from_slice(vocabulary.token_bytes(token));
         cursor.advance(token).unwrap();
         if cursor.is_ended() {

@@ -1,0 +1,260 @@
+"""Envelopes: what a model writes around the texts of indexes, and the indexes linked from them.
+
+    call = Sequence((Text("<tool_call>"), Part(arguments), Text("</tool_call>")))
+    index = link_index(Sequence((FreeText(), Repeat(call))), vocabulary)
+
+Linking compiles nothing: the parts stay as they are, and whatever masks they have learnt serve
+every index that they are a part of. A linked index goes from one process to another whole (`dump`,
+`load`), or by its envelope and the content ids of its parts (`dump_links`, `load_linked`), for
+receivers that hold the parts already: where one tool of a hundred has changed, one is sent.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final, NamedTuple
+
+from formwork_engine._native import ffi, lib
+from formwork_engine.errors import TooLargeError
+from formwork_engine.native import NativeIndex, NativeVocabulary, _copied, _owned
+
+_DIGEST_BYTES: Final = 32
+_MAX_DEPTH: Final = 64
+_MAX_BYTES: Final = 4 << 20
+_NO_LIMIT: Final = 0xFFFFFFFF
+
+
+class _Written(NamedTuple):
+    """A piece and all in it, in the layout of `engine/src/envelope_bytes.rs`."""
+
+    data: bytes
+    size: int
+    """Pieces, itself included: it is the last one."""
+    depth: int
+    parts: tuple[NativeIndex, ...]
+
+
+class Envelope:
+    """A piece of an envelope, or a whole one. It is written once and then kept."""
+
+    __slots__ = ("written",)
+    written: _Written
+
+    def __post_init__(self) -> None:
+        """Write it.
+
+        Raises:
+            TooLargeError: It has too much in it.
+            ValueError: A number that is negative or too large.
+        """
+        written = self.write()
+        if written.depth > _MAX_DEPTH:
+            raise TooLargeError("max_piece_depth", _MAX_DEPTH, written.depth)
+        if len(written.data) > _MAX_BYTES:
+            raise TooLargeError("max_envelope_bytes", _MAX_BYTES, len(written.data))
+        object.__setattr__(self, "written", written)
+
+    def write(self) -> _Written:
+        """Return it as bytes: what a piece of each kind has to say."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialToken(Envelope):
+    """A token that stands for no text. One that ends sequences stands last."""
+
+    id: int
+
+    def write(self) -> _Written:
+        """Return it as bytes."""
+        return _leaf(struct.pack("<BI", 0, _unsigned(self.id)))
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Envelope):
+    """Exactly this text."""
+
+    text: str
+
+    def write(self) -> _Written:
+        """Return it as bytes."""
+        return _leaf(b"\1" + _text(self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Envelope):
+    """A text of an index, linked or compiled."""
+
+    index: NativeIndex
+
+    def write(self) -> _Written:
+        """Return it as bytes."""
+        return _Written(struct.pack("<BI", 2, 0), 1, 1, (self.index,))
+
+
+@dataclass(frozen=True, slots=True)
+class FreeText(Envelope):
+    """Any text of whole characters.
+
+    With `until` it goes on until one of these texts is complete, however tokens split it, and that
+    is its end; with `without` none of them occurs, and it may end anywhere.
+    """
+
+    until: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    def write(self) -> _Written:
+        """Return it as bytes.
+
+        Raises:
+            ValueError: It has both `until` and `without`.
+        """
+        if self.until and self.without:
+            raise ValueError("free text goes until something, or is without something")
+        triggers = self.until or self.without
+        texts = b"".join(map(_text, triggers))
+        return _leaf(struct.pack("<BBI", 3, bool(self.until), len(triggers)) + texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence(Envelope):
+    """All of these, in order."""
+
+    pieces: tuple[Envelope, ...]
+
+    def write(self) -> _Written:
+        """Return it as bytes."""
+        return _several(4, self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Envelope):
+    """One of these."""
+
+    pieces: tuple[Envelope, ...]
+
+    def write(self) -> _Written:
+        """Return it as bytes."""
+        return _several(5, self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Envelope):
+    """A piece several times: what is repeated is never empty."""
+
+    piece: Envelope
+    minimum: int = 0
+    maximum: int | None = None
+
+    def write(self) -> _Written:
+        """Return it as bytes."""
+        most = _NO_LIMIT if self.maximum is None else _unsigned(self.maximum)
+        own = struct.pack("<BIII", 6, 1, _unsigned(self.minimum), most)
+        data, size, depth, parts = self.piece.written
+        return _Written(data + own, size + 1, depth + 1, parts)
+
+
+def _leaf(data: bytes) -> _Written:
+    return _Written(data, 1, 1, ())
+
+
+def _several(kind: int, pieces: tuple[Envelope, ...]) -> _Written:
+    """Return pieces one after the other, and behind them one that refers back to each."""
+    written = [piece.written for piece in pieces]
+    size = sum(one.size for one in written)
+    back, last = [], size + 1
+    for one in written:
+        last -= one.size
+        back.append(last)
+    own = struct.pack(f"<BI{len(back)}I", kind, len(back), *back)
+    return _Written(
+        b"".join([*(one.data for one in written), own]),
+        size + 1,
+        1 + max((one.depth for one in written), default=0),
+        tuple(chain.from_iterable(one.parts for one in written)),
+    )
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return struct.pack("<I", len(data)) + data
+
+
+def _unsigned(number: int) -> int:
+    if not 0 <= number < _NO_LIMIT:
+        raise ValueError(f"{number} is not between 0 and {_NO_LIMIT}")
+    return number
+
+
+def link_index(envelope: Envelope, vocabulary: NativeVocabulary) -> NativeIndex:
+    """Return the index of an envelope; its parts are shared, and nothing is compiled.
+
+    Raises:
+        MalformedError: It makes no sense; the pointer has the number of the piece.
+        TooLargeError: A limit of envelopes.
+        VocabularyError: A part is of another vocabulary.
+    """
+    data, size, _, parts = envelope.written
+    structure = struct.pack("<I", size) + data
+    handle = _owned(
+        lib.formwork_index_free,
+        lib.formwork_index_link,
+        vocabulary.handle,
+        ffi.from_buffer(structure),
+        len(structure),
+        ffi.new("FormworkIndex *[]", [part.handle for part in parts]),
+        len(parts),
+    )
+    return NativeIndex(handle, vocabulary)
+
+
+def dump_links(index: NativeIndex) -> bytes:
+    """Return an index as `load_linked` takes it: a linked one without its parts."""
+    made = _owned(lib.formwork_bytes_free, lib.formwork_index_dump_links, index.handle)
+    return _copied(lib.formwork_bytes_data, made)
+
+
+def parts_of(data: bytes, vocabulary: NativeVocabulary) -> tuple[bytes, ...]:
+    """Return the content ids of the parts that `load_linked` needs for what `dump_links` wrote.
+
+    Raises:
+        IndexFormatError: Not an index, damaged, or of another engine version or vocabulary.
+    """
+    made = _owned(
+        lib.formwork_bytes_free,
+        lib.formwork_index_links,
+        vocabulary.handle,
+        ffi.from_buffer(data),
+        len(data),
+    )
+    ids = _copied(lib.formwork_bytes_data, made)
+    return tuple(ids[at : at + _DIGEST_BYTES] for at in range(0, len(ids), _DIGEST_BYTES))
+
+
+def load_linked(
+    data: bytes, vocabulary: NativeVocabulary, parts: Iterable[NativeIndex]
+) -> NativeIndex:
+    """Return the index that `dump_links` wrote, its parts found by content among some indexes.
+
+    Raises:
+        IndexFormatError: As `NativeIndex.load`; a part is missing.
+    """
+    handles = [part.handle for part in parts]
+    handle = _owned(
+        lib.formwork_index_free,
+        lib.formwork_index_load_linked,
+        vocabulary.handle,
+        ffi.from_buffer(data),
+        len(data),
+        ffi.new("FormworkIndex *[]", handles),
+        len(handles),
+    )
+    return NativeIndex(handle, vocabulary)
+
+
+def content_id(index: NativeIndex) -> bytes:
+    """Return the SHA-256 of what an index was made from, whatever it has learnt since."""
+    digest = ffi.new("uint8_t[]", _DIGEST_BYTES)
+    lib.formwork_index_content_id(index.handle, digest)
+    return bytes(ffi.buffer(digest))
