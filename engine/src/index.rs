@@ -225,6 +225,12 @@ impl Index {
     /// Returns an index of the same grammar that shares nothing with this one; None where it cannot
     /// be compiled again.
     pub(crate) fn apart(&self) -> Option<Index> {
+        if let Source::Linked(links) = &self.shared.source {
+            let links = links.apart();
+            let (reader, vocabulary) = (links.reader(), Arc::clone(self.vocabulary()));
+            let source = Source::Linked(links);
+            return Self::of_reader(reader, source, vocabulary, self.mask_fuel()).ok();
+        }
         Self::load(&self.dump(), Arc::clone(self.vocabulary())).ok()
     }
 
@@ -357,6 +363,15 @@ impl Index {
         let mut reader = self.working();
         let start = reader.start();
         reader.may_end(start)
+    }
+
+    /// The indexes that it was linked from.
+    #[cfg(test)]
+    pub(crate) fn parts(&self) -> Vec<Index> {
+        match &self.shared.source {
+            Source::Compiled(_) => Vec::new(),
+            Source::Linked(links) => links.envelope.parts.clone(),
+        }
     }
 
     /// What clones of one index have in common, and no other index has while one of them lives.

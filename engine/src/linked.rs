@@ -26,7 +26,7 @@ use crate::grammar::Exhausted;
 use crate::hashing::IdMap;
 use crate::index::{Budget, Index, Source};
 use crate::index_bytes::{self, Writer};
-use crate::machine::{Configuration, NodeId, StackId};
+use crate::machine::{Configuration, NodeId};
 use crate::mask::Mask;
 use crate::reader::Reader;
 use crate::sha256::Digest;
@@ -51,6 +51,7 @@ impl Index {
             level: envelope.level(),
             holds_end: envelope.holds_end(&vocabulary),
             envelope: Arc::new(envelope),
+            is_apart: false,
         };
         let parts = links.envelope.parts.iter();
         let default = Budget::default().mask_fuel;
@@ -102,8 +103,11 @@ impl Envelope {
 }
 
 /// What a linked index was made from.
+#[derive(Clone)]
 pub(crate) struct Links {
-    envelope: Arc<Envelope>,
+    pub envelope: Arc<Envelope>,
+    /// It shares no part's reader.
+    is_apart: bool,
     /// Linked indexes within one another, this one included.
     pub level: usize,
     /// Some way through it takes an id that ends the sequence.
@@ -114,9 +118,18 @@ pub(crate) struct Links {
 pub(crate) const LINKED: u8 = 4;
 
 impl Links {
+    /// The same for an index that shares nothing.
+    pub fn apart(&self) -> Links {
+        let is_apart = true;
+        Links {
+            is_apart,
+            ..self.clone()
+        }
+    }
+
     /// A reader that has met nothing yet.
     pub fn reader(&self) -> Box<dyn Reader> {
-        Box::new(LinkedReader::new(Arc::clone(&self.envelope)))
+        Box::new(LinkedReader::new(Arc::clone(&self.envelope), self.is_apart))
     }
 
     /// The body of a dump, with the parts' bytes or their content ids.
@@ -171,8 +184,8 @@ pub(crate) struct LinkedReader {
 }
 
 impl LinkedReader {
-    fn new(envelope: Arc<Envelope>) -> Self {
-        let mut places = Places::new(envelope);
+    fn new(envelope: Arc<Envelope>, is_apart: bool) -> Self {
+        let mut places = Places::new(envelope, is_apart);
         LinkedReader {
             start: places.start(),
             places,
@@ -193,13 +206,9 @@ impl LinkedReader {
                 Head::Special { id } => tokens.push(id),
                 Head::Text { .. } => texts.push(*thread),
                 Head::Free { .. } => masks.push(self.free_mask(vocabulary, *thread)),
-                Head::Part { part, top, below } => {
-                    let within = Configuration { top, below };
-                    masks.push(
-                        self.places
-                            .part(part, |reader| reader.mask(vocabulary, within)),
-                    );
-                    self.cross(vocabulary, part, within, thread.rest, &mut tokens);
+                Head::Part { part, at } => {
+                    masks.push(self.places.part(part, |reader| reader.mask(vocabulary, at)));
+                    self.cross(vocabulary, part, at, thread.rest, &mut tokens);
                 }
             }
         }
@@ -377,6 +386,6 @@ impl Reader for LinkedReader {
 fn configuration(place: PlaceId) -> Configuration {
     Configuration {
         top: NodeId(place.0),
-        below: StackId::EMPTY,
+        ..Configuration::NOWHERE
     }
 }

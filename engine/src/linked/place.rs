@@ -1,14 +1,15 @@
 //! Places of a linked text: sets of threads, each a way to read the envelope so far.
 
+use std::hash::{BuildHasher, BuildHasherDefault};
 use std::sync::Arc;
 
 use crate::byte_set::ByteSet;
 use crate::envelope::{Envelope, FreeText, Piece, PieceId};
 use crate::formula::{Interner, ids};
 use crate::grammar::Exhausted;
-use crate::hashing::IdMap;
-use crate::index::Budget;
-use crate::machine::{Configuration, NodeId, StackId};
+use crate::hashing::{IdHasher, IdMap};
+use crate::index::{Budget, Index};
+use crate::machine::Configuration;
 use crate::reader::Reader;
 
 use super::free::{Automaton, FreeStep};
@@ -31,7 +32,7 @@ const PLACE_BYTES: usize = 96;
 const MAX_THREADS: usize = 4096;
 
 /// Where a thread is: in a piece that bytes or a special token lead through.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Head {
     /// The text has ended.
     Done,
@@ -42,15 +43,11 @@ pub(super) enum Head {
     /// In free text, in a state of its automaton.
     Free { piece: PieceId, state: u32 },
     /// In a part, at a place of its own reader.
-    Part {
-        part: u32,
-        top: NodeId,
-        below: StackId,
-    },
+    Part { part: u32, at: Configuration },
 }
 
 /// One way to read the text so far.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Thread {
     pub head: Head,
     pub rest: RestId,
@@ -88,6 +85,8 @@ pub(super) struct Places {
     places: Interner<Vec<Thread>, PlaceId>,
     after: IdMap<RestId, PlaceId>,
     automata: IdMap<PieceId, Arc<Automaton>>,
+    /// By part: an index of its own for each that has been met, where none is to be shared.
+    apart: Option<Vec<Option<Index>>>,
     /// By part: which of its readers has given out the places that are known.
     generations: Vec<Option<u64>>,
     /// What a piece of work may still use, and what it might when it began.
@@ -101,13 +100,15 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub fn new(envelope: Arc<Envelope>) -> Self {
+    /// Places in an envelope, its parts shared or, if `is_apart`, compiled anew when they are met.
+    pub fn new(envelope: Arc<Envelope>, is_apart: bool) -> Self {
         let mut rests = Interner::default();
         rests.intern(Frame::Nothing);
         let mut places = Interner::default();
         places.intern(Vec::new());
         let generations = vec![None; envelope.parts.len()];
         Places {
+            apart: is_apart.then(|| vec![None; envelope.parts.len()]),
             envelope,
             generations,
             fuel: Budget::default().mask_fuel,
@@ -137,8 +138,10 @@ impl Places {
 
     /// The place of some threads; None for none.
     pub fn intern(&mut self, mut threads: Vec<Thread>) -> Option<PlaceId> {
+        let hashing = BuildHasherDefault::<IdHasher>::default();
         if threads.len() > 1 {
-            threads.sort_unstable();
+            // any order will do that is the same for the same threads
+            threads.sort_by_cached_key(|thread| hashing.hash_one(thread));
             threads.dedup();
         }
         if threads.len() > MAX_THREADS {
@@ -194,7 +197,12 @@ impl Places {
     /// Does something with a part's reader, with the fuel that is left; nothing where that is
     /// another reader than before, which does not know the places that the first one gave out.
     pub fn part<T: Default>(&mut self, part: u32, work: impl FnOnce(&mut dyn Reader) -> T) -> T {
-        let index = &self.envelope.parts[part as usize];
+        let shared = &self.envelope.parts[part as usize];
+        let index = match &mut self.apart {
+            None => shared,
+            Some(apart) => apart[part as usize]
+                .get_or_insert_with(|| shared.apart().unwrap_or_else(|| shared.clone())),
+        };
         let mut working = index.working();
         let generation = *self.generations[part as usize].get_or_insert(working.generation);
         if self.is_stale || generation != working.generation {
@@ -282,15 +290,11 @@ impl Places {
                     let start = reader.start();
                     Some((start, reader.may_end(start)))
                 });
-                let Some((Configuration { top, below }, may_end)) = start else {
+                let Some((at, may_end)) = start else {
                     return;
                 };
                 threads.push(Thread {
-                    head: Head::Part {
-                        part: *part,
-                        top,
-                        below,
-                    },
+                    head: Head::Part { part: *part, at },
                     rest,
                 });
                 if may_end {
@@ -410,16 +414,13 @@ impl Places {
                 FreeStep::To { state, may_end } => (Some(Head::Free { piece, state }), may_end),
                 FreeStep::Ended => (None, true),
             },
-            Head::Part { part, top, below } => {
-                let within = Configuration { top, below };
+            Head::Part { part, at } => {
                 let step = self.part(part, |reader| {
-                    let next = reader.step(within, byte)?;
+                    let next = reader.step(at, byte)?;
                     Some((next, reader.may_end(next)))
                 });
                 match step {
-                    Some((Configuration { top, below }, may_end)) => {
-                        (Some(Head::Part { part, top, below }), may_end)
-                    }
+                    Some((at, may_end)) => (Some(Head::Part { part, at }), may_end),
                     None => return,
                 }
             }
@@ -451,15 +452,14 @@ impl Places {
         for Thread { head, rest } in threads.iter().copied() {
             match head {
                 Head::Special { id } if id == token => self.extend_after(rest, &mut next),
-                Head::Part { part, top, below } => {
-                    let within = Configuration { top, below };
+                Head::Part { part, at } => {
                     let taken = self.part(part, |reader| {
-                        let next = reader.take_special(within, token)?;
+                        let next = reader.take_special(at, token)?;
                         Some((next, reader.may_end(next)))
                     });
-                    if let Some((Configuration { top, below }, may_end)) = taken {
+                    if let Some((at, may_end)) = taken {
                         next.push(Thread {
-                            head: Head::Part { part, top, below },
+                            head: Head::Part { part, at },
                             rest,
                         });
                         if may_end {
@@ -490,9 +490,8 @@ impl Places {
                 let leads = |byte: &u8| automaton.step(state, *byte) != FreeStep::Dead;
                 (0..=u8::MAX).filter(leads).collect()
             }
-            Head::Part { part, top, below } => self.part(part, |reader| {
-                let within = Configuration { top, below };
-                let leads = |byte: &u8| reader.step(within, *byte).is_some();
+            Head::Part { part, at } => self.part(part, |reader| {
+                let leads = |byte: &u8| reader.step(at, *byte).is_some();
                 (0..=u8::MAX).filter(leads).collect()
             }),
         }

@@ -183,14 +183,26 @@ fn adjoining(envelope: &mut Envelope, tools: &[(&str, Index)]) {
     envelope.sequence(&[some, words, end, maybe]);
 }
 
+/// A language that can end where it can also go on, before text that it could have read itself.
+fn ambiguous(envelope: &mut Envelope, tools: &[(&str, Index)]) {
+    let vocabulary = Arc::clone(tools[0].1.vocabulary());
+    let language = Input::Regex("(a|ab|é)*x?");
+    let language = Index::compile(language, vocabulary, &Options::default()).unwrap();
+    let (words, text) = (envelope.part(&language), envelope.text("abc"));
+    let (number, brace) = (envelope.part(&tools[3].1), envelope.text("}}"));
+    let either = envelope.choice(&[text, brace]);
+    envelope.sequence(&[words, either, words, number, brace]);
+}
+
 type Family = fn(&mut Envelope, &[(&str, Index)]);
-const FAMILIES: [(&str, Family); 6] = [
+const FAMILIES: [(&str, Family); 7] = [
     ("ours", ours),
     ("hermes", hermes),
     ("llama", llama),
     ("mistral", mistral),
     ("reasoning", reasoning),
     ("adjoining", adjoining),
+    ("ambiguous", ambiguous),
 ];
 
 fn linked(family: Family, tools: &[(&str, Index)], vocabulary: &Arc<Vocabulary>) -> Index {
@@ -367,8 +379,8 @@ fn a_linked_index_is_loaded_with_its_parts_or_from_where_they_are() {
         let index = linked(family, &tools, &vocabulary);
         let copy = Index::load(&index.dump(), Arc::clone(&vocabulary)).unwrap();
         let mut find = |id: &[u8; 32]| {
-            let found = tools.iter().find(|(_, part)| part.content_id() == *id);
-            found.map(|(_, part)| part.clone())
+            let all = index.parts();
+            all.iter().find(|part| part.content_id() == *id).cloned()
         };
         let links = index.dump_links();
         let shared = Index::load_linked(&links, Arc::clone(&vocabulary), &mut find).unwrap();
@@ -569,4 +581,19 @@ fn a_mask_of_a_linked_index_has_no_more_fuel_than_any_other() {
     assert!(!cursor.mask_within(&mut mask, 3).unwrap());
     let mut other = after(&index, &[b"<tool_call>\n{\"nam"], &[]).unwrap();
     assert!(allowed(&mut other, vocabulary.words()).contains(&u32::from(b'e')));
+}
+
+#[test]
+fn a_linked_index_apart_has_the_same_masks_and_shares_no_part() {
+    let vocabulary = vocabulary();
+    let tools = tools(&vocabulary);
+    let index = linked(ours, &tools, &vocabulary);
+    let apart = index.apart().unwrap();
+    let text: [&[u8]; 3] = [b"", b"get_time", b"{\"zone\":\""];
+    let held = tools[2].1.working();
+    let mut cursor = after(&apart, &text, &[CALL, ARGS]).unwrap();
+    let own = allowed(&mut cursor, vocabulary.words());
+    drop(held);
+    let mut shared = after(&index, &text, &[CALL, ARGS]).unwrap();
+    assert_eq!(own, allowed(&mut shared, vocabulary.words()));
 }
