@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::closing::{Closing, FAR};
 use crate::error::CursorError;
 use crate::grammar::Exhausted;
 use crate::index::{Index, Working};
@@ -26,6 +27,8 @@ pub struct Cursor {
     /// What is known of the place, so that nobody has to be waited for to write its mask.
     ready: Option<Ready>,
     pub(crate) late: Late,
+    /// What is left, if the answer shall end in time.
+    closing: Option<Closing>,
 }
 
 /// A place's mask, and whether the text may end there.
@@ -61,6 +64,7 @@ impl Cursor {
             failure: None,
             ready: None,
             late: Late::default(),
+            closing: None,
         }
     }
 
@@ -134,14 +138,16 @@ impl Cursor {
         if self.is_ready() {
             return Ok(0);
         }
-        let (ready, left) = self.work(fuel, |reader, vocabulary, place| {
-            let ready = Ready {
-                mask: reader.mask(vocabulary, place),
-                may_end: reader.may_end(place),
-            };
-            (ready, reader.fuel_left())
+        let before = self.closing.clone();
+        let (ready, closing, left) = self.work(fuel, |reader, vocabulary, place| {
+            let (mut mask, may_end) = (reader.mask(vocabulary, place), reader.may_end(place));
+            let mut closing = before.clone();
+            if let Some(closing) = &mut closing {
+                mask = reader.closing_mask(vocabulary, place, mask, closing);
+            }
+            (Ready { mask, may_end }, closing, reader.fuel_left())
         })?;
-        self.ready = Some(ready);
+        (self.ready, self.closing) = (Some(ready), closing);
         Ok(fuel.saturating_sub(left))
     }
 
@@ -149,7 +155,7 @@ impl Cursor {
     pub(crate) fn work<T>(
         &mut self,
         fuel: u64,
-        job: impl Fn(&mut dyn Reader, &Vocabulary, Configuration) -> T,
+        job: impl Fn(&mut Working, &Vocabulary, Configuration) -> T,
     ) -> Result<T, CursorError> {
         let first = self.attempt(fuel, &job);
         let answer = match first {
@@ -164,7 +170,7 @@ impl Cursor {
     fn attempt<T>(
         &mut self,
         fuel: u64,
-        job: impl Fn(&mut dyn Reader, &Vocabulary, Configuration) -> T,
+        job: impl Fn(&mut Working, &Vocabulary, Configuration) -> T,
     ) -> Result<T, Stop> {
         let (index, mut working) = (&self.index, self.index.working());
         let mut reached = Ok(());
@@ -180,7 +186,7 @@ impl Cursor {
         let place = self.places[self.places.len() - 1];
         let answer = reached.and_then(|()| {
             working.refuel(fuel);
-            let answer = job(&mut *working.reader, index.vocabulary(), place);
+            let answer = job(&mut working, index.vocabulary(), place);
             working.limit_reached().map_or(Ok(answer), Err)
         });
         let is_full = working.is_full();
@@ -206,12 +212,16 @@ impl Cursor {
             return self.fail(CursorError::TokenNotAllowed { token });
         }
         let stepped = self.work(self.index.mask_fuel(), |reader, vocabulary, place| {
-            let next = take(reader, vocabulary, place, token)?;
+            let next = take(&mut *reader.reader, vocabulary, place, token)?;
             Some((next, reader.remembered(next)))
         });
         match stepped {
             Ok(Some((next, remembered))) => {
+                let remembered = remembered.filter(|_| self.closing.is_none());
                 self.ready = remembered.map(|(mask, may_end)| Ready { mask, may_end });
+                self.closing
+                    .iter_mut()
+                    .for_each(|closing| closing.advance(token));
                 self.ended = is_end;
                 self.places.push(next);
                 self.tokens.push(token);
@@ -258,10 +268,47 @@ impl Cursor {
         if tokens > 0 {
             self.late.forget();
             (self.ended, self.ready) = (false, None);
+            self.closing
+                .iter_mut()
+                .for_each(|closing| closing.roll_back(tokens));
             self.places.truncate(self.places.len() - tokens);
             self.tokens.truncate(self.tokens.len() - tokens);
         }
         Ok(())
+    }
+
+    /// The tokens of a short ending from here, the end token counted: there may be a shorter one.
+    /// 0 after the end, None where none is found.
+    ///
+    /// # Errors
+    ///
+    /// What the cursor failed of, now or before.
+    pub fn shortest_end(&mut self) -> Result<Option<u32>, CursorError> {
+        self.check()?;
+        if self.ended {
+            return Ok(Some(0));
+        }
+        let fuel = self.index.mask_fuel();
+        let tokens = self.work(fuel, |reader, vocabulary, place| {
+            reader.shortest_end(vocabulary, place)
+        })?;
+        Ok(Some(tokens).filter(|tokens| *tokens < FAR))
+    }
+
+    /// From now on masks leave room for an ending: the answer ends within so many tokens, the end
+    /// token counted. False, and nothing changes, where no ending that fits is known.
+    ///
+    /// # Errors
+    ///
+    /// What the cursor failed of, now or before.
+    pub fn close_within(&mut self, tokens: u32) -> Result<bool, CursorError> {
+        let fits = self.shortest_end()?.is_some_and(|end| end <= tokens);
+        if fits {
+            self.late.forget();
+            let (left, plan) = (tokens, None);
+            (self.closing, self.ready) = (Some(Closing { left, plan }), None);
+        }
+        Ok(fits)
     }
 
     /// Returns a second cursor at the same place.
@@ -277,7 +324,7 @@ impl Cursor {
 }
 
 /// Where a token leads; a grammar may name an end token, else any ends an answer where it may.
-fn take(
+pub(crate) fn take(
     reader: &mut dyn Reader,
     vocabulary: &Vocabulary,
     place: Configuration,
@@ -293,11 +340,7 @@ fn take(
 }
 
 /// Where some bytes lead.
-pub(crate) fn read(
-    reader: &mut dyn Reader,
-    from: Configuration,
-    bytes: &[u8],
-) -> Option<Configuration> {
+fn read(reader: &mut dyn Reader, from: Configuration, bytes: &[u8]) -> Option<Configuration> {
     bytes
         .iter()
         .try_fold(from, |at, byte| reader.step(at, *byte))

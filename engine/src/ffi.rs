@@ -531,6 +531,35 @@ pub unsafe extern "C" fn formwork_cursor_forced(
     })
 }
 
+/// Writes how many tokens a short ending takes from here, the end token counted; all bits set where
+/// none is known.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_cursor_shortest_end(
+    cursor: *const FormworkCursor,
+    tokens: *mut u32,
+) -> FormworkStatus {
+    status(|| {
+        let shortest = unsafe { borrow(cursor) }?.run(|cursor| Ok(cursor.shortest_end()?))?;
+        unsafe { put(tokens, shortest.unwrap_or(u32::MAX)) };
+        Ok(())
+    })
+}
+
+/// From now on masks leave room for an ending within so many tokens, the end token counted; `fits`
+/// becomes 0, and nothing changes, where no ending that fits is known.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_cursor_close_within(
+    cursor: *const FormworkCursor,
+    tokens: u32,
+    fits: *mut i32,
+) -> FormworkStatus {
+    status(|| {
+        let closes = unsafe { borrow(cursor) }?.run(|cursor| Ok(cursor.close_within(tokens)?))?;
+        unsafe { put(fits, i32::from(closes)) };
+        Ok(())
+    })
+}
+
 /// Writes the mask at the cursor and after each token of a draft, `count + 1` rows of `words`
 /// words, and how many tokens of the draft are in their masks; the rows after the first that is
 /// not become 0. The cursor stays where it is.

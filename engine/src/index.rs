@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::closing::Ends;
 use crate::cursor::Cursor;
 use crate::error::EngineError;
 use crate::formula::{FormulaId, Formulas};
@@ -94,6 +95,8 @@ pub(crate) struct Working {
     pub(crate) reader: Box<dyn Reader>,
     /// Which reader this is: places of another one mean nothing to it.
     pub(crate) generation: u64,
+    /// How its texts end.
+    pub(crate) ends: Ends,
     /// Bytes that it may learn before a new one takes its place.
     room: usize,
 }
@@ -216,6 +219,7 @@ impl Index {
                 working: Mutex::new(Working {
                     reader,
                     generation: 0,
+                    ends: Ends::default(),
                     room: MAX_LEARNT_BYTES,
                 }),
             }),
@@ -254,6 +258,7 @@ impl Index {
         if let Ok(reader) = made() {
             working.reader = reader;
             working.generation += 1;
+            working.ends = Ends::default();
         }
         working.room = working.learnt_bytes() + MAX_LEARNT_BYTES;
     }

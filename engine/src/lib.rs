@@ -66,6 +66,7 @@
 //! * `reader`: what an index is read with, whatever its input was.
 //! * `crossings`, `envelope`, `envelope_bytes`, `linked`: envelopes, and indexes linked from others.
 //! * `index_bytes`, `index`, `cursor`: what a caller holds.
+//! * `closing`: shortest endings, and masks that leave room for one.
 //! * `late`: masks that take long, finished beside the batch.
 //! * `ffi`: the same in C.
 
@@ -106,6 +107,7 @@ mod shape;
 mod text;
 pub mod vocabulary;
 
+mod closing;
 pub mod cursor;
 pub mod envelope;
 mod ffi;
@@ -113,6 +115,8 @@ pub mod index;
 mod index_bytes;
 mod late;
 
+#[cfg(test)]
+mod closing_tests;
 #[cfg(test)]
 mod fuel_tests;
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! all of them at once, and what survives decides what its parent may still become. All tracks
 //! share the nesting, which JSON's brackets fix, so a stack of nodes suffices.
 
+mod ending;
+
 use std::sync::Arc;
 
 use crate::charset::CharSet;
@@ -16,6 +18,7 @@ use crate::json::Value;
 use crate::number::NumberState;
 use crate::regex::{RegexId, Regexes};
 use crate::shape::{Lexeme, ShapeId, ShapeStep, Shapes};
+use ending::Endings;
 
 ids! {
     /// An interned node.
@@ -179,6 +182,7 @@ pub struct Machine {
     rows: usize,
     resumed: IdMap<(NodeId, OutcomeId), Option<NodeId>>,
     key_languages: IdMap<ObjectId, RegexId>,
+    endings: Endings,
     start: Configuration,
 }
 
@@ -202,6 +206,7 @@ impl Default for Machine {
             rows: 0,
             resumed: IdMap::default(),
             key_languages: IdMap::default(),
+            endings: Endings::default(),
             start: Configuration::NOWHERE,
         }
     }

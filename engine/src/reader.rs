@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::byte_set::ByteSet;
+use crate::closing::search_ending;
 use crate::grammar::{Exhausted, Grammar};
 use crate::machine::Configuration;
 use crate::mask::{Mask, Masks};
@@ -49,6 +50,17 @@ pub(crate) trait Reader: Send {
 
     /// What is remembered of a place: its mask, and whether the text may end there.
     fn remembered(&mut self, _at: Configuration) -> Option<(Arc<Mask>, bool)> {
+        None
+    }
+
+    /// Bytes that end the text soon, if any are known; nothing shorter may be.
+    fn ending(&mut self, at: Configuration) -> Option<Vec<u8>> {
+        search_ending(self, at)
+    }
+
+    /// How many bytes an ending takes at most after any token without a quote, inside a string;
+    /// None elsewhere, and where that is not known.
+    fn most_bytes_in_text(&mut self, _at: Configuration) -> Option<u32> {
         None
     }
 
@@ -131,6 +143,14 @@ impl Reader for JsonReader {
     fn remembered(&mut self, at: Configuration) -> Option<(Arc<Mask>, bool)> {
         let mask = self.masks.remembered(at)?;
         Some((mask, self.grammar.may_end(at)))
+    }
+
+    fn ending(&mut self, at: Configuration) -> Option<Vec<u8>> {
+        self.grammar.ending(at)
+    }
+
+    fn most_bytes_in_text(&mut self, at: Configuration) -> Option<u32> {
+        self.grammar.most_bytes_in_text(at)
     }
 
     fn learnt_bytes(&self) -> usize {

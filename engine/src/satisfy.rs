@@ -192,7 +192,7 @@ impl Grammar {
     }
 
     /// Keys to try when an object may not end yet: the first required one, else all that are known.
-    fn useful_keys(&mut self, id: FormulaId, place: Place) -> Vec<TextId> {
+    pub(crate) fn useful_keys(&mut self, id: FormulaId, place: Place) -> Vec<TextId> {
         let needed = self.first_required(id, place);
         if let Some(Needed::Impossible) = needed {
             return Vec::new();
@@ -396,7 +396,7 @@ impl Grammar {
         self.formulas.regexes.literals(&texts)
     }
 
-    fn patterns_of(&mut self, id: FormulaId) -> Arc<[RegexId]> {
+    pub(crate) fn patterns_of(&mut self, id: FormulaId) -> Arc<[RegexId]> {
         if let Some(known) = self.patterns_of.get(&id) {
             return Arc::clone(known);
         }

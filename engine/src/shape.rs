@@ -577,7 +577,7 @@ impl Grammar {
 
     /// How many code points the nearest end is away at most, from wherever the language can lead;
     /// None where that takes too many steps to tell.
-    fn farthest_end(&mut self, language: RegexId) -> Option<u32> {
+    pub(crate) fn farthest_end(&mut self, language: RegexId) -> Option<u32> {
         if let Some(known) = self.machine.farthest_ends.get(&language) {
             return *known;
         }

@@ -7,7 +7,7 @@ use crate::cursor::Cursor;
 use crate::index::{Index, Input, Options, Whitespace};
 use crate::vocabulary::Vocabulary;
 
-const SCHEMAS: [&str; 14] = [
+pub(crate) const SCHEMAS: [&str; 14] = [
     "{}",
     r#"{"type":"object","properties":{"a":{"type":"string"},"b":{"enum":["x","yy","x y"]},"c":{"type":"boolean"}},"required":["b"]}"#,
     r#"{"type":"array","items":{"type":"string","maxLength":3},"minItems":1,"maxItems":3,"uniqueItems":true}"#,
@@ -24,7 +24,7 @@ const SCHEMAS: [&str; 14] = [
     r#"{"type":["string","null"],"minLength":2,"maxLength":4}"#,
 ];
 
-fn vocabulary() -> Arc<Vocabulary> {
+pub(crate) fn vocabulary() -> Arc<Vocabulary> {
     let mut tokens: Vec<Vec<u8>> = (0..=255u8).map(|b| vec![b]).collect();
     for text in [
         "{\"",

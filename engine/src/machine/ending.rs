@@ -1,0 +1,661 @@
+//! Short endings of a text: what to write, from any place, so that it soon fulfils its formula.
+//!
+//! Costs in bytes are estimated bottom up, for each track by itself: a text that one track accepts
+//! is accepted. The machine then writes the ending byte by byte by these estimates, so that what is
+//! returned can surely be read; it is short, and not always the shortest.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Configuration, Gap, Node, ObjectId, ObjectState, Phase, Role, StackId};
+use crate::formula::{Formula, FormulaId, Kind, TextId};
+use crate::grammar::{Branch, Grammar, Place};
+use crate::hashing::IdMap;
+use crate::regex::{RegexId, Regexes};
+use crate::shape::{Lexeme, ShapeId, ShapeStep};
+
+/// The cost where no ending is known.
+const FAR: u32 = u32::MAX;
+/// Bytes that an ending may have.
+const MAX_ENDING: usize = 1 << 16;
+/// Properties or items that one estimate looks ahead.
+const MAX_AHEAD: usize = 512;
+/// Values inside each other that an estimate follows.
+const MAX_NESTED: usize = 64;
+/// Alternatives that are compared where nothing prefers one.
+const MAX_ALTERNATIVES: usize = 32;
+/// Derivatives that the search for one short text may take.
+const TEXT_FUEL: u64 = 20_000;
+
+/// What has been estimated so far.
+#[derive(Default)]
+pub struct Endings {
+    values: IdMap<FormulaId, u32>,
+    open: HashSet<FormulaId>,
+    /// By stack: what follows the value on top of it, for each of its tracks.
+    after: IdMap<StackId, Arc<[u32]>>,
+    texts: IdMap<RegexId, Option<Arc<str>>>,
+}
+
+impl Grammar {
+    /// Bytes that end the text; None where none are found.
+    pub(crate) fn ending(&mut self, from: Configuration) -> Option<Vec<u8>> {
+        let (mut at, mut text) = (from, Vec::new());
+        while text.len() < MAX_ENDING && !self.is_void() {
+            if self.may_end(at) {
+                return Some(text);
+            }
+            for byte in self.next_bytes(at)? {
+                at = self.step(at, byte)?;
+                text.push(byte);
+            }
+        }
+        None
+    }
+
+    /// Some bytes on the way to a near end.
+    fn next_bytes(&mut self, at: Configuration) -> Option<Vec<u8>> {
+        let node = Arc::clone(self.machine.node(at.top));
+        if let Some(spaces) = spaces_before(&node) {
+            return Some(vec![b' '; spaces]);
+        }
+        match &*node {
+            Node::Start { goals, .. } => {
+                let after = self.after(at.below);
+                let costs: Vec<u32> = goals.iter().map(|g| self.value_cost(*g)).collect();
+                let track = nearest(costs.into_iter().zip(after.iter().copied()))?;
+                self.value_bytes(goals[track])
+            }
+            Node::Literal { kind, read, .. } => {
+                Some(literal_text(*kind)[usize::from(*read)..].into())
+            }
+            Node::Number { .. } => self.end_number(at, &node),
+            Node::Text { shape, role, read } => self.end_text(at, *shape, *role, *read),
+            Node::Object { object, phase, .. } => self.end_object(at, *object, *phase),
+            Node::Colon { .. } => Some(b":".to_vec()),
+            Node::Array {
+                formulas, phase, ..
+            } => self.end_array(at, formulas, *phase),
+            Node::End | Node::Root | Node::Property { .. } | Node::Item { .. } => None,
+        }
+    }
+
+    /// The first bytes of a short value: all of it, but for arrays and objects.
+    fn value_bytes(&mut self, goal: FormulaId) -> Option<Vec<u8>> {
+        let costs: Vec<u32> = Kind::ALL.iter().map(|k| self.kind_cost(goal, *k)).collect();
+        let place = nearest(costs.into_iter().map(|cost| (cost, 0)))?;
+        let kind = Kind::ALL[place];
+        let left = self.formulas.restrict(goal, kind);
+        match kind {
+            Kind::Null | Kind::True | Kind::False => Some(literal_text(kind).into()),
+            Kind::Number => {
+                let language = self.number_language(left);
+                let language = &self.number_languages[usize::from(language)];
+                Some(language.shortest_from(&language.start()))
+            }
+            Kind::String => {
+                let language = self.formulas.text_language(left);
+                let text = self.short_text(language)?;
+                Some([b"\"", &spelt(&text)[..], b"\""].concat())
+            }
+            Kind::Array => Some(b"[".to_vec()),
+            Kind::Object => Some(b"{".to_vec()),
+        }
+    }
+
+    fn end_number(&mut self, at: Configuration, node: &Node) -> Option<Vec<u8>> {
+        let Node::Number { states, .. } = node else {
+            return None;
+        };
+        let ways = states.iter().map(|tracked| {
+            let (language, state) = tracked.as_ref()?;
+            Some(self.number_languages[usize::from(*language)].shortest_from(state))
+        });
+        let ways: Vec<Option<Vec<u8>>> = ways.collect();
+        let after = self.after(at.below);
+        let costs = ways.iter().map(|way| length(way.as_deref()));
+        let track = nearest(costs.zip(after.iter().copied()))?;
+        let bytes = ways[track].clone()?;
+        if !bytes.is_empty() {
+            return Some(bytes);
+        }
+        let outcome = self.number_outcome(at.top)?;
+        let next = self.pop(at.below, outcome)?;
+        self.next_bytes(next)
+    }
+
+    fn end_text(
+        &mut self,
+        at: Configuration,
+        shape: ShapeId,
+        role: Role,
+        read: Option<TextId>,
+    ) -> Option<Vec<u8>> {
+        if self.machine.shapes.get(shape).lexeme != Lexeme::Plain {
+            return self.end_character(shape);
+        }
+        let rest = match role {
+            Role::Value => self.short_rest(at, shape)?,
+            Role::Key(object) => self.short_key(at, object, shape, read?)?,
+        };
+        Some([&spelt(&rest)[..], b"\""].concat())
+    }
+
+    /// A byte on the way to the end of a code point.
+    fn end_character(&mut self, shape: ShapeId) -> Option<Vec<u8>> {
+        let first = b"\"\\bfnrtdu0123456789abcef".iter().copied();
+        let mut bytes = first.chain(0x80..=0xBF);
+        let next = bytes.find(|b| matches!(self.shape_step(shape, *b), ShapeStep::To(_)))?;
+        Some(vec![next])
+    }
+
+    fn short_rest(&mut self, at: Configuration, shape: ShapeId) -> Option<Arc<str>> {
+        let languages = self.machine.shapes.get(shape).languages.clone();
+        let texts: Vec<_> = languages.iter().map(|l| self.short_text(*l)).collect();
+        let after = self.after(at.below);
+        let costs = texts
+            .iter()
+            .map(|t| length(t.as_deref().map(str::as_bytes)));
+        let track = nearest(costs.zip(after.iter().copied()))?;
+        texts[track].clone()
+    }
+
+    /// What completes a key that goes on soon to an end.
+    fn short_key(
+        &mut self,
+        at: Configuration,
+        object: ObjectId,
+        shape: ShapeId,
+        read: TextId,
+    ) -> Option<Arc<str>> {
+        let state = Arc::clone(self.machine.objects.get(object));
+        let read = Arc::clone(self.formulas.texts.get(read));
+        let language = *self.machine.shapes.get(shape).languages.first()?;
+        let mut rests: Vec<Arc<str>> = Vec::new();
+        for key in self.next_declared(&state) {
+            let text = self.formulas.texts.get(key);
+            rests.extend(text.strip_prefix(read.as_str()).map(Arc::from));
+        }
+        rests.truncate(MAX_ALTERNATIVES);
+        rests.extend(self.short_text(language));
+        rests.retain(|rest| self.formulas.regexes.matches(language, rest));
+        let costs: Vec<(u32, u32)> = rests
+            .iter()
+            .map(|rest| {
+                let key = self.formulas.texts.intern(format!("{read}{rest}"));
+                (rest.len() as u32, self.key_cost(at, object, key))
+            })
+            .collect();
+        let best = nearest(costs.into_iter())?;
+        rests.into_iter().nth(best)
+    }
+
+    /// What follows a key, all tracks compared.
+    fn key_cost(&mut self, at: Configuration, object: ObjectId, key: TextId) -> u32 {
+        let state = Arc::clone(self.machine.objects.get(object));
+        let (next, after) = (self.place_after(state.place, key), self.after(at.below));
+        let branches = self.tracked_branches(&state, key);
+        let costs = branches.into_iter().map(|(track, branch)| {
+            let value = self.value_cost(branch.child);
+            let rest = self.object_cost(branch.rest, next);
+            sum([value, rest, after[track]])
+        });
+        costs.min().unwrap_or(FAR)
+    }
+
+    fn end_object(&mut self, at: Configuration, object: ObjectId, phase: Phase) -> Option<Vec<u8>> {
+        let state = Arc::clone(self.machine.objects.get(object));
+        if phase != Phase::Comma && self.is_near_end(at, &state.formulas) {
+            return Some(b"}".to_vec());
+        }
+        if phase == Phase::Between {
+            return Some(b",".to_vec());
+        }
+        let mut keys = Vec::new();
+        for formula in state.formulas.iter().filter(|f| **f != FormulaId::FALSE) {
+            keys.extend(self.first_keys(*formula, state.place));
+        }
+        if keys.is_empty() {
+            keys = self.next_declared(&state);
+        }
+        let keys: Vec<_> = keys.into_iter().map(|k| self.unseen(&state, k)).collect();
+        let mut keys: Vec<TextId> = keys.into_iter().flatten().collect();
+        keys.truncate(MAX_ALTERNATIVES);
+        let costs: Vec<_> = keys
+            .iter()
+            .map(|key| {
+                (
+                    self.formulas.texts.get(*key).len() as u32,
+                    self.key_cost(at, object, *key),
+                )
+            })
+            .collect();
+        let key = keys[nearest(costs.into_iter())?];
+        let text = Arc::clone(self.formulas.texts.get(key));
+        Some([b"\"", &spelt(&text)[..], b"\""].concat())
+    }
+
+    /// The key itself or, where an object has it already, another one of its class.
+    fn unseen(&mut self, state: &ObjectState, key: TextId) -> Option<TextId> {
+        let seen = Arc::clone(self.formulas.key_sets.get(state.place.seen));
+        if seen.binary_search(&key).is_err() {
+            return Some(key);
+        }
+        let all = self.formulas.or(state.formulas.iter().copied());
+        let classes = self.extra_classes(all, state.place.order);
+        let (class, _) = *classes.iter().find(|(_, example)| *example == key)?;
+        let extra = self.next_extra(state);
+        let others = self.formulas.regexes.intersection(class, extra);
+        let text = self.short_text(others)?;
+        Some(self.formulas.texts.intern(text.to_string()))
+    }
+
+    /// Whether closing here is the nearest end: some track may, and none that may not is nearer.
+    fn is_near_end(&mut self, at: Configuration, formulas: &[FormulaId]) -> bool {
+        let after = self.after(at.below);
+        let may: Vec<bool> = formulas.iter().map(|f| self.may_end_with(*f)).collect();
+        let least = |wanted: bool| {
+            let costs = may.iter().zip(after.iter()).filter(|(m, _)| **m == wanted);
+            costs.map(|(_, cost)| *cost).min()
+        };
+        match (least(true), least(false)) {
+            (Some(now), Some(later)) => now <= later.saturating_add(MIN_PROPERTY),
+            (now, _) => now.is_some(),
+        }
+    }
+
+    fn end_array(
+        &mut self,
+        at: Configuration,
+        formulas: &[FormulaId],
+        phase: Phase,
+    ) -> Option<Vec<u8>> {
+        if phase != Phase::Comma && self.is_near_end(at, formulas) {
+            return Some(b"]".to_vec());
+        }
+        if phase == Phase::Between {
+            return Some(b",".to_vec());
+        }
+        let (tracks, after) = (self.item_tracks(formulas), self.after(at.below));
+        let costs: Vec<(u32, u32)> = tracks
+            .iter()
+            .map(|(track, branch)| {
+                let rest = self.array_cost(branch.rest);
+                (self.value_cost(branch.child), sum([rest, after[*track]]))
+            })
+            .collect();
+        let best = nearest(costs.into_iter())?;
+        self.value_bytes(tracks[best].1.child)
+    }
+
+    // Estimates.
+
+    /// What follows the value on top of a stack, for each of its tracks.
+    fn after(&mut self, stack: StackId) -> Arc<[u32]> {
+        let mut unknown = Vec::new();
+        let mut at = stack;
+        while !self.machine.endings.after.contains_key(&at) {
+            unknown.push(at);
+            match **self.machine.stacks.get(at) {
+                Some((_, below)) => at = below,
+                None => break,
+            }
+        }
+        for stack in unknown.into_iter().rev() {
+            let costs = self.work_out_after(stack);
+            self.machine.endings.after.insert(stack, costs);
+        }
+        let known = self.machine.endings.after.get(&stack);
+        known.map_or_else(|| Arc::new([]), Arc::clone)
+    }
+
+    fn work_out_after(&mut self, stack: StackId) -> Arc<[u32]> {
+        let Some((node, below)) = **self.machine.stacks.get(stack) else {
+            return Arc::new([]);
+        };
+        let parent = self.machine.endings.after.get(&below).map(Arc::clone);
+        let parent = parent.unwrap_or_else(|| Arc::new([]));
+        let beyond = |track: usize| parent.get(track).copied().unwrap_or(0);
+        let node = Arc::clone(self.machine.node(node));
+        match &*node {
+            Node::Property { object, key } => {
+                let state = Arc::clone(self.machine.objects.get(*object));
+                let next = self.place_after(state.place, *key);
+                let branches = self.tracked_branches(&state, *key);
+                let costs = branches
+                    .into_iter()
+                    .map(|(track, b)| sum([self.object_cost(b.rest, next), beyond(track)]));
+                costs.collect()
+            }
+            Node::Item { formulas, .. } => {
+                let branches = self.item_tracks(formulas);
+                let costs = branches
+                    .into_iter()
+                    .map(|(track, b)| sum([self.array_cost(b.rest), beyond(track)]));
+                costs.collect()
+            }
+            _ => Arc::new([0]),
+        }
+    }
+
+    /// The bytes of a short value.
+    fn value_cost(&mut self, goal: FormulaId) -> u32 {
+        match goal {
+            FormulaId::TRUE => return 1,
+            FormulaId::FALSE => return FAR,
+            _ => {}
+        }
+        if let Some(known) = self.machine.endings.values.get(&goal) {
+            return *known;
+        }
+        // A value inside itself is never the shortest one.
+        let open = &mut self.machine.endings.open;
+        if open.len() >= MAX_NESTED || !open.insert(goal) {
+            return FAR;
+        }
+        let costs: Vec<u32> = Kind::ALL.iter().map(|k| self.kind_cost(goal, *k)).collect();
+        self.machine.endings.open.remove(&goal);
+        let cost = costs.into_iter().min().unwrap_or(FAR);
+        if cost < FAR && !self.is_void() {
+            self.machine.endings.values.insert(goal, cost);
+        }
+        cost
+    }
+
+    fn kind_cost(&mut self, goal: FormulaId, kind: Kind) -> u32 {
+        if !self.spend(1) || !self.is_satisfiable_as(goal, kind) {
+            return FAR;
+        }
+        let left = self.formulas.restrict(goal, kind);
+        match kind {
+            Kind::Null | Kind::True | Kind::False => literal_text(kind).len() as u32,
+            Kind::Number => {
+                let language = self.number_language(left);
+                let language = &self.number_languages[usize::from(language)];
+                length(Some(&language.shortest_from(&language.start())))
+            }
+            Kind::String => {
+                let language = self.formulas.text_language(left);
+                let text = self.short_text(language);
+                sum([2, length(text.as_deref().map(str::as_bytes))])
+            }
+            Kind::Array => sum([1, self.array_cost(left)]),
+            Kind::Object => {
+                let place = self.first_place(&[left]);
+                sum([1, self.object_cost(left, place)])
+            }
+        }
+    }
+
+    /// The bytes that end an object with this left to fulfil.
+    fn object_cost(&mut self, formula: FormulaId, place: Place) -> u32 {
+        if self.may_end_formula(formula) {
+            return 1;
+        }
+        if let Some(parts) = self.alternatives(formula) {
+            let costs = parts.into_iter().map(|part| self.object_cost(part, place));
+            return costs.min().unwrap_or(FAR);
+        }
+        let (mut left, mut place, mut total) = (formula, place, 1);
+        for _ in 0..MAX_AHEAD {
+            if self.may_end_formula(left) {
+                return total;
+            }
+            let Some((key, branch, cost)) = self.first_property(left, place) else {
+                return FAR;
+            };
+            total = sum([total, cost]);
+            (left, place) = (branch.rest, self.place_after(place, key));
+        }
+        FAR
+    }
+
+    /// A property that brings the object nearer to its end, and its bytes.
+    fn first_property(
+        &mut self,
+        formula: FormulaId,
+        place: Place,
+    ) -> Option<(TextId, Branch, u32)> {
+        let mut best: Option<(TextId, Branch, u32)> = None;
+        for key in self.first_keys(formula, place) {
+            let branches = self.live_branches(formula, place, key);
+            for branch in branches.into_iter().filter(|b| b.rest != formula) {
+                let length = self.formulas.texts.get(key).len() as u32;
+                let cost = sum([MIN_PROPERTY, length, self.value_cost(branch.child)]);
+                if best.is_none_or(|(_, _, least)| cost < least) {
+                    best = Some((key, branch, cost));
+                }
+            }
+        }
+        best
+    }
+
+    /// Keys that a short object goes on with: the first that it needs, else all that help.
+    fn first_keys(&mut self, formula: FormulaId, place: Place) -> Vec<TextId> {
+        let is_needed = self.required_position(formula, place).is_some();
+        let mut keys = self.useful_keys(formula, place);
+        keys.retain(|key| !self.live_branches(formula, place, *key).is_empty());
+        keys.truncate(if is_needed { 1 } else { MAX_ALTERNATIVES });
+        keys
+    }
+
+    /// The bytes that end an array with this left to fulfil.
+    fn array_cost(&mut self, formula: FormulaId) -> u32 {
+        if let Some(parts) = self.alternatives(formula) {
+            let costs = parts.into_iter().map(|part| self.array_cost(part));
+            return costs.min().unwrap_or(FAR);
+        }
+        let (mut left, mut total) = (formula, 1);
+        for _ in 0..MAX_AHEAD {
+            if self.may_end_formula(left) {
+                return total;
+            }
+            let branches = self.item_tracks(&[left]);
+            let useful = branches.into_iter().filter(|(_, b)| b.rest != left);
+            let costs = useful.map(|(_, b)| (self.value_cost(b.child), b.rest));
+            let Some((cost, rest)) = costs.min_by_key(|(cost, _)| *cost) else {
+                return FAR;
+            };
+            (left, total) = (rest, sum([total, 1, cost]));
+        }
+        FAR
+    }
+
+    fn alternatives(&self, formula: FormulaId) -> Option<Vec<FormulaId>> {
+        match &**self.formulas.get(formula) {
+            Formula::Or(parts) if !self.may_end_formula(formula) => {
+                Some(parts.iter().copied().take(MAX_ALTERNATIVES).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// A short member of a language.
+    fn short_text(&mut self, language: RegexId) -> Option<Arc<str>> {
+        if language == Regexes::NEVER {
+            return None;
+        }
+        if let Some(known) = self.machine.endings.texts.get(&language) {
+            return known.clone();
+        }
+        let mut fuel = TEXT_FUEL;
+        let found = self.formulas.regexes.shortest(language, &mut fuel);
+        let text: Option<Arc<str>> = found.ok().flatten().map(Into::into);
+        if !self.is_void() {
+            self.machine.endings.texts.insert(language, text.clone());
+        }
+        text
+    }
+}
+
+/// Quotes, colon and comma of a property.
+const MIN_PROPERTY: u32 = 4;
+
+fn sum<const N: usize>(costs: [u32; N]) -> u32 {
+    costs.into_iter().fold(0, u32::saturating_add)
+}
+
+fn length(bytes: Option<&[u8]>) -> u32 {
+    bytes.map_or(FAR, |bytes| u32::try_from(bytes.len()).unwrap_or(FAR))
+}
+
+/// The place of the least sum, if any is known.
+fn nearest(costs: impl Iterator<Item = (u32, u32)>) -> Option<usize> {
+    let costs = costs
+        .map(|(own, after)| own.saturating_add(after))
+        .enumerate();
+    let best = costs.min_by_key(|(_, cost)| *cost);
+    best.filter(|(_, cost)| *cost < FAR).map(|(place, _)| place)
+}
+
+fn literal_text(kind: Kind) -> &'static [u8] {
+    match kind {
+        Kind::Null => b"null",
+        Kind::True => b"true",
+        _ => b"false",
+    }
+}
+
+/// Spaces that must come before anything else.
+fn spaces_before(node: &Node) -> Option<usize> {
+    match node {
+        Node::Start { gap, .. }
+        | Node::Object { gap, .. }
+        | Node::Colon { gap, .. }
+        | Node::Array { gap, .. } => match gap {
+            Gap::Exactly(spaces) if *spaces > 0 => Some(usize::from(*spaces)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A text as it stands between quotes.
+fn spelt(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        let short = match c {
+            '"' => "\\\"",
+            '\\' => "\\\\",
+            '\u{8}' => "\\b",
+            '\u{c}' => "\\f",
+            '\n' => "\\n",
+            '\r' => "\\r",
+            '\t' => "\\t",
+            '\0'..' ' => {
+                bytes.extend(format!("\\u{:04x}", u32::from(c)).bytes());
+                continue;
+            }
+            _ => {
+                bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                continue;
+            }
+        };
+        bytes.extend_from_slice(short.as_bytes());
+    }
+    bytes
+}
+
+/// Bytes that end the escape or the code point that a text stands in.
+const MAX_CHARACTER: u32 = 12;
+/// Bytes that one code point takes at most, escaped.
+const MAX_SPELLING: u32 = 6;
+/// Bytes by which keys that were written meanwhile lengthen the shortest undeclared one.
+const MAX_KEY_GROWTH: u32 = 8;
+/// Keys of an object that are looked at to bound what any of them leads to.
+const MAX_KEYS: usize = 256;
+
+impl Grammar {
+    /// How many bytes an ending takes at most after whatever may stay in the string that the text
+    /// stands in; None elsewhere, and where that is not known.
+    pub(crate) fn most_bytes_in_text(&mut self, at: Configuration) -> Option<u32> {
+        let node = Arc::clone(self.machine.node(at.top));
+        let Node::Text { shape, role, read } = &*node else {
+            return None;
+        };
+        let languages = self.machine.shapes.get(*shape).languages.clone();
+        let [language] = *languages else {
+            return None;
+        };
+        let (farthest, beyond) = match role {
+            Role::Value => {
+                let beyond = self.bytes_beyond(at, *shape, read.is_some())?;
+                (self.farthest_from(language)?, beyond)
+            }
+            Role::Key(object) => {
+                let beyond = self.bytes_beyond_key(at, *object)?;
+                (self.farthest_key(*object, language)?, beyond)
+            }
+        };
+        let text = sum([MAX_CHARACTER, farthest.saturating_mul(MAX_SPELLING), 1]);
+        Some(sum([text, beyond]))
+    }
+
+    fn farthest_from(&mut self, language: RegexId) -> Option<u32> {
+        if language == Regexes::ALWAYS {
+            return Some(0);
+        }
+        let (low, high) = self.formulas.regexes.length_bounds(language);
+        if self.formulas.regexes.length(low, high) == language {
+            return Some(low);
+        }
+        self.farthest_end(language)
+    }
+
+    /// Where undeclared keys are free, two more characters make one of anything.
+    fn farthest_key(&mut self, object: ObjectId, language: RegexId) -> Option<u32> {
+        let state = Arc::clone(self.machine.objects.get(object));
+        let all = self.formulas.or(state.formulas.iter().copied());
+        let is_free = self.patterns_of(all).is_empty()
+            && self.next_extra(&state) != Regexes::NEVER
+            && self.orders.get(state.place.order).keys.len() <= MAX_KEYS
+            && self.formulas.key_sets.get(state.place.seen).len() <= MAX_KEYS;
+        if is_free {
+            Some(2)
+        } else {
+            self.farthest_from(language)
+        }
+    }
+
+    /// The bytes after the closing quote. Of a value that is remembered they may depend on it,
+    /// unless they only close brackets.
+    fn bytes_beyond(&mut self, at: Configuration, shape: ShapeId, is_kept: bool) -> Option<u32> {
+        let (mut next, mut shape) = (at, shape);
+        while self.machine.shapes.get(shape).lexeme != Lexeme::Plain {
+            for byte in self.end_character(shape)? {
+                next = self.step(next, byte)?;
+                shape = self.shape_after(shape, byte)?;
+            }
+        }
+        let rest = self.short_rest(next, shape)?;
+        for byte in spelt(&rest).into_iter().chain([b'"']) {
+            next = self.step(next, byte)?;
+        }
+        let ending = self.ending(next)?;
+        let is_fixed = !is_kept || !ending.contains(&b',');
+        is_fixed.then(|| length(Some(&ending)))
+    }
+
+    /// The bytes after the closing quote of any key.
+    fn bytes_beyond_key(&mut self, at: Configuration, object: ObjectId) -> Option<u32> {
+        let state = Arc::clone(self.machine.objects.get(object));
+        let mut keys = self.next_declared(&state);
+        if self.next_extra(&state) != Regexes::NEVER {
+            let all = self.formulas.or(state.formulas.iter().copied());
+            let classes = self.extra_classes(all, state.place.order);
+            keys.extend(classes.iter().map(|(_, example)| *example));
+        }
+        keys.retain(|key| self.is_key_alive(&state, *key));
+        if state.value.is_some() || keys.len() > MAX_KEYS {
+            return None;
+        }
+        let mut most = 0;
+        for key in keys {
+            let gap = self.gap(0);
+            let top = self.machine.nodes.intern(Node::Colon { object, key, gap });
+            let ending = self.ending(Configuration { top, ..at })?;
+            most = most.max(length(Some(&ending)));
+        }
+        Some(sum([most, MAX_KEY_GROWTH]))
+    }
+}
