@@ -260,7 +260,11 @@ pub(crate) fn search_ending<R: Reader + ?Sized>(
     let mut reached = IdMap::default();
     reached.insert(from, (from, 0));
     let mut open = VecDeque::from([from]);
+    let reserve = reader.fuel_left() / 2;
     while let Some(at) = open.pop_front() {
+        if reader.fuel_left() < reserve {
+            return None;
+        }
         if reader.may_end(at) {
             return Some(way_back(&reached, from, at));
         }

@@ -291,8 +291,9 @@ impl Cursor {
         let fuel = self.index.mask_fuel();
         let tokens = self.work(fuel, |reader, vocabulary, place| {
             reader.shortest_end(vocabulary, place)
-        })?;
-        Ok(Some(tokens).filter(|tokens| *tokens < FAR))
+        });
+        // What takes too much work to find is not known; the cursor is none the worse for it.
+        Ok(tokens.ok().filter(|tokens| *tokens < FAR))
     }
 
     /// From now on masks leave room for an ending: the answer ends within so many tokens, the end
