@@ -64,7 +64,8 @@
 //! * `mask`: which tokens may come next.
 //! * `text`: regular expressions as answers of their own.
 //! * `reader`: what an index is read with, whatever its input was.
-//! * `crossings`, `envelope`, `envelope_bytes`, `linked`: envelopes, and indexes linked from others.
+//! * `crossings`, `free_text`: where tokens run out of a text; text that nothing constrains.
+//! * `envelope`, `envelope_bytes`, `linked`: envelopes, and indexes linked from others.
 //! * `index_bytes`, `index`, `cursor`: what a caller holds.
 //! * `closing`: shortest endings, and masks that leave room for one.
 //! * `late`: masks that take long, finished beside the batch.
@@ -99,6 +100,7 @@ mod satisfy;
 
 mod crossings;
 mod envelope_bytes;
+mod free_text;
 mod linked;
 mod machine;
 mod mask;

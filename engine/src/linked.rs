@@ -12,7 +12,7 @@
 //!   part has one behind it that can go on (`crossings`); the part is asked whether its text can
 //!   end there, and what follows is read from there.
 //!
-//! Free text has masks of its own (`linked/free.rs`).
+//! Free text has masks of its own (`free_text`).
 
 use std::sync::Arc;
 
@@ -33,7 +33,6 @@ use crate::sha256::Digest;
 use crate::vocabulary::{Trie, Vocabulary};
 use place::{Head, PlaceId, Places, RestId, Thread};
 
-mod free;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -220,6 +219,33 @@ impl LinkedReader {
             ([only], true) => Arc::clone(only),
             _ => Arc::new(Mask::union(&masks, tokens)),
         }
+    }
+
+    /// The tokens that go on with free text, or out of it into what follows.
+    fn free_mask(&mut self, vocabulary: &Vocabulary, thread: Thread) -> Arc<Mask> {
+        let Head::Free { piece, state } = thread.head else {
+            return Arc::default();
+        };
+        if let Some(known) = self.free_masks.get(&thread) {
+            return Arc::clone(known);
+        }
+        let text = self.places.free_text(piece);
+        let free = vocabulary
+            .free_masks()
+            .get(vocabulary, &text.0, &text.1, state);
+        let after = self.places.after(thread.rest);
+        let (mut tokens, trie) = (Vec::new(), vocabulary.trie());
+        if !self.first_bytes(after).is_empty() {
+            for node in &free.left {
+                let below = (*node as usize + 1, trie.ends[*node as usize] as usize);
+                self.walk(trie, below, after, &mut tokens);
+            }
+        }
+        let mask = Arc::new(Mask::new(Some(Arc::clone(&free.base)), tokens));
+        if self.places.exhausted.is_none() {
+            self.free_masks.insert(thread, Arc::clone(&mask));
+        }
+        mask
     }
 
     /// Collects the tokens that end a part's text and go on with what follows it.

@@ -3,6 +3,7 @@
 
 use crate::crossings::Crossings;
 use crate::error::EngineError;
+use crate::free_text::FreeMasks;
 use std::collections::HashMap;
 
 use crate::sha256::{Digest, Sha256};
@@ -28,6 +29,7 @@ pub struct Vocabulary {
     plain: PlainTokens,
     exits: Exits,
     crossings: Crossings,
+    free_masks: FreeMasks,
 }
 
 impl Vocabulary {
@@ -58,6 +60,7 @@ impl Vocabulary {
         Ok(Self {
             exits: Exits::new(&tokens, &trie)?,
             crossings: Crossings::new(&trie),
+            free_masks: FreeMasks::default(),
             fingerprint: fingerprint(&tokens, &is_special, &end_ids),
             trie,
             plain: PlainTokens::new(&tokens, text_ids()),
@@ -105,6 +108,11 @@ impl Vocabulary {
     /// Returns where tokens can run out of one text and into another.
     pub fn crossings(&self) -> &Crossings {
         &self.crossings
+    }
+
+    /// Returns what is remembered of free text.
+    pub fn free_masks(&self) -> &FreeMasks {
+        &self.free_masks
     }
 
     /// Returns what the states inside a JSON string need.

@@ -12,7 +12,7 @@ use crate::index::{Budget, Index};
 use crate::machine::Configuration;
 use crate::reader::Reader;
 
-use super::free::{Automaton, FreeStep};
+use crate::free_text::{Automaton, FreeStep};
 
 ids! {
     /// An interned set of threads.
@@ -84,7 +84,7 @@ pub(super) struct Places {
     rests: Interner<Frame, RestId>,
     places: Interner<Vec<Thread>, PlaceId>,
     after: IdMap<RestId, PlaceId>,
-    automata: IdMap<PieceId, Arc<Automaton>>,
+    automata: IdMap<PieceId, Arc<(FreeText, Automaton)>>,
     /// By part: an index of its own for each that has been met, where none is to be shared.
     apart: Option<Vec<Option<Index>>>,
     /// By part: which of its readers has given out the places that are known.
@@ -224,14 +224,15 @@ impl Places {
         result
     }
 
-    /// The automaton of a piece of free text.
-    pub fn automaton(&mut self, piece: PieceId) -> Arc<Automaton> {
+    /// A piece of free text, and its automaton.
+    pub fn free_text(&mut self, piece: PieceId) -> Arc<(FreeText, Automaton)> {
         let known = self.automata.entry(piece).or_insert_with(|| {
-            let automaton = match self.envelope.piece(piece) {
-                Piece::Free(free) => Automaton::new(free),
-                _ => Automaton::new(&FreeText::default()),
+            let text = match self.envelope.piece(piece) {
+                Piece::Free(text) => text.clone(),
+                _ => FreeText::default(),
             };
-            Arc::new(automaton)
+            let automaton = Automaton::new(&text);
+            Arc::new((text, automaton))
         });
         Arc::clone(known)
     }
@@ -409,7 +410,7 @@ impl Places {
                 }
                 None => return,
             },
-            Head::Free { piece, state } => match self.automaton(piece).step(state, byte) {
+            Head::Free { piece, state } => match self.free_text(piece).1.step(state, byte) {
                 FreeStep::Dead => return,
                 FreeStep::To { state, may_end } => (Some(Head::Free { piece, state }), may_end),
                 FreeStep::Ended => (None, true),
@@ -486,8 +487,8 @@ impl Places {
                 _ => ByteSet::default(),
             },
             Head::Free { piece, state } => {
-                let automaton = self.automaton(piece);
-                let leads = |byte: &u8| automaton.step(state, *byte) != FreeStep::Dead;
+                let text = self.free_text(piece);
+                let leads = |byte: &u8| text.1.step(state, *byte) != FreeStep::Dead;
                 (0..=u8::MAX).filter(leads).collect()
             }
             Head::Part { part, at } => self.part(part, |reader| {

@@ -1,19 +1,19 @@
 //! Free text: whole code points in which no trigger occurs, or of which the first trigger is the
 //! end. Triggers are found by the automaton of Aho and Corasick ("Efficient string matching",
 //! 1975), whatever tokens they are split over.
+//!
+//! Which tokens go on with free text depends on nothing else, so that a vocabulary remembers it for
+//! all envelopes: those of a chat family differ in their tools, not in what opens a call.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::LinkedReader;
-use super::place::{Head, Thread};
 use crate::envelope::FreeText;
-use crate::mask::Mask;
-use crate::vocabulary::{ALL_PLAIN, SPECIAL, Trie, Vocabulary, allow, forbid, signature_bit};
+use crate::vocabulary::{ALL_PLAIN, SPECIAL, Vocabulary, allow, forbid, signature_bit};
 
 /// What a byte does to free text.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) enum FreeStep {
+pub enum FreeStep {
     Dead,
     To {
         state: u32,
@@ -25,7 +25,7 @@ pub(super) enum FreeStep {
 
 /// Reads free text. A state is one of the triggers' automaton and, in its lowest bits, what is
 /// left of a code point; the first is 0.
-pub(super) struct Automaton {
+pub struct Automaton {
     /// By state: where each byte leads.
     steps: Vec<[u16; 256]>,
     /// By state: a trigger ends here.
@@ -135,41 +135,49 @@ fn step_character(left: u32, byte: u8) -> Option<u32> {
     }
 }
 
-impl LinkedReader {
-    /// The tokens that go on with free text, or out of it into what follows.
-    pub(super) fn free_mask(&mut self, vocabulary: &Vocabulary, thread: Thread) -> Arc<Mask> {
-        if let Some(known) = self.free_masks.get(&thread) {
-            return Arc::clone(known);
-        }
-        let mask = Arc::new(self.work_out_free_mask(vocabulary, thread));
-        if self.places.exhausted.is_none() {
-            self.free_masks.insert(thread, Arc::clone(&mask));
-        }
-        mask
-    }
-
-    fn work_out_free_mask(&mut self, vocabulary: &Vocabulary, thread: Thread) -> Mask {
-        let Head::Free { piece, state } = thread.head else {
-            return Mask::default();
-        };
-        let automaton = self.places.automaton(piece);
-        let after = self.places.after(thread.rest);
-        let goes_on = !self.first_bytes(after).is_empty();
-        let mut walk = FreeWalk::new(&automaton, vocabulary, state);
-        walk.run();
-        let FreeWalk { base, left, .. } = walk;
-        let (mut tokens, trie) = (Vec::new(), vocabulary.trie());
-        for node in left {
-            if goes_on {
-                self.walk(trie, below(trie, node), after, &mut tokens);
-            }
-        }
-        Mask::new(Some(base.into()), tokens)
-    }
+/// What free text does with the tokens of a vocabulary, from one of its states.
+#[derive(Debug)]
+pub struct FreeTokens {
+    /// The mask of the tokens in which it goes on or ends.
+    pub base: Arc<[u32]>,
+    /// Nodes of the trie, ascending, at which it may be left: at its end, or anywhere; without
+    /// those below which every token goes on with it.
+    pub left: Vec<u32>,
 }
 
-fn below(trie: &Trie, node: usize) -> (usize, usize) {
-    (node + 1, trie.ends[node] as usize)
+/// What is remembered of free text.
+#[derive(Debug, Default)]
+pub struct FreeMasks {
+    known: Mutex<HashMap<(FreeText, u32), Arc<FreeTokens>>>,
+}
+
+/// States that are remembered; what is met then is forgotten with its index.
+const MAX_REMEMBERED: usize = 64;
+
+impl FreeMasks {
+    /// What free text does in a state of its automaton.
+    pub fn get(
+        &self,
+        vocabulary: &Vocabulary,
+        text: &FreeText,
+        automaton: &Automaton,
+        state: u32,
+    ) -> Arc<FreeTokens> {
+        let key = (text.clone(), state);
+        if let Some(known) = self.lock().get(&key) {
+            return Arc::clone(known);
+        }
+        let tokens = Arc::new(FreeWalk::new(automaton, vocabulary, state).run());
+        let mut known = self.lock();
+        if known.len() < MAX_REMEMBERED {
+            known.insert(key, Arc::clone(&tokens));
+        }
+        tokens
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(FreeText, u32), Arc<FreeTokens>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A walk of the trie through free text.
@@ -181,8 +189,7 @@ struct FreeWalk<'a> {
     vocabulary: &'a Vocabulary,
     start: u32,
     base: Vec<u32>,
-    /// Nodes at which the text may be left.
-    left: Vec<usize>,
+    left: Vec<u32>,
 }
 
 impl<'a> FreeWalk<'a> {
@@ -201,7 +208,7 @@ impl<'a> FreeWalk<'a> {
         }
     }
 
-    fn run(&mut self) {
+    fn run(mut self) -> FreeTokens {
         let trie = self.vocabulary.trie();
         let of_interest = self.automaton.begins | SPECIAL;
         let is_clean = self.start & ((1 << CHARACTER_BITS) - 1) == BETWEEN_CHARACTERS;
@@ -217,7 +224,7 @@ impl<'a> FreeWalk<'a> {
                 self.forbid_below(node);
                 if step == FreeStep::Ended {
                     self.allow_at(node);
-                    self.left.push(node);
+                    self.left.push(node as u32);
                 }
                 node = trie.ends[node] as usize;
                 continue;
@@ -232,9 +239,13 @@ impl<'a> FreeWalk<'a> {
             }
             self.allow_at(node);
             if may_end {
-                self.left.push(node);
+                self.left.push(node as u32);
             }
             node += 1;
+        }
+        FreeTokens {
+            base: self.base.into(),
+            left: self.left,
         }
     }
 
@@ -251,5 +262,68 @@ impl<'a> FreeWalk<'a> {
     fn forbid_below(&mut self, node: usize) {
         let tokens = self.vocabulary.trie().tokens_below(node);
         tokens.iter().for_each(|id| forbid(&mut self.base, *id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn automaton(triggers: &[&str], is_until: bool) -> Automaton {
+        let triggers = triggers.iter().map(|text| (*text).into()).collect();
+        Automaton::new(&FreeText { triggers, is_until })
+    }
+
+    /// How many bytes are read before the text ends or dies; None where it goes on.
+    fn stops_after(automaton: &Automaton, text: &[u8]) -> Option<(usize, FreeStep)> {
+        let mut state = 0;
+        for (place, byte) in text.iter().enumerate() {
+            match automaton.step(state, *byte) {
+                FreeStep::To { state: next, .. } => state = next,
+                stop => return Some((place + 1, stop)),
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn the_first_trigger_is_found_in_every_text_of_three_letters() {
+        let triggers = ["abca", "bc", "cab", "aa"];
+        let (until, without) = (automaton(&triggers, true), automaton(&triggers, false));
+        for number in 0..3usize.pow(8) {
+            let text: Vec<u8> = (0..8u32)
+                .map(|place| b"abc"[number / 3usize.pow(place) % 3])
+                .collect();
+            let ends = |end: &usize| {
+                let ends_with = |trigger: &&str| text[..*end].ends_with(trigger.as_bytes());
+                triggers.iter().any(|trigger| ends_with(&trigger))
+            };
+            let first = (1..=8).find(ends);
+            let ended = first.map(|end| (end, FreeStep::Ended));
+            assert_eq!(stops_after(&until, &text), ended);
+            let dead = first.map(|end| (end, FreeStep::Dead));
+            assert_eq!(stops_after(&without, &text), dead);
+        }
+    }
+
+    #[test]
+    fn free_text_is_utf_8() {
+        let free = automaton(&[], false);
+        for character in (0..=0x10_FFFF).filter_map(char::from_u32).step_by(7) {
+            let mut bytes = [0; 4];
+            let text = character.encode_utf8(&mut bytes).as_bytes();
+            assert_eq!(stops_after(&free, text), None);
+        }
+        let wrong: [&[u8]; 6] = [
+            b"\xC0\x80",
+            b"\xE0\x80\x80",
+            b"\xED\xA0\x80",
+            b"\xF0\x80\x80\x80",
+            b"\xF4\x90\x80\x80",
+            b"\x80",
+        ];
+        for text in wrong {
+            assert!(stops_after(&free, text).is_some());
+        }
     }
 }
