@@ -9,7 +9,7 @@ use crate::index::{Budget, Index, Input, Options};
 use crate::vocabulary::Vocabulary;
 
 /// Each `a` doubles what the pattern has to keep apart; `b` is cheap all along.
-const HOSTILE: &str = r#"{"anyOf":[{"type":"object","properties":{"a":{"type":"string","pattern":"^(x|y)*x(x|y){14}$"}},"required":["a"],"additionalProperties":false},{"type":"array","items":{"type":"string"}}]}"#;
+const HOSTILE: &str = r#"{"anyOf":[{"type":"object","properties":{"a":{"type":"string","pattern":"^(x|y)*x(x|y){60}$"}},"required":["a"],"additionalProperties":false},{"type":"array","items":{"type":"string"}}]}"#;
 
 fn vocabulary() -> Arc<Vocabulary> {
     let mut tokens: Vec<Vec<u8>> = (0..=255u8).map(|b| vec![b]).collect();
@@ -57,11 +57,11 @@ fn exhaust(cursor: &mut Cursor) -> CursorError {
 
 #[test]
 fn a_cursor_that_runs_out_of_fuel_fails_alone() {
-    let (poor, rich) = (index(500), index(1_000_000));
+    let (poor, rich) = (index(300), index(1_000_000));
     let mut hostile = poor.cursor();
     assert!(matches!(
         exhaust(&mut hostile),
-        CursorError::OutOfFuel { limit: 500 }
+        CursorError::OutOfFuel { limit: 300 }
     ));
     assert!(hostile.mask(&mut [0; 9]).is_err());
     let (mut other, mut free) = (poor.cursor(), rich.cursor());

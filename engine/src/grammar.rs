@@ -79,8 +79,11 @@ pub struct Place {
     pub order: OrderId,
     /// Declared keys before this one are past; always 0 where any order is allowed.
     pub position: u32,
-    /// Undeclared keys written so far; all keys where any order is allowed.
+    /// Declared keys written so far, where any order is allowed; undeclared ones where they could
+    /// run out.
     pub seen: KeySetId,
+    /// Undeclared keys could run out: which are gone decides what may still be begun.
+    pub is_frugal: bool,
 }
 
 /// Declared keys in order, with the place of each.
@@ -108,7 +111,7 @@ pub struct Grammar {
     pub machine: Machine,
     pub(crate) orders: Interner<Order, OrderId>,
     pub(crate) order_positions: IdMap<OrderId, Arc<IdMap<TextId, u32>>>,
-    pub(crate) orders_of: IdMap<Vec<FormulaId>, OrderId>,
+    pub(crate) orders_of: IdMap<Vec<FormulaId>, (OrderId, bool)>,
     pub(crate) number_goals: Interner<Vec<NumberGoal>, NumberLanguageId>,
     /// By `NumberLanguageId`, as the goals are.
     pub(crate) number_languages: Vec<NumberLanguage>,

@@ -61,7 +61,8 @@
 //! * `grammar`, `derive`, `satisfy`: a grammar, its branches, and whether it has a value.
 //! * `shape`, `machine`: strings, and all of JSON, byte by byte.
 //! * `vocabulary`: tokens and their trie.
-//! * `mask`: which tokens may come next.
+//! * `keys`, `memory`: which keys may come next; those that no node holds.
+//! * `closed`, `mask`: the part of a mask that a shape alone decides, and which tokens may come next.
 //! * `text`: regular expressions as answers of their own.
 //! * `reader`: what an index is read with, whatever its input was.
 //! * `crossings`, `free_text`: where tokens run out of a text; text that nothing constrains.
@@ -98,12 +99,15 @@ mod derive;
 mod grammar;
 mod satisfy;
 
+mod closed;
 mod crossings;
 mod envelope_bytes;
 mod free_text;
+mod keys;
 mod linked;
 mod machine;
 mod mask;
+mod memory;
 mod reader;
 mod shape;
 mod text;

@@ -15,9 +15,11 @@ use crate::formula::{FormulaId, Interner, Kind, TextId, ValueId, ids};
 use crate::grammar::{Branch, Grammar, NumberLanguageId, Place, Whitespace};
 use crate::hashing::IdMap;
 use crate::json::Value;
+use crate::keys::KeyTracks;
+use crate::memory::{Memories, MemoryId, Unit};
 use crate::number::NumberState;
 use crate::regex::{RegexId, Regexes};
-use crate::shape::{Lexeme, ShapeId, ShapeStep, Shapes};
+use crate::shape::{Lexeme, Listed, ShapeId, ShapeStep, Shapes};
 use ending::Endings;
 
 ids! {
@@ -48,9 +50,19 @@ pub enum Gap {
 /// What an object has become: its formula on each track, its place, and (if wanted) its value.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ObjectState {
-    formulas: Box<[FormulaId]>,
-    place: Place,
+    pub(crate) formulas: Box<[FormulaId]>,
+    pub(crate) place: Place,
     value: Option<ValueId>,
+}
+
+impl ObjectState {
+    /// The formulas of the tracks that have not been given up.
+    pub(crate) fn live_formulas(&self) -> impl Iterator<Item = FormulaId> {
+        self.formulas
+            .iter()
+            .copied()
+            .filter(|f| *f != FormulaId::FALSE)
+    }
 }
 
 /// Where between two tokens of an object or array the text is.
@@ -94,10 +106,12 @@ pub enum Node {
         states: Box<[Option<(NumberLanguageId, NumberState)>]>,
         read: Option<TextId>,
     },
+    /// `read`: what was read so far, where that matters; `bits`: of a code point that is not whole.
     Text {
         shape: ShapeId,
         role: Role,
         read: Option<TextId>,
+        bits: u32,
     },
     Object {
         object: ObjectId,
@@ -137,6 +151,15 @@ pub struct Outcome {
 pub enum Action {
     Dead,
     To(NodeId),
+    /// The same, and a key is one unit longer.
+    Spell {
+        to: NodeId,
+        unit: Unit,
+    },
+    /// The same, and the key was a declared one.
+    Recall(NodeId),
+    /// The same, and the key was an undeclared one.
+    Name(NodeId),
     /// The node becomes `below`, and `above` stands on it.
     Push {
         below: NodeId,
@@ -153,6 +176,7 @@ pub enum Action {
 pub struct Configuration {
     pub top: NodeId,
     pub below: StackId,
+    pub memory: MemoryId,
 }
 
 impl Configuration {
@@ -160,7 +184,16 @@ impl Configuration {
     pub const NOWHERE: Configuration = Configuration {
         top: NodeId(0),
         below: StackId::EMPTY,
+        memory: MemoryId::BLANK,
     };
+
+    /// The same place for whoever does not mind which undeclared keys there were.
+    pub fn without_memory(self) -> Self {
+        Configuration {
+            memory: MemoryId::BLANK,
+            ..self
+        }
+    }
 }
 
 /// All states met so far.
@@ -169,6 +202,7 @@ pub struct Machine {
     pub(crate) live_sets: IdMap<RegexId, Arc<CharSet>>,
     pub(crate) near_shapes: IdMap<ShapeId, ShapeId>,
     pub(crate) others_lead: IdMap<(ShapeId, ShapeId), bool>,
+    pub(crate) listed: IdMap<ShapeId, Option<Listed>>,
     pub(crate) undying: IdMap<RegexId, bool>,
     pub(crate) farthest_ends: IdMap<RegexId, Option<u32>>,
     nodes: Interner<Node, NodeId>,
@@ -181,7 +215,8 @@ pub struct Machine {
     /// Nodes of which some action is known.
     rows: usize,
     resumed: IdMap<(NodeId, OutcomeId), Option<NodeId>>,
-    key_languages: IdMap<ObjectId, RegexId>,
+    pub(crate) key_tracks: IdMap<ObjectId, Arc<KeyTracks>>,
+    pub(crate) memories: Memories,
     endings: Endings,
     start: Configuration,
 }
@@ -195,6 +230,7 @@ impl Default for Machine {
             live_sets: IdMap::default(),
             near_shapes: IdMap::default(),
             others_lead: IdMap::default(),
+            listed: IdMap::default(),
             undying: IdMap::default(),
             farthest_ends: IdMap::default(),
             nodes: Interner::default(),
@@ -205,7 +241,8 @@ impl Default for Machine {
             actions: Vec::new(),
             rows: 0,
             resumed: IdMap::default(),
-            key_languages: IdMap::default(),
+            key_tracks: IdMap::default(),
+            memories: Memories::default(),
             endings: Endings::default(),
             start: Configuration::NOWHERE,
         }
@@ -223,7 +260,20 @@ impl Machine {
         const STATE: usize = 160;
         const ROW: usize = 1024;
         let states = self.nodes.len() + self.stacks.len() + self.objects.len() + self.resumed.len();
-        STATE * (states + self.outcomes.len()) + ROW * self.rows + self.shapes.bytes()
+        STATE * (states + self.outcomes.len())
+            + ROW * self.rows
+            + self.shapes.bytes()
+            + self.memories.bytes()
+    }
+
+    /// The id of a node, old or new.
+    pub(crate) fn intern_node(&mut self, node: Node) -> NodeId {
+        self.nodes.intern(node)
+    }
+
+    /// The place of an object.
+    pub(crate) fn object(&self, id: ObjectId) -> &Arc<ObjectState> {
+        self.objects.get(id)
     }
 
     fn known(&self, id: NodeId, byte: u8) -> Option<Action> {
@@ -284,6 +334,7 @@ impl Grammar {
         self.machine.start = Configuration {
             top: self.machine.nodes.intern(top),
             below,
+            memory: self.first_memory(),
         };
     }
 
@@ -310,27 +361,39 @@ impl Grammar {
 
     /// Where a byte leads, or None where no fulfilling text goes on so.
     pub fn step(&mut self, at: Configuration, byte: u8) -> Option<Configuration> {
-        let Configuration { top, below } = at;
-        match self.action(top, byte) {
+        match self.action(at.top, byte) {
             Action::Dead => None,
-            Action::To(top) => Some(Configuration { top, below }),
-            Action::Push {
-                below: under,
-                above,
-            } => {
-                let below = self.machine.stacks.intern(Some((under, below)));
-                Some(Configuration { top: above, below })
-            }
-            Action::Close(outcome) => self.pop(below, outcome),
+            Action::To(top) => Some(Configuration { top, ..at }),
+            Action::Spell { to: top, unit } => Some(Configuration {
+                top,
+                memory: self.machine.memories.spell(at.memory, unit),
+                ..at
+            }),
+            Action::Recall(top) => Some(Configuration {
+                top,
+                memory: self.machine.memories.forget_key(at.memory),
+                ..at
+            }),
+            Action::Name(top) => Some(Configuration {
+                top,
+                memory: self.name_key(at.memory)?,
+                ..at
+            }),
+            Action::Push { below, above: top } => Some(Configuration {
+                top,
+                below: self.machine.stacks.intern(Some((below, at.below))),
+                memory: self.open_memory(at.memory),
+            }),
+            Action::Close(outcome) => self.pop(at, outcome),
             Action::Yield(outcome) => {
-                let next = self.pop(below, outcome)?;
+                let next = self.pop(at, outcome)?;
                 self.step(next, byte)
             }
         }
     }
 
     /// Where a text leads that goes on with these bytes and ends, if that is known without reading
-    /// them: its shape before the quote says whether it may, and one undeclared key is as another.
+    /// them: its shape before the quote says whether it may.
     pub(crate) fn leave_text(
         &mut self,
         at: Configuration,
@@ -348,49 +411,66 @@ impl Grammar {
                     shape: before,
                     role: Role::Value,
                     read: None,
+                    bits: 0,
                 };
                 let top = self.machine.nodes.intern(top);
                 self.step(Configuration { top, ..at }, b'"')
             }
             Node::Text {
                 role: Role::Key(object),
-                read: Some(read),
+                read,
                 shape,
+                ..
             } => {
-                let plain = self.machine.shapes.get(shape).lexeme == Lexeme::Plain
-                    && !rest.contains(&b'\\');
-                let rest = std::str::from_utf8(rest).ok().filter(|_| plain)?;
-                let key = format!("{}{rest}", self.formulas.texts.get(read));
-                let key = self.representative(object, &key)?;
-                let gap = self.gap(0);
-                let top = self.machine.nodes.intern(Node::Colon { object, key, gap });
+                let top = self.leave_key((object, shape), read, before, rest)?;
                 Some(Configuration { top, ..at })
             }
             _ => None,
         }
     }
 
-    /// A key after which an object goes on as after this one: itself if it is declared, else the
-    /// example of the only class of undeclared keys.
-    fn representative(&mut self, object: ObjectId, key: &str) -> Option<TextId> {
-        let state = Arc::clone(self.machine.objects.get(object));
-        let known = self.formulas.texts.find(&key.to_owned());
-        let positions = self.positions(state.place.order);
-        if let Some(declared) = known.filter(|k| positions.contains_key(k)) {
-            return Some(declared);
-        }
-        let all = self.formulas.or(state.formulas.iter().copied());
-        match &*self.extra_classes(all, state.place.order) {
-            [(_, example)] => Some(*example),
-            _ => None,
+    /// The node of the same text with another shape, to which undeclared keys alone lead.
+    pub(crate) fn with_shape(&mut self, id: NodeId, shape: ShapeId) -> NodeId {
+        let Node::Text { role, read, .. } = **self.machine.node(id) else {
+            return id;
+        };
+        let is_kept = match role {
+            Role::Value => true,
+            Role::Key(object) => self.key_tracks(object).is_text_kept,
+        };
+        self.machine.nodes.intern(Node::Text {
+            shape,
+            role,
+            read: read.filter(|_| is_kept),
+            bits: 0,
+        })
+    }
+
+    /// Whether all ways out of a text that have this shape before the quote lead to one place.
+    pub(crate) fn leaves_alike(&mut self, id: NodeId, before: ShapeId) -> bool {
+        match **self.machine.node(id) {
+            Node::Text {
+                role: Role::Value,
+                read,
+                ..
+            } => read.is_none(),
+            Node::Text {
+                role: Role::Key(object),
+                ..
+            } => {
+                !self.key_tracks(object).is_text_kept
+                    && self.accepted(before).first() != Some(&true)
+            }
+            _ => false,
         }
     }
 
-    fn pop(&mut self, stack: StackId, outcome: OutcomeId) -> Option<Configuration> {
-        let (node, below) = (**self.machine.stacks.get(stack))?;
+    fn pop(&mut self, at: Configuration, outcome: OutcomeId) -> Option<Configuration> {
+        let (node, below) = (**self.machine.stacks.get(at.below))?;
         Some(Configuration {
             top: self.resume(node, outcome)?,
             below,
+            memory: self.machine.memories.close(at.memory),
         })
     }
 
@@ -418,7 +498,12 @@ impl Grammar {
             Node::Start { goals, kept, .. } => self.begin_value(goals, *kept, byte),
             Node::Literal { kind, read, alive } => self.step_literal(*kind, *read, alive, byte),
             Node::Number { states, read } => self.step_number(states, *read, byte),
-            Node::Text { shape, role, read } => self.step_text(*shape, *role, *read, byte),
+            Node::Text {
+                shape,
+                role,
+                read,
+                bits,
+            } => self.step_text(*shape, *role, (*read, *bits), byte),
             Node::Object { object, phase, .. } => self.step_object(*object, *phase, byte),
             Node::Colon { object, key, .. } if byte == b':' => self.begin_property(*object, *key),
             Node::Colon { .. } => Action::Dead,
@@ -460,14 +545,14 @@ impl Grammar {
         Some(Action::To(self.machine.nodes.intern(next)))
     }
 
-    fn gap(&self, spaces: u8) -> Gap {
+    pub(crate) fn gap(&self, spaces: u8) -> Gap {
         match self.writing.whitespace {
             Whitespace::Compact => Gap::Exactly(spaces),
             Whitespace::Bounded(most) => Gap::Optional(most),
         }
     }
 
-    fn to(&mut self, node: Node) -> Action {
+    pub(crate) fn to(&mut self, node: Node) -> Action {
         Action::To(self.machine.nodes.intern(node))
     }
 
@@ -529,7 +614,10 @@ impl Grammar {
             }
             Kind::Object => {
                 let value = kept.then(|| self.formulas.values.intern(Value::Object(Vec::new())));
-                let place = self.first_place(&left);
+                // Objects that are compared are told apart by all their keys.
+                let first = self.first_place(&left);
+                let is_frugal = first.is_frugal || kept;
+                let place = Place { is_frugal, ..first };
                 let object = self.machine.objects.intern(ObjectState {
                     formulas: left,
                     place,
@@ -659,40 +747,63 @@ impl Grammar {
             shape,
             role: Role::Value,
             read,
+            bits: 0,
         })
     }
 
-    fn step_text(&mut self, shape: ShapeId, role: Role, read: Option<TextId>, byte: u8) -> Action {
-        match self.shape_step(shape, byte) {
-            ShapeStep::Unknown | ShapeStep::Dead => Action::Dead,
-            ShapeStep::To(next) => {
-                let lexeme = self.machine.shapes.get(shape).lexeme;
-                let character = lexeme.completed(byte).and_then(char::from_u32);
-                let read = match (read, character) {
-                    (Some(text), Some(character)) => Some(self.append(text, character)),
-                    _ => read,
-                };
+    fn step_text(
+        &mut self,
+        shape: ShapeId,
+        role: Role,
+        (read, bits): (Option<TextId>, u32),
+        byte: u8,
+    ) -> Action {
+        match (self.shape_step(shape, byte), role) {
+            (ShapeStep::Unknown | ShapeStep::Dead, _) => Action::Dead,
+            (ShapeStep::To(next), Role::Key(object)) => {
+                self.spell_key(object, (shape, next), (read, bits), byte)
+            }
+            (ShapeStep::To(next), Role::Value) => {
+                let (read, bits) = self.read_on(shape, read, bits, byte);
                 self.to(Node::Text {
                     shape: next,
                     role,
                     read,
+                    bits,
                 })
             }
-            ShapeStep::Close => match role {
-                Role::Value => {
-                    let value = read.map(|t| Value::String((**self.formulas.texts.get(t)).clone()));
-                    let accepted = self.accepted(shape);
-                    self.close(accepted, value)
-                }
-                Role::Key(object) => match read {
-                    Some(key) => {
-                        let gap = self.gap(0);
-                        self.to(Node::Colon { object, key, gap })
-                    }
-                    None => Action::Dead,
-                },
-            },
+            (ShapeStep::Close, Role::Key(object)) => self.end_key(object, shape, read),
+            (ShapeStep::Close, Role::Value) => {
+                let value = read.map(|t| Value::String((**self.formulas.texts.get(t)).clone()));
+                let accepted = self.accepted(shape);
+                self.close(accepted, value)
+            }
         }
+    }
+
+    /// What has been read after one more byte, where that is kept: a text, and the bits of a code
+    /// point that is not whole (the shape's own may stand for others that mean the same).
+    pub(crate) fn read_on(
+        &mut self,
+        shape: ShapeId,
+        read: Option<TextId>,
+        bits: u32,
+        byte: u8,
+    ) -> (Option<TextId>, u32) {
+        let Some(text) = read else {
+            return (None, 0);
+        };
+        let tail = bits << 6 | u32::from(byte & 0x3F);
+        let (character, bits) = match self.machine.shapes.get(shape).lexeme {
+            Lexeme::Plain if byte >= 0xF0 => (None, u32::from(byte & 0x07)),
+            Lexeme::Plain if byte >= 0xE0 => (None, u32::from(byte & 0x0F)),
+            Lexeme::Plain if byte >= 0xC0 => (None, u32::from(byte & 0x1F)),
+            Lexeme::Utf8 { left: 1, .. } => (char::from_u32(tail), 0),
+            Lexeme::Utf8 { .. } => (None, tail),
+            lexeme => (lexeme.completed(byte).and_then(char::from_u32), 0),
+        };
+        let read = character.map_or(text, |c| self.append(text, c));
+        (Some(read), bits)
     }
 
     // Objects.
@@ -701,9 +812,9 @@ impl Grammar {
         match (byte, phase) {
             (b'"', Phase::Open | Phase::Comma) => self.begin_key(object),
             (b',', Phase::Between) => {
-                let language = self.key_language(object);
+                let tracks = self.key_tracks(object);
                 let gap = self.gap(self.writing.item_spaces);
-                if language == Regexes::NEVER {
+                if tracks.is_empty() {
                     Action::Dead
                 } else {
                     self.to(Node::Object {
@@ -725,105 +836,6 @@ impl Grammar {
             }
             _ => Action::Dead,
         }
-    }
-
-    fn begin_key(&mut self, object: ObjectId) -> Action {
-        let language = self.key_language(object);
-        if language == Regexes::NEVER {
-            return Action::Dead;
-        }
-        let shape = self.machine.shapes.intern([language].into(), Lexeme::Plain);
-        let read = Some(self.formulas.texts.intern(String::new()));
-        self.to(Node::Text {
-            shape,
-            role: Role::Key(object),
-            read,
-        })
-    }
-
-    /// The language of the keys that may come next.
-    fn key_language(&mut self, object: ObjectId) -> RegexId {
-        if let Some(known) = self.machine.key_languages.get(&object) {
-            return *known;
-        }
-        let state = Arc::clone(self.machine.objects.get(object));
-        let declared = self.next_declared(&state);
-        let texts: Vec<_> = declared
-            .iter()
-            .map(|k| Arc::clone(self.formulas.texts.get(*k)))
-            .collect();
-        let texts: Vec<&str> = texts.iter().map(|t| t.as_str()).collect();
-        let declared = self.formulas.regexes.literals(&texts);
-        let extra = self.next_extra(&state);
-        let language = self.formulas.regexes.union(declared, extra);
-        let language = if self.is_dead(language) {
-            Regexes::NEVER
-        } else {
-            language
-        };
-        if !self.is_void() {
-            self.machine.key_languages.insert(object, language);
-        }
-        language
-    }
-
-    fn next_declared(&mut self, state: &ObjectState) -> Vec<TextId> {
-        let order = Arc::clone(self.orders.get(state.place.order));
-        let seen = Arc::clone(self.formulas.key_sets.get(state.place.seen));
-        let from = (state.place.position as usize).min(order.keys.len());
-        let last = self
-            .last_position(state)
-            .map_or(order.keys.len(), |at| at as usize + 1);
-        let open = order.keys[from..last.max(from)].iter().copied();
-        open.filter(|k| seen.binary_search(k).is_err())
-            .filter(|k| self.is_key_alive(state, *k))
-            .collect()
-    }
-
-    /// The last declared key that could come next: none may be passed that every track still needs.
-    fn last_position(&mut self, state: &ObjectState) -> Option<u32> {
-        if self.writing.any_order {
-            return None;
-        }
-        let tracks = state.formulas.iter().filter(|f| **f != FormulaId::FALSE);
-        let firsts: Vec<Option<u32>> = tracks
-            .map(|f| self.required_position(*f, state.place))
-            .collect();
-        firsts
-            .into_iter()
-            .try_fold(0, |last, first| first.map(|at| last.max(at)))
-    }
-
-    fn next_extra(&mut self, state: &ObjectState) -> RegexId {
-        if self.last_position(state).is_some() {
-            return Regexes::NEVER;
-        }
-        let all = self.formulas.or(state.formulas.iter().copied());
-        let classes = self.extra_classes(all, state.place.order);
-        let mut language = Regexes::NEVER;
-        for (class, example) in classes.iter() {
-            if self.is_key_alive(state, *example) {
-                language = self.formulas.regexes.union(language, *class);
-            }
-        }
-        if language == Regexes::NEVER {
-            return language;
-        }
-        let seen = Arc::clone(self.formulas.key_sets.get(state.place.seen));
-        let seen: Vec<_> = seen
-            .iter()
-            .map(|k| Arc::clone(self.formulas.texts.get(*k)))
-            .collect();
-        let seen: Vec<&str> = seen.iter().map(|t| t.as_str()).collect();
-        let seen = self.formulas.regexes.literals(&seen);
-        self.formulas.regexes.difference(language, seen)
-    }
-
-    fn is_key_alive(&mut self, state: &ObjectState, key: TextId) -> bool {
-        state
-            .formulas
-            .iter()
-            .any(|f| !self.live_branches(*f, state.place, key).is_empty())
     }
 
     fn begin_property(&mut self, object: ObjectId, key: TextId) -> Action {

@@ -141,6 +141,9 @@ impl Reader for JsonReader {
     }
 
     fn remembered(&mut self, at: Configuration) -> Option<(Arc<Mask>, bool)> {
+        if self.grammar.has_remembered(at.memory) {
+            return None;
+        }
         let mask = self.masks.remembered(at)?;
         Some((mask, self.grammar.may_end(at)))
     }

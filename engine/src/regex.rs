@@ -80,6 +80,18 @@ pub struct Regexes {
     self_loops: HashMap<RegexId, CharSet, FastHash>,
 }
 
+/// Members that a set may have to be listed.
+const MAX_LISTED: u32 = 96;
+
+fn list_set(set: &CharSet, found: &mut Vec<u32>) -> bool {
+    let sizes = set.ranges().iter().map(|(low, high)| high - low + 1);
+    let is_small = sizes.fold(0u32, u32::saturating_add) <= MAX_LISTED;
+    if is_small {
+        found.extend(set.ranges().iter().flat_map(|(low, high)| *low..=*high));
+    }
+    is_small
+}
+
 impl Default for Regexes {
     fn default() -> Self {
         Self::new()
@@ -185,6 +197,51 @@ impl Regexes {
             facts.min,
             (facts.max != node::UNBOUNDED).then_some(facts.max),
         )
+    }
+
+    /// Adds the code points outside of which all derivatives agree; false where they are many.
+    pub fn list_exceptions(&self, id: RegexId, found: &mut Vec<u32>) -> bool {
+        match &self.nodes[id.index()] {
+            Node::Never | Node::Empty => true,
+            Node::Set(set) => list_set(set, found) || list_set(&set.complement(), found),
+            Node::Words {
+                list,
+                from,
+                to,
+                depth,
+            } => {
+                let words = &self.words[*list as usize].words[*from as usize..*to as usize];
+                let next = words
+                    .iter()
+                    .filter_map(|w| w[*depth as usize..].chars().next());
+                let mut next: Vec<u32> = next.map(u32::from).collect();
+                next.dedup(); // words are sorted
+                found.extend(next);
+                true
+            }
+            Node::Concat(head, tail) => {
+                self.list_exceptions(*head, found)
+                    && (!self.is_nullable(*head) || self.list_exceptions(*tail, found))
+            }
+            Node::Repeat { body, .. } => self.list_exceptions(*body, found),
+            Node::Union(children) | Node::Intersection(children) => children
+                .iter()
+                .all(|child| self.list_exceptions(*child, found)),
+            Node::Complement(child) => self.list_exceptions(*child, found),
+            Node::Rule(_) => false,
+        }
+    }
+
+    /// The set and the greatest number of a repetition of single code points.
+    pub fn repeated_set(&self, id: RegexId) -> Option<(CharSet, Option<u32>)> {
+        let Node::Repeat { body, high, .. } = &self.nodes[id.index()] else {
+            return None;
+        };
+        let high = (*high != node::UNBOUNDED).then_some(*high);
+        match &self.nodes[body.index()] {
+            Node::Set(set) => Some((set.clone(), high)),
+            _ => None,
+        }
     }
 
     /// Whether the string is a member.

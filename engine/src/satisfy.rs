@@ -258,7 +258,8 @@ impl Grammar {
             },
             declared => {
                 let mut seen = (**self.formulas.key_sets.get(place.seen)).clone();
-                if let Err(at) = seen.binary_search(&key) {
+                let is_held = declared.is_some() || place.is_frugal;
+                if let (true, Err(at)) = (is_held, seen.binary_search(&key)) {
                     seen.insert(at, key);
                 }
                 let position = match declared {
@@ -294,11 +295,12 @@ impl Grammar {
     /// Where an object that must fulfil one of these formulas begins.
     pub(crate) fn first_place(&mut self, formulas: &[FormulaId]) -> Place {
         let seen = self.formulas.key_sets.intern(Vec::new());
-        if let Some(order) = self.orders_of.get(formulas) {
+        if let Some((order, is_frugal)) = self.orders_of.get(formulas).copied() {
             return Place {
-                order: *order,
+                order,
                 position: 0,
                 seen,
+                is_frugal,
             };
         }
         let (mut named, mut others) = (Vec::new(), Vec::new());
@@ -309,12 +311,26 @@ impl Grammar {
         let mut known = std::collections::HashSet::new();
         named.retain(|key| known.insert(*key));
         let order = self.orders.intern(Order { keys: named });
-        self.orders_of.insert(formulas.to_vec(), order);
+        let is_frugal = self.could_run_out_of_keys(formulas, order);
+        if !self.is_void() {
+            self.orders_of.insert(formulas.to_vec(), (order, is_frugal));
+        }
         Place {
             order,
             position: 0,
             seen,
+            is_frugal,
         }
+    }
+
+    /// Whether some class of undeclared keys has, after some beginning, finitely many.
+    fn could_run_out_of_keys(&mut self, formulas: &[FormulaId], order: OrderId) -> bool {
+        let all = self.formulas.or(formulas.iter().copied());
+        if self.patterns_of(all).is_empty() {
+            return false; // all keys but a few
+        }
+        let classes = self.extra_classes(all, order);
+        classes.iter().any(|(class, _)| !self.is_endless(*class))
     }
 
     fn collect_keys(&self, id: FormulaId, named: &mut Vec<TextId>, others: &mut Vec<TextId>) {
@@ -396,31 +412,37 @@ impl Grammar {
         self.formulas.regexes.literals(&texts)
     }
 
+    /// The patterns that a formula's objects tell keys apart by, in order of their first mention.
     pub(crate) fn patterns_of(&mut self, id: FormulaId) -> Arc<[RegexId]> {
         if let Some(known) = self.patterns_of.get(&id) {
             return Arc::clone(known);
         }
-        let mut found = Vec::new();
-        self.collect_patterns(id, &mut found);
-        let found: Arc<[RegexId]> = found.into();
-        self.patterns_of.insert(id, Arc::clone(&found));
-        found
-    }
-
-    fn collect_patterns(&self, id: FormulaId, found: &mut Vec<RegexId>) {
-        match &**self.formulas.get(id) {
+        let formula = Arc::clone(self.formulas.get(id));
+        let mut found: Vec<RegexId> = Vec::new();
+        let mut add = |pattern: RegexId| {
+            if !found.contains(&pattern) {
+                found.push(pattern);
+            }
+        };
+        match &*formula {
             Formula::And(parts) | Formula::Or(parts) => {
-                parts.iter().for_each(|p| self.collect_patterns(*p, found));
+                for part in parts {
+                    self.patterns_of(*part).iter().copied().for_each(&mut add);
+                }
             }
             Formula::Properties { table, .. } => {
-                for (pattern, _) in &self.formulas.property_tables.get(*table).patterns {
-                    if !found.contains(pattern) {
-                        found.push(*pattern);
-                    }
-                }
+                let table = self.formulas.property_tables.get(*table);
+                table
+                    .patterns
+                    .iter()
+                    .map(|(pattern, _)| *pattern)
+                    .for_each(add);
             }
             _ => {}
         }
+        let found: Arc<[RegexId]> = found.into();
+        self.patterns_of.insert(id, Arc::clone(&found));
+        found
     }
 }
 

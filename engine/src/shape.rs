@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use crate::byte_set::ByteSet;
 use crate::charset::CharSet;
 use crate::formula::{Interner, ids};
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
 use crate::regex::{RegexId, Regexes};
+use crate::vocabulary::{NON_ASCII, signature_bit};
 
 ids! {
     /// An interned shape.
@@ -86,12 +88,22 @@ fn paired(high: u32, low: u32) -> u32 {
     0x1_0000 + ((high - 0xD800) << 10) + low.wrapping_sub(0xDC00)
 }
 
-/// The shape that most characters lead to and then do not change, for one that a walk starts from.
+/// The shape that most characters lead to and then do not change, or only in length.
 #[derive(Copy, Clone, Debug)]
-pub struct Usual {
+pub(crate) struct Usual {
     pub shape: ShapeId,
-    /// The signature of the characters that do not change it; empty if there is no such shape.
+    /// The signature of the characters that change nothing else; not empty.
     pub idle: u128,
+    /// How many of them may follow.
+    pub length: u32,
+}
+
+/// The characters that a shape tells apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub characters: Arc<[u32]>,
+    /// Where all other characters lead; None for nowhere.
+    pub others: Option<ShapeId>,
 }
 
 /// What a byte does inside a string.
@@ -178,6 +190,14 @@ impl ShapeStep {
             _ => ShapeStep::To(ShapeId(code - 3)),
         }
     }
+}
+
+/// The signature of a set; the bit of all characters beyond ASCII only if it has all of them.
+fn signature_of(set: &CharSet) -> u128 {
+    let ascii = (0x20..0x80u32).filter(|c| set.contains(*c) && !matches!(c, 0x22 | 0x5C));
+    let beyond = CharSet::from_ranges([(0x80, 0x10_FFFF)]);
+    let all_others = beyond.difference(set).is_empty();
+    ascii.fold(u128::from(all_others), |signature, c| signature | 1 << c)
 }
 
 /// Languages that are looked at to learn where one can lead.
@@ -433,28 +453,84 @@ impl Grammar {
         live
     }
 
-    /// The shape that most characters lead to and stay in.
-    pub(crate) fn usual_shape(&mut self, id: ShapeId) -> Usual {
+    /// The shape that most characters lead to and stay in, and how long they may go on.
+    pub(crate) fn usual_text(&mut self, id: ShapeId) -> Option<Usual> {
         let shape = Arc::clone(self.machine.shapes.get(id));
-        let none = Usual { shape: id, idle: 0 };
         if shape.lexeme != Lexeme::Plain {
-            return none;
+            return None;
+        }
+        if let Some(usual) = self.repeated_set(id, &shape) {
+            return Some(usual);
         }
         let idle = self.idle_signature(&shape);
         if idle != 0 {
-            return Usual { idle, ..none };
+            return Some(Usual {
+                shape: id,
+                idle,
+                length: u32::MAX,
+            });
         }
-        let Some(sample) = self.largest_class(&shape) else {
-            return none;
-        };
+        let sample = self.largest_class(&shape)?;
         let ShapeStep::To(usual) = self.complete(&shape, sample) else {
-            return none;
+            return None;
         };
         let next = Arc::clone(self.machine.shapes.get(usual));
-        Usual {
+        let idle = self.idle_signature(&next);
+        (idle != 0).then_some(Usual {
             shape: usual,
-            idle: self.idle_signature(&next),
+            idle,
+            length: u32::MAX,
+        })
+    }
+
+    /// A shape that is a number of code points of a set.
+    fn repeated_set(&mut self, id: ShapeId, shape: &Shape) -> Option<Usual> {
+        let mut live = shape.languages.iter().filter(|l| **l != Regexes::NEVER);
+        let (Some(language), None) = (live.next(), live.next()) else {
+            return None;
+        };
+        let (set, high) = self.formulas.regexes.repeated_set(*language)?;
+        let idle = signature_of(&set);
+        (idle != 0).then_some(Usual {
+            shape: id,
+            idle,
+            length: high.unwrap_or(u32::MAX),
+        })
+    }
+
+    /// The bytes that a text may begin with without leading to its usual shape, and those that are
+    /// usual but may not begin it.
+    pub(crate) fn unusual_beginnings(&mut self, id: ShapeId, usual: &Usual) -> Vec<u8> {
+        let is_usual = |byte: u8| usual.idle >> signature_bit(byte) & 1 == 1;
+        let ascii = (0x20..0x80u8).filter(|byte| !matches!(byte, b'"' | b'\\'));
+        let mut unusual: Vec<u8> = ascii
+            .filter(|byte| match self.shape_step(id, *byte) {
+                ShapeStep::To(next) => next != usual.shape || !is_usual(*byte),
+                _ => is_usual(*byte),
+            })
+            .collect();
+        if !(is_usual(0x80) && self.others_lead_to(id, usual.shape)) {
+            let alike = !is_usual(0x80) && !self.reads_beyond_ascii(id);
+            unusual.extend((0xC2..0xF5).filter(|_| !alike));
         }
+        unusual
+    }
+
+    /// The signature of the characters that lead from the usual shape to another one.
+    pub(crate) fn leading_signature(&mut self, usual: &Usual) -> u128 {
+        let ascii = (0x20..0x80u8).filter(|byte| !matches!(byte, b'"' | b'\\'));
+        let leads = |byte: &u8| {
+            usual.idle >> byte & 1 == 0
+                && matches!(self.shape_step(usual.shape, *byte), ShapeStep::To(_))
+        };
+        let signature = ascii.filter(leads).fold(0, |all, byte| all | 1 << byte);
+        let beyond = usual.idle & NON_ASCII == 0 && self.reads_beyond_ascii(usual.shape);
+        signature | if beyond { NON_ASCII } else { 0 }
+    }
+
+    fn reads_beyond_ascii(&mut self, id: ShapeId) -> bool {
+        let shape = Arc::clone(self.machine.shapes.get(id));
+        self.reaches(&shape, (0x80, 0x10_FFFF))
     }
 
     /// The bounds on a text's length where nothing else matters, and only if there is an upper one.
@@ -476,6 +552,72 @@ impl Grammar {
             .intern([Regexes::ALWAYS].into(), Lexeme::Plain)
     }
 
+    /// The characters that a shape between two code points tells apart, if they are few.
+    pub(crate) fn listed(&mut self, id: ShapeId) -> Option<Listed> {
+        if let Some(known) = self.machine.listed.get(&id) {
+            return known.clone();
+        }
+        let listed = self.list(id);
+        if !self.is_void() {
+            self.machine.listed.insert(id, listed.clone());
+        }
+        listed
+    }
+
+    fn list(&mut self, id: ShapeId) -> Option<Listed> {
+        let shape = Arc::clone(self.machine.shapes.get(id));
+        if shape.lexeme != Lexeme::Plain {
+            return None;
+        }
+        let mut characters = Vec::new();
+        for language in &shape.languages {
+            if !self
+                .formulas
+                .regexes
+                .list_exceptions(*language, &mut characters)
+            {
+                return None;
+            }
+        }
+        characters.sort_unstable();
+        characters.dedup();
+        // Not spelt by an escape in any way of writing, if it is none of those.
+        let other = (0x41..0x1000).find(|c| characters.binary_search(c).is_err())?;
+        let others = match self.complete(&shape, other) {
+            ShapeStep::To(next) => Some(next),
+            _ => None,
+        };
+        Some(Listed {
+            characters: characters.into(),
+            others,
+        })
+    }
+
+    /// The bytes at which a shape has to be looked at, where all others lead to one shape.
+    pub(crate) fn listed_bytes(&mut self, id: ShapeId, others: Option<ShapeId>) -> ByteSet {
+        let Some(listed) = self.listed(id).filter(|listed| listed.others == others) else {
+            return ByteSet::ALL;
+        };
+        let mut bytes = ByteSet::default();
+        bytes.insert(b'"');
+        for character in listed.characters.iter() {
+            let is_escaped = *character < 0x20 || matches!(*character, 0x22 | 0x5C);
+            if is_escaped || self.writing.all_spellings {
+                bytes.insert(b'\\');
+            }
+            if let Some(character) = char::from_u32(*character).filter(|_| !is_escaped) {
+                bytes.insert(character.encode_utf8(&mut [0; 4]).as_bytes()[0]);
+            }
+        }
+        bytes
+    }
+
+    /// Whether every language of a shape is all texts or none.
+    pub(crate) fn is_settled(&self, id: ShapeId) -> bool {
+        let mut languages = self.machine.shapes.get(id).languages.iter();
+        languages.all(|l| matches!(*l, Regexes::ALWAYS | Regexes::NEVER))
+    }
+
     /// Whether a shape stands between two code points.
     pub(crate) fn is_between_characters(&self, id: ShapeId) -> bool {
         self.machine.shapes.get(id).lexeme == Lexeme::Plain
@@ -488,11 +630,7 @@ impl Grammar {
         for language in shape.languages.iter().filter(|l| **l != Regexes::NEVER) {
             idle = idle.intersection(&self.formulas.regexes.self_loop(*language));
         }
-        let ascii = (0x20..0x80u32).filter(|c| idle.contains(*c) && !matches!(c, 0x22 | 0x5C));
-        let all_others = CharSet::from_ranges([(0x80, 0x10_FFFF)])
-            .difference(&idle)
-            .is_empty();
-        ascii.fold(u128::from(all_others), |signature, c| signature | 1 << c)
+        signature_of(&idle)
     }
 
     fn largest_class(&mut self, shape: &Shape) -> Option<u32> {
@@ -562,6 +700,10 @@ impl Grammar {
             let far = high.is_none_or(|high| high > reach);
             return regexes.length(low.min(reach + 1), if far { None } else { high });
         }
+        let near = regexes.near(language, reach);
+        if near != language {
+            return near;
+        }
         // With another constraint beside it, a bound is out of reach if from wherever one token can
         // lead, some end is nearer than the bound.
         let Some((rest, low, Some(high))) = regexes.split_length(language) else {
@@ -610,6 +752,25 @@ impl Grammar {
             self.machine.undying.insert(language, undying);
         }
         undying
+    }
+
+    /// Whether a language has infinitely many members after every beginning of one, as far as a few
+    /// steps tell.
+    pub(crate) fn is_endless(&mut self, language: RegexId) -> bool {
+        let Some(graph) = self.explore(language) else {
+            return false;
+        };
+        let mut finite = vec![false; graph.len()];
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for (place, node) in graph.iter().enumerate() {
+                if !finite[place] && node.next.iter().flatten().all(|to| finite[*to]) {
+                    (finite[place], changed) = (true, true);
+                }
+            }
+        }
+        !finite.contains(&true)
     }
 
     /// Every language that one leads to, itself first; None if there are more than a few.
@@ -677,7 +838,45 @@ impl Grammar {
         ShapeStep::To(self.machine.shapes.intern(languages, Lexeme::Plain))
     }
 
+    /// The same place in a code point, or one in another code point from which everything goes on
+    /// alike: few shapes then stand for all of Unicode.
+    fn plainest(&mut self, shape: &Shape, lexeme: Lexeme) -> Lexeme {
+        let Lexeme::Utf8 { bits, left } = lexeme else {
+            return lexeme;
+        };
+        let range = |bits: u32| {
+            (
+                bits << (6 * left),
+                (bits << (6 * left)) | ((1 << (6 * left)) - 1),
+            )
+        };
+        // Where all bytes that may follow a code point's first ones are continuation bytes.
+        let examples: &[u32] = match left {
+            1 => &[0x02],
+            2 => &[0x01, 0x10],
+            _ => &[0x01],
+        };
+        let is_whole = |(low, high): (u32, u32)| {
+            let least = [0, 0x80, 0x800, 0x1_0000][left as usize];
+            low >= least && high <= 0x10_FFFF && (high < 0xD800 || low > 0xDFFF)
+        };
+        if !is_whole(range(bits)) {
+            return lexeme;
+        }
+        let alike = |grammar: &mut Self, example: u32| {
+            let wanted = CharSet::from_ranges([range(bits), range(example)]);
+            shape.languages.iter().all(|language| {
+                let classes = grammar.formulas.regexes.classes(*language);
+                let mut classes = classes.iter();
+                classes.any(|class| wanted.difference(class).is_empty())
+            })
+        };
+        let found = examples.iter().find(|example| alike(self, **example));
+        found.map_or(lexeme, |bits| Lexeme::Utf8 { bits: *bits, left })
+    }
+
     fn stay(&mut self, shape: &Shape, lexeme: Lexeme) -> ShapeStep {
+        let lexeme = self.plainest(shape, lexeme);
         ShapeStep::To(self.machine.shapes.intern(shape.languages.clone(), lexeme))
     }
 }

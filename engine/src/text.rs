@@ -20,6 +20,7 @@ use crate::grammar::Exhausted;
 use crate::index::Budget;
 use crate::machine::{Configuration, NodeId, StackId};
 use crate::mask::Mask;
+use crate::memory::MemoryId;
 use crate::reader::Reader;
 use crate::vocabulary::Vocabulary;
 use bytes::{ByteMachine, ByteState};
@@ -86,6 +87,7 @@ impl<M: CharacterMachine> TextReader<M> {
 
 fn configuration(state: ByteState) -> Configuration {
     Configuration {
+        memory: MemoryId::BLANK,
         top: NodeId(state.0),
         below: StackId::EMPTY,
     }

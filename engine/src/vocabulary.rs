@@ -1,11 +1,12 @@
 //! The token bytes of one tokenizer, and what is known of them before any grammar: a trie of all
 //! tokens, and which of them are plain inside a JSON string.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
 use crate::crossings::Crossings;
 use crate::error::EngineError;
 use crate::free_text::FreeMasks;
-use std::collections::HashMap;
-
 use crate::sha256::{Digest, Sha256};
 
 /// Bits of one word of a mask: token i is bit i % 32 of word i / 32.
@@ -30,7 +31,37 @@ pub struct Vocabulary {
     exits: Exits,
     crossings: Crossings,
     free_masks: FreeMasks,
+    /// What may follow where any text may, with one spelling and with all.
+    free_tokens: [OnceLock<Arc<FreeTokens>>; 2],
+    /// Masks of plain tokens that were asked for, for all indexes.
+    plain_masks: Mutex<PlainMasks>,
 }
+
+/// Masks by the signature of the characters and the greatest length.
+type PlainMasks = HashMap<(u128, usize), Arc<[u32]>>;
+
+/// What may follow in a JSON string where any text may: the same for all indexes.
+#[derive(Debug)]
+pub struct FreeTokens {
+    /// All of them that stay in the string.
+    pub base: Arc<[u32]>,
+    /// The tokens of the base that are not plain.
+    pub special: Arc<[Special]>,
+    /// The trie's nodes that read the closing quote, each with the code points before it.
+    pub exits: Vec<(u32, u32)>,
+}
+
+/// A token that is not plain, and how many code points it begins.
+#[derive(Copy, Clone, Debug)]
+pub struct Special {
+    /// The token.
+    pub id: u32,
+    /// The code points.
+    pub read: u32,
+}
+
+/// Masks of plain tokens that are remembered at most.
+const MAX_PLAIN_MASKS: usize = 256;
 
 impl Vocabulary {
     /// Returns the vocabulary of some tokens, by id.
@@ -66,7 +97,38 @@ impl Vocabulary {
             plain: PlainTokens::new(&tokens, text_ids()),
             tokens,
             end_ids,
+            free_tokens: Default::default(),
+            plain_masks: Mutex::default(),
         })
+    }
+
+    /// Returns what may follow where any text may, if some index has worked it out.
+    pub fn free_tokens(&self, all_spellings: bool) -> Option<&Arc<FreeTokens>> {
+        self.free_tokens[usize::from(all_spellings)].get()
+    }
+
+    /// Keeps for all indexes what one has worked out.
+    pub fn keep_free_tokens(&self, all_spellings: bool, free: &Arc<FreeTokens>) {
+        let _ = self.free_tokens[usize::from(all_spellings)].set(Arc::clone(free));
+    }
+
+    /// Returns the mask of the plain tokens of at most so many code points that have only the
+    /// characters of a signature.
+    pub fn plain_within(&self, characters: u128, length: usize) -> Vec<u32> {
+        let mut known = self
+            .plain_masks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let length = length.min(usize::from(u16::MAX));
+        if let Some(mask) = known.get(&(characters, length)) {
+            return mask.to_vec();
+        }
+        let mut mask = vec![0; self.words()];
+        self.plain.allow_within(characters, length, &mut mask);
+        if known.len() < MAX_PLAIN_MASKS {
+            known.insert((characters, length), mask.as_slice().into());
+        }
+        mask
     }
 
     /// Returns the number of ids, holes and special ones included.
@@ -219,6 +281,8 @@ pub struct Exits {
     places: HashMap<u32, (u32, u32)>,
     /// Suffixes, and the tokens that end with them.
     pairs: Vec<(u32, u32)>,
+    /// The tokens that hold a text between two quotes.
+    named: HashMap<Box<[u8]>, Vec<u32>>,
 }
 
 impl Exits {
@@ -234,6 +298,10 @@ impl Exits {
             let start = exits.pairs.len() as u32;
             for &id in trie.tokens_below(node) {
                 let suffix = &tokens.get(id)[trie.depths[node] as usize + 1..];
+                let parts: Vec<&[u8]> = suffix.split(|byte| *byte == b'"').collect();
+                for name in &parts[..parts.len() - 1] {
+                    exits.named.entry((*name).into()).or_default().push(id);
+                }
                 let next = numbers.len() as u32;
                 exits
                     .pairs
@@ -264,6 +332,16 @@ impl Exits {
             .map(|(suffix, _)| *suffix as usize + 1)
             .max()
             .unwrap_or(0)
+    }
+
+    /// Returns the tokens that hold a text between two quotes.
+    pub fn named(&self, text: &[u8]) -> Option<&[u32]> {
+        self.named.get(text).map(Vec::as_slice)
+    }
+
+    /// Returns all tokens that hold a quote.
+    pub fn tokens(&self) -> impl Iterator<Item = u32> {
+        self.pairs.iter().map(|(_, token)| *token)
     }
 
     /// Returns the suffixes after the quote that a node reads, each with its token; None where it
@@ -394,6 +472,22 @@ impl Trie {
         &self.ids[self.starts[node] as usize..self.starts[node + 1] as usize]
     }
 
+    /// Returns the ids of the tokens that begin with some bytes.
+    pub fn beginning_with(&self, bytes: &[u8]) -> &[u32] {
+        let (mut node, mut end, mut found) = (0, self.len(), None);
+        for byte in bytes {
+            while node < end && self.bytes[node] < *byte {
+                node = self.ends[node] as usize;
+            }
+            if node >= end || self.bytes[node] != *byte {
+                return &[];
+            }
+            found = Some(node);
+            (end, node) = (self.ends[node] as usize, node + 1);
+        }
+        found.map_or(&self.ids, |node| self.tokens_below(node))
+    }
+
     /// Returns the ids of the tokens that end at a node or below it.
     pub fn tokens_below(&self, node: usize) -> &[u32] {
         let end = self.ends[node] as usize;
@@ -456,6 +550,35 @@ impl PlainTokens {
     /// `MAX_MASKED_LENGTH`, where `allow_within` tells.
     pub fn mask_up_to(&self, length: usize) -> Option<&[u32]> {
         (length <= MAX_MASKED_LENGTH).then(|| &self.masks[length][..])
+    }
+
+    /// Returns whether a token is plain.
+    pub fn is_plain(&self, id: u32) -> bool {
+        self.mask()[id as usize / WORD_BITS] >> (id as usize % WORD_BITS) & 1 == 1
+    }
+
+    /// Returns the ids of the tokens with some character of a signature.
+    pub fn containing(&self, characters: u128) -> Vec<u32> {
+        let mut found = vec![0u32; self.mask().len()];
+        let bits = (0..128).filter(|bit| characters >> bit & 1 == 1);
+        for mask in bits.map(|bit| &self.containing[bit]) {
+            found
+                .iter_mut()
+                .zip(mask)
+                .for_each(|(word, other)| *word |= other);
+        }
+        let bits = |(at, word): (usize, &u32)| {
+            let word = *word;
+            (0..WORD_BITS)
+                .filter(move |bit| word >> bit & 1 == 1)
+                .map(move |bit| (at * WORD_BITS + bit) as u32)
+        };
+        found
+            .iter()
+            .enumerate()
+            .filter(|(_, w)| **w != 0)
+            .flat_map(bits)
+            .collect()
     }
 
     /// Adds to a mask the plain tokens of at most so many code points that have only the

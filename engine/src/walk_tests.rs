@@ -7,7 +7,14 @@ use crate::cursor::Cursor;
 use crate::index::{Index, Input, Options, Whitespace};
 use crate::vocabulary::Vocabulary;
 
-pub(crate) const SCHEMAS: [&str; 14] = [
+pub(crate) const SCHEMAS: [&str; 21] = [
+    r#"{"type":"object","patternProperties":{"^a":{"type":"boolean"}},"additionalProperties":{"type":"null"}}"#,
+    r#"{"type":"object","patternProperties":{"^[ab]{1,2}$":true},"additionalProperties":false}"#,
+    r#"{"type":"object","propertyNames":{"maxLength":2},"additionalProperties":{"type":"null"}}"#,
+    r#"{"type":"array","items":{"anyOf":[{"type":"string","pattern":"^[a-z]+(\\.[a-z]+)*$"},{"type":"string","pattern":"^x[ay ]{0,3}é?$"}]}}"#,
+    r#"{"type":"array","items":{"type":"string","pattern":"^[^a\"]*b$"},"uniqueItems":true}"#,
+    r#"{"type":"array","uniqueItems":true,"items":{"type":"object","additionalProperties":{"type":"null"}}}"#,
+    r#"{"type":"array","items":{"type":"string","pattern":"^[^x]([a-f0-9]{2,30}|\\S+ ?é*)$"}}"#,
     "{}",
     r#"{"type":"object","properties":{"a":{"type":"string"},"b":{"enum":["x","yy","x y"]},"c":{"type":"boolean"}},"required":["b"]}"#,
     r#"{"type":"array","items":{"type":"string","maxLength":3},"minItems":1,"maxItems":3,"uniqueItems":true}"#,
@@ -139,6 +146,57 @@ pub(crate) fn follow_masks(
         }
     }
     None
+}
+
+/// Compares every mask along a text, and the one after it, with what can be read.
+fn check_along(schema: &str, options: &Options, text: &str) {
+    let vocabulary = vocabulary();
+    let input = Input::JsonSchema(schema.as_bytes());
+    let index = Index::compile(input, Arc::clone(&vocabulary), options).unwrap();
+    let mut cursor = index.cursor();
+    for (at, byte) in text.bytes().map(Some).chain([None]).enumerate() {
+        let allowed = allowed(&mut cursor, vocabulary.words());
+        for token in 0..vocabulary.size() as u32 {
+            let taken = cursor.fork().advance(token).is_ok();
+            let shown = String::from_utf8_lossy(vocabulary.token_bytes(token));
+            let place = String::from_utf8_lossy(&text.as_bytes()[..at]);
+            assert_eq!(taken, allowed.contains(&token), "{shown:?} after {place}");
+        }
+        if let Some(byte) = byte {
+            cursor.advance(byte.into()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn no_key_is_written_twice() {
+    let wide = Options {
+        whitespace: Whitespace::Bounded(1),
+        any_order: true,
+        all_spellings: true,
+        ..Options::default()
+    };
+    let texts = [
+        r#"{"a":{"a":{},"b":[]},"ab":"x","a"#,
+        r#"{"b":1,"a":[{"b":"#,
+        r#"{"ab":{"a":1,"a"#,
+        r#"{"é":1,"a\n":2,"a"#,
+        r#"{"a":"x"#,
+    ];
+    for text in texts {
+        check_along("{}", &wide, text);
+        check_along("{}", &Options::default(), text);
+    }
+    let vocabulary = vocabulary();
+    let index = Index::compile(Input::AnyJson, vocabulary, &wide).unwrap();
+    for text in [r#"{"a":1,"a""#, r#"{"a":1,"\u0061""#, r#"{"a":{"b":1},"a""#] {
+        let mut cursor = index.cursor();
+        let read = text.bytes().try_for_each(|b| cursor.advance(b.into()));
+        assert!(read.is_err(), "{text}");
+    }
+    let mut cursor = index.cursor();
+    let read = r#"{"a":{"a":1},"b":[{"a":1},{"a":2}]}"#.bytes();
+    assert!(read.into_iter().all(|b| cursor.advance(b.into()).is_ok()));
 }
 
 #[test]

@@ -70,7 +70,9 @@ impl Grammar {
                 Some(literal_text(*kind)[usize::from(*read)..].into())
             }
             Node::Number { .. } => self.end_number(at, &node),
-            Node::Text { shape, role, read } => self.end_text(at, *shape, *role, *read),
+            Node::Text {
+                shape, role, read, ..
+            } => self.end_text(at, *shape, *role, *read),
             Node::Object { object, phase, .. } => self.end_object(at, *object, *phase),
             Node::Colon { .. } => Some(b":".to_vec()),
             Node::Array {
@@ -120,7 +122,7 @@ impl Grammar {
             return Some(bytes);
         }
         let outcome = self.number_outcome(at.top)?;
-        let next = self.pop(at.below, outcome)?;
+        let next = self.pop(at, outcome)?;
         self.next_bytes(next)
     }
 
@@ -136,7 +138,7 @@ impl Grammar {
         }
         let rest = match role {
             Role::Value => self.short_rest(at, shape)?,
-            Role::Key(object) => self.short_key(at, object, shape, read?)?,
+            Role::Key(object) => self.short_key(at, object, shape, read)?,
         };
         Some([&spelt(&rest)[..], b"\""].concat())
     }
@@ -166,11 +168,31 @@ impl Grammar {
         at: Configuration,
         object: ObjectId,
         shape: ShapeId,
-        read: TextId,
+        read: Option<TextId>,
     ) -> Option<Arc<str>> {
+        let mut ways = self.declared_rests(object, shape, read);
+        ways.extend(self.undeclared_rests(at, object, shape));
+        let costs: Vec<(u32, u32)> = ways
+            .iter()
+            .map(|(rest, key)| (rest.len() as u32, self.key_cost(at, object, *key)))
+            .collect();
+        let best = nearest(costs.into_iter())?;
+        ways.into_iter().nth(best).map(|(rest, _)| rest)
+    }
+
+    /// Ways to complete a key whose text the node holds, each with the key.
+    fn declared_rests(
+        &mut self,
+        object: ObjectId,
+        shape: ShapeId,
+        read: Option<TextId>,
+    ) -> Vec<(Arc<str>, TextId)> {
+        let Some(read) = read else {
+            return Vec::new();
+        };
         let state = Arc::clone(self.machine.objects.get(object));
         let read = Arc::clone(self.formulas.texts.get(read));
-        let language = *self.machine.shapes.get(shape).languages.first()?;
+        let language = self.machine.shapes.get(shape).languages[0];
         let mut rests: Vec<Arc<str>> = Vec::new();
         for key in self.next_declared(&state) {
             let text = self.formulas.texts.get(key);
@@ -179,15 +201,39 @@ impl Grammar {
         rests.truncate(MAX_ALTERNATIVES);
         rests.extend(self.short_text(language));
         rests.retain(|rest| self.formulas.regexes.matches(language, rest));
-        let costs: Vec<(u32, u32)> = rests
+        let mut whole = |rest: Arc<str>| {
+            let key = self.formulas.texts.intern(format!("{read}{rest}"));
+            (rest, key)
+        };
+        rests.into_iter().map(&mut whole).collect()
+    }
+
+    /// Ways to complete an undeclared key that the object does not have yet, each with the example
+    /// of its class.
+    fn undeclared_rests(
+        &mut self,
+        at: Configuration,
+        object: ObjectId,
+        shape: ShapeId,
+    ) -> Vec<(Arc<str>, TextId)> {
+        let tracks = self.key_tracks(object);
+        let languages = self.machine.shapes.get(shape).languages.clone();
+        let taken = self.remembered(at.memory, 1).endings;
+        let mut ways = Vec::new();
+        for (language, example) in languages.iter().skip(1).zip(&tracks.examples) {
+            let language = self.without_texts(*language, &taken);
+            ways.extend(self.short_text(language).map(|rest| (rest, *example)));
+        }
+        ways
+    }
+
+    fn without_texts(&mut self, language: RegexId, texts: &[Vec<u8>]) -> RegexId {
+        let texts: Vec<&str> = texts
             .iter()
-            .map(|rest| {
-                let key = self.formulas.texts.intern(format!("{read}{rest}"));
-                (rest.len() as u32, self.key_cost(at, object, key))
-            })
+            .filter_map(|text| std::str::from_utf8(text).ok())
             .collect();
-        let best = nearest(costs.into_iter())?;
-        rests.into_iter().nth(best)
+        let texts = self.formulas.regexes.literals(&texts);
+        self.formulas.regexes.difference(language, texts)
     }
 
     /// What follows a key, all tracks compared.
@@ -218,8 +264,6 @@ impl Grammar {
         if keys.is_empty() {
             keys = self.next_declared(&state);
         }
-        let keys: Vec<_> = keys.into_iter().map(|k| self.unseen(&state, k)).collect();
-        let mut keys: Vec<TextId> = keys.into_iter().flatten().collect();
         keys.truncate(MAX_ALTERNATIVES);
         let costs: Vec<_> = keys
             .iter()
@@ -231,23 +275,26 @@ impl Grammar {
             })
             .collect();
         let key = keys[nearest(costs.into_iter())?];
-        let text = Arc::clone(self.formulas.texts.get(key));
+        let text = self.unseen(at, &state, key)?;
         Some([b"\"", &spelt(&text)[..], b"\""].concat())
     }
 
     /// The key itself or, where an object has it already, another one of its class.
-    fn unseen(&mut self, state: &ObjectState, key: TextId) -> Option<TextId> {
+    fn unseen(&mut self, at: Configuration, state: &ObjectState, key: TextId) -> Option<Arc<str>> {
+        let own = Arc::clone(self.formulas.texts.get(key));
+        let remembered = self.remembered(at.memory, 1).keys;
         let seen = Arc::clone(self.formulas.key_sets.get(state.place.seen));
-        if seen.binary_search(&key).is_err() {
-            return Some(key);
+        let is_new = seen.binary_search(&key).is_err();
+        if is_new && !remembered.iter().any(|k| k == own.as_bytes()) {
+            return Some(own.as_str().into());
         }
         let all = self.formulas.or(state.formulas.iter().copied());
         let classes = self.extra_classes(all, state.place.order);
         let (class, _) = *classes.iter().find(|(_, example)| *example == key)?;
-        let extra = self.next_extra(state);
-        let others = self.formulas.regexes.intersection(class, extra);
-        let text = self.short_text(others)?;
-        Some(self.formulas.texts.intern(text.to_string()))
+        let unseen = self.next_unseen(state);
+        let others = self.formulas.regexes.intersection(class, unseen);
+        let others = self.without_texts(others, &remembered);
+        self.short_text(others)
     }
 
     /// Whether closing here is the nearest end: some track may, and none that may not is nearer.
@@ -570,21 +617,25 @@ impl Grammar {
     /// stands in; None elsewhere, and where that is not known.
     pub(crate) fn most_bytes_in_text(&mut self, at: Configuration) -> Option<u32> {
         let node = Arc::clone(self.machine.node(at.top));
-        let Node::Text { shape, role, read } = &*node else {
+        let Node::Text {
+            shape, role, read, ..
+        } = &*node
+        else {
             return None;
         };
         let languages = self.machine.shapes.get(*shape).languages.clone();
-        let [language] = *languages else {
-            return None;
-        };
+        let mut live = languages.iter().filter(|l| **l != Regexes::NEVER);
+        let (language, others) = (*live.next()?, live.next());
         let (farthest, beyond) = match role {
+            Role::Value if languages.len() > 1 => return None,
             Role::Value => {
                 let beyond = self.bytes_beyond(at, *shape, read.is_some())?;
                 (self.farthest_from(language)?, beyond)
             }
             Role::Key(object) => {
                 let beyond = self.bytes_beyond_key(at, *object)?;
-                (self.farthest_key(*object, language)?, beyond)
+                let language = others.is_none().then_some(language);
+                (self.farthest_key(at, *object, language)?, beyond)
             }
         };
         let text = sum([MAX_CHARACTER, farthest.saturating_mul(MAX_SPELLING), 1]);
@@ -603,17 +654,24 @@ impl Grammar {
     }
 
     /// Where undeclared keys are free, two more characters make one of anything.
-    fn farthest_key(&mut self, object: ObjectId, language: RegexId) -> Option<u32> {
+    fn farthest_key(
+        &mut self,
+        at: Configuration,
+        object: ObjectId,
+        language: Option<RegexId>,
+    ) -> Option<u32> {
         let state = Arc::clone(self.machine.objects.get(object));
         let all = self.formulas.or(state.formulas.iter().copied());
+        let remembered = self.remembered(at.memory, 1).keys.len();
+        let seen = self.formulas.key_sets.get(state.place.seen).len();
         let is_free = self.patterns_of(all).is_empty()
-            && self.next_extra(&state) != Regexes::NEVER
+            && !self.next_classes(&state).is_empty()
             && self.orders.get(state.place.order).keys.len() <= MAX_KEYS
-            && self.formulas.key_sets.get(state.place.seen).len() <= MAX_KEYS;
-        if is_free {
-            Some(2)
-        } else {
-            self.farthest_from(language)
+            && remembered + seen <= MAX_KEYS;
+        match language {
+            _ if is_free => Some(2),
+            Some(language) if remembered == 0 => self.farthest_from(language),
+            _ => None,
         }
     }
 
@@ -640,20 +698,16 @@ impl Grammar {
     fn bytes_beyond_key(&mut self, at: Configuration, object: ObjectId) -> Option<u32> {
         let state = Arc::clone(self.machine.objects.get(object));
         let mut keys = self.next_declared(&state);
-        if self.next_extra(&state) != Regexes::NEVER {
-            let all = self.formulas.or(state.formulas.iter().copied());
-            let classes = self.extra_classes(all, state.place.order);
-            keys.extend(classes.iter().map(|(_, example)| *example));
-        }
-        keys.retain(|key| self.is_key_alive(&state, *key));
+        let classes = self.next_classes(&state);
+        keys.extend(classes.iter().map(|(_, example)| *example));
         if state.value.is_some() || keys.len() > MAX_KEYS {
             return None;
         }
         let mut most = 0;
+        let memory = self.machine.memories.forget_key(at.memory);
         for key in keys {
-            let gap = self.gap(0);
-            let top = self.machine.nodes.intern(Node::Colon { object, key, gap });
-            let ending = self.ending(Configuration { top, ..at })?;
+            let top = self.colon(object, key);
+            let ending = self.ending(Configuration { top, memory, ..at })?;
             most = most.max(length(Some(&ending)));
         }
         Some(sum([most, MAX_KEY_GROWTH]))

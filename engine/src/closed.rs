@@ -1,0 +1,424 @@
+//! The closed part of a string's mask: the tokens that stay in the string, and where others leave.
+//!
+//! It depends on the shape alone, so that every place with that shape shares it. There are four ways
+//! to it: from the bounds on the length where nothing else matters, from the free shape where no
+//! text can go wrong, along a list of characters where all others lead to the same shape, and by a
+//! walk of the whole trie.
+
+use std::sync::Arc;
+
+use crate::grammar::Grammar;
+use crate::hashing::IdMap;
+use crate::shape::{ShapeId, ShapeStep};
+use crate::vocabulary::{ALL_PLAIN, FreeTokens, Special, Trie, Vocabulary, allow, forbid};
+
+/// The part of a mask that a shape alone decides.
+#[derive(Default)]
+pub(crate) struct Closed {
+    pub base: Option<Arc<[u32]>>,
+    /// Tokens of the base that are not allowed.
+    pub forbidden: Vec<u32>,
+    pub tokens: Vec<u32>,
+    /// By node, ascending.
+    pub exits: Vec<Exit>,
+    /// Where the other exits are found.
+    pub elsewhere: Option<Elsewhere>,
+    /// Of the free shape: its tokens that are not plain.
+    special: Arc<[Special]>,
+}
+
+/// What leaves a string as it leaves one of another shape.
+pub(crate) struct Elsewhere {
+    pub shape: ShapeId,
+    pub closed: Arc<Closed>,
+    /// Ranges of nodes whose exits are not meant, ascending.
+    pub except: Vec<(u32, u32)>,
+}
+
+/// A node of the trie that reads the closing quote.
+#[derive(Copy, Clone)]
+pub(crate) struct Exit {
+    pub node: u32,
+    /// The shape before the quote.
+    pub before: ShapeId,
+    /// Code points before the quote.
+    pub read: u32,
+}
+
+/// Closed parts worked out so far.
+#[derive(Default)]
+pub(crate) struct ClosedMasks {
+    known: IdMap<ShapeId, Arc<Closed>>,
+    /// About how many bytes they take.
+    bytes: usize,
+}
+
+impl ClosedMasks {
+    /// The closed part of a shape's masks.
+    pub fn get(
+        &mut self,
+        grammar: &mut Grammar,
+        vocabulary: &Vocabulary,
+        shape: ShapeId,
+    ) -> Arc<Closed> {
+        let near = grammar.within_reach(shape, vocabulary.trie().height() as u32);
+        if let Some(known) = self.known.get(&near) {
+            return Arc::clone(known);
+        }
+        let closed = Arc::new(self.work_out(grammar, vocabulary, near));
+        if !grammar.is_void() {
+            self.bytes += closed.bytes();
+            self.known.insert(near, Arc::clone(&closed));
+        }
+        closed
+    }
+
+    /// About how many bytes they take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn work_out(
+        &mut self,
+        grammar: &mut Grammar,
+        vocabulary: &Vocabulary,
+        near: ShapeId,
+    ) -> Closed {
+        let free_shape = grammar.free_shape();
+        if near == free_shape {
+            return Closed::of_free(grammar, vocabulary);
+        }
+        let free = self.get(grammar, vocabulary, free_shape);
+        if let Some(bounds) = grammar.length_only(near) {
+            return Closed::of_length(&free, vocabulary, bounds);
+        }
+        if let Some(listed) = grammar.listed(near) {
+            let others = listed.others.filter(|others| *others != near);
+            if others.is_some_and(|others| grammar.is_settled(others)) {
+                let usual = others.map(|others| (others, self.get(grammar, vocabulary, others)));
+                return ListWalk::run(grammar, vocabulary, near, usual);
+            }
+            if listed.others.is_none() && listed.characters.len() <= MAX_WALKED_CHARACTERS {
+                return ListWalk::run(grammar, vocabulary, near, None);
+            }
+        }
+        if grammar.is_undying(near) {
+            return Closed::of_undying(&free, grammar, vocabulary, near);
+        }
+        Closed::of_characters(&free, grammar, vocabulary, near)
+            .unwrap_or_else(|| walk_all(grammar, vocabulary, near))
+    }
+}
+
+/// Characters that are followed one by one; more of them are met by signatures.
+const MAX_WALKED_CHARACTERS: usize = 16;
+
+/// A walk along the characters that a shape tells apart.
+///
+/// All others lead to one shape, or nowhere: there, everything is as in that shape.
+struct ListWalk<'a> {
+    grammar: &'a mut Grammar,
+    vocabulary: &'a Vocabulary,
+    others: Option<ShapeId>,
+    closed: Closed,
+    except: Vec<(u32, u32)>,
+}
+
+impl ListWalk<'_> {
+    fn run(
+        grammar: &mut Grammar,
+        vocabulary: &Vocabulary,
+        start: ShapeId,
+        others: Option<(ShapeId, Arc<Closed>)>,
+    ) -> Closed {
+        let mut walk = ListWalk {
+            grammar,
+            vocabulary,
+            others: others.as_ref().map(|(shape, _)| *shape),
+            closed: Closed::default(),
+            except: Vec::new(),
+        };
+        walk.descend((0, vocabulary.trie().len()), start, 0);
+        let ListWalk {
+            mut closed, except, ..
+        } = walk;
+        if let Some((shape, usual)) = others {
+            closed.base.clone_from(&usual.base);
+            let is_left = |id: &&u32| !closed.forbidden.contains(id);
+            closed.tokens = usual.tokens.iter().filter(is_left).copied().collect();
+            closed.elsewhere = Some(Elsewhere {
+                shape,
+                closed: usual,
+                except,
+            });
+        }
+        closed
+    }
+
+    /// Walk the siblings in a range of nodes.
+    fn descend(&mut self, (mut node, end): (usize, usize), shape: ShapeId, read: u32) {
+        let trie = self.vocabulary.trie();
+        let bytes = self.grammar.listed_bytes(shape, self.others);
+        let begins = self.grammar.is_between_characters(shape);
+        while node < end {
+            let after = trie.ends[node] as usize;
+            if bytes.contains(trie.bytes[node]) {
+                let step = self.grammar.shape_step(shape, trie.bytes[node]);
+                self.take((node, after), step, shape, read + u32::from(begins));
+            }
+            node = after;
+        }
+    }
+
+    fn take(&mut self, range: (usize, usize), step: ShapeStep, shape: ShapeId, read: u32) {
+        let (node, end) = range;
+        let trie = self.vocabulary.trie();
+        match step {
+            ShapeStep::To(next) if Some(next) == self.others => {}
+            ShapeStep::To(next) => {
+                if self.others.is_none() {
+                    self.closed.tokens.extend_from_slice(trie.tokens_at(node));
+                }
+                self.descend((node + 1, end), next, read);
+            }
+            ShapeStep::Close => {
+                self.except.push((node as u32, end as u32));
+                self.closed.exits.push(Exit {
+                    node: node as u32,
+                    before: shape,
+                    read: read - 1,
+                });
+            }
+            ShapeStep::Dead | ShapeStep::Unknown => {
+                self.except.push((node as u32, end as u32));
+                if self.others.is_some() {
+                    let below = trie.tokens_below(node);
+                    self.closed.forbidden.extend_from_slice(below);
+                }
+            }
+        }
+    }
+}
+
+impl Closed {
+    fn bytes(&self) -> usize {
+        let base = self.base.as_ref().map_or(0, |base| base.len());
+        let exits = size_of::<Exit>() * self.exits.len();
+        size_of::<Self>() + 4 * (base + self.forbidden.len() + self.tokens.len()) + exits
+    }
+
+    /// What may follow where any text may: the vocabulary keeps it for all indexes.
+    fn of_free(grammar: &mut Grammar, vocabulary: &Vocabulary) -> Self {
+        let shape = grammar.free_shape();
+        let all_spellings = grammar.writing.all_spellings;
+        let known = vocabulary.free_tokens(all_spellings).cloned();
+        let free = known.unwrap_or_else(|| {
+            let free = Arc::new(walk_free(grammar, vocabulary, shape));
+            if !grammar.is_void() {
+                vocabulary.keep_free_tokens(all_spellings, &free);
+            }
+            free
+        });
+        let exit = |(node, read): &(u32, u32)| Exit {
+            node: *node,
+            before: shape,
+            read: *read,
+        };
+        Closed {
+            base: Some(Arc::clone(&free.base)),
+            exits: free.exits.iter().map(exit).collect(),
+            special: Arc::clone(&free.special),
+            ..Closed::default()
+        }
+    }
+
+    /// What may follow where only the number of code points matters, from what may follow anywhere.
+    fn of_length(free: &Closed, vocabulary: &Vocabulary, (low, high): (u32, u32)) -> Self {
+        let mut base = vec![0; vocabulary.words()];
+        let length = usize::try_from(high).unwrap_or(usize::MAX);
+        vocabulary
+            .plain()
+            .allow_within(ALL_PLAIN, length, &mut base);
+        let short = free.special.iter().filter(|token| token.read <= high);
+        short.for_each(|token| allow(&mut base, token.id));
+        let fits = |exit: &&Exit| (low..=high).contains(&exit.read);
+        Closed {
+            base: Some(base.into()),
+            exits: free.exits.iter().filter(fits).copied().collect(),
+            ..Closed::default()
+        }
+    }
+
+    /// What may follow where any text can still become right: all that may follow anywhere; only
+    /// where the text may end has to be looked up.
+    fn of_undying(
+        free: &Closed,
+        grammar: &mut Grammar,
+        vocabulary: &Vocabulary,
+        shape: ShapeId,
+    ) -> Self {
+        Closed {
+            base: free.base.clone(),
+            exits: free.exits_from(grammar, vocabulary, shape),
+            ..Closed::default()
+        }
+    }
+
+    /// What may follow where most characters change nothing, or nothing but the length.
+    ///
+    /// Tokens of such characters alone are found by their signatures. Others are read one by one:
+    /// those with a character that leads on to another shape, those that begin otherwise, and those
+    /// that are not plain.
+    fn of_characters(
+        free: &Closed,
+        grammar: &mut Grammar,
+        vocabulary: &Vocabulary,
+        shape: ShapeId,
+    ) -> Option<Self> {
+        let usual = grammar.usual_text(shape)?;
+        let length = usize::try_from(usual.length).unwrap_or(usize::MAX);
+        let mut base = vocabulary.plain_within(usual.idle, length);
+        let doubtful = if usual.shape == shape {
+            Vec::new()
+        } else {
+            grammar.unusual_beginnings(shape, &usual)
+        };
+        let leading = grammar.leading_signature(&usual);
+        let mut reads = |id: &u32| {
+            let mut bytes = vocabulary.token_bytes(*id).iter();
+            let read = bytes.try_fold(shape, |shape, byte| grammar.shape_after(shape, *byte));
+            read.is_some()
+        };
+        for byte in doubtful {
+            for id in vocabulary.trie().beginning_with(&[byte]) {
+                forbid(&mut base, *id);
+                if vocabulary.plain().is_plain(*id) && reads(id) {
+                    allow(&mut base, *id);
+                }
+            }
+        }
+        let led = vocabulary.plain().containing(leading);
+        led.iter()
+            .filter(|id| reads(id))
+            .for_each(|id| allow(&mut base, *id));
+        let special = free.special.iter().map(|token| &token.id);
+        special
+            .filter(|id| reads(id))
+            .for_each(|id| allow(&mut base, *id));
+        Some(Closed {
+            base: Some(base.into()),
+            exits: free.exits_from(grammar, vocabulary, shape),
+            ..Closed::default()
+        })
+    }
+
+    /// The exits of a shape: of those of the free one, the ones at which its text may end.
+    fn exits_from(
+        &self,
+        grammar: &mut Grammar,
+        vocabulary: &Vocabulary,
+        shape: ShapeId,
+    ) -> Vec<Exit> {
+        let closing = |exit: &Exit| {
+            let mut bytes = exit.bytes(vocabulary).iter();
+            let before = bytes.try_fold(shape, |shape, byte| grammar.shape_after(shape, *byte))?;
+            let may_end = grammar.shape_step(before, b'"') == ShapeStep::Close;
+            may_end.then_some(Exit { before, ..*exit })
+        };
+        self.exits.iter().filter_map(closing).collect()
+    }
+}
+
+impl Exit {
+    /// The bytes before the quote.
+    pub fn bytes<'a>(&self, vocabulary: &'a Vocabulary) -> &'a [u8] {
+        let (trie, node) = (vocabulary.trie(), self.node as usize);
+        let token = trie.tokens_below(node).first();
+        token.map_or(&[], |id| {
+            &vocabulary.token_bytes(*id)[..trie.depths[node] as usize]
+        })
+    }
+}
+
+/// Walk the whole trie inside a string.
+fn walk_all(grammar: &mut Grammar, vocabulary: &Vocabulary, start: ShapeId) -> Closed {
+    let mut closed = Closed::default();
+    let mut tokens = Vec::new();
+    walk_text(grammar, vocabulary.trie(), start, |node, step| match step {
+        Walked::Inside { .. } => tokens.extend_from_slice(vocabulary.trie().tokens_at(node)),
+        Walked::Exit { before, read } => closed.exits.push(Exit {
+            node: node as u32,
+            before,
+            read,
+        }),
+    });
+    if tokens.len() > vocabulary.words() / 2 {
+        // So many become a base, so that each use copies words instead of setting bits.
+        let mut base = vec![0; vocabulary.words()];
+        tokens.drain(..).for_each(|id| allow(&mut base, id));
+        closed.base = Some(base.into());
+    }
+    closed.tokens = tokens;
+    closed
+}
+
+/// Walk the whole trie from the free shape, for all indexes.
+fn walk_free(grammar: &mut Grammar, vocabulary: &Vocabulary, shape: ShapeId) -> FreeTokens {
+    let (mut special, mut exits) = (Vec::new(), Vec::new());
+    let trie = vocabulary.trie();
+    walk_text(grammar, trie, shape, |node, step| match step {
+        Walked::Inside { read } => {
+            let ids = trie.tokens_at(node).iter();
+            let others = ids.filter(|id| !vocabulary.plain().is_plain(**id));
+            special.extend(others.map(|id| Special { id: *id, read }));
+        }
+        Walked::Exit { read, .. } => exits.push((node as u32, read)),
+    });
+    let mut base = vocabulary.plain().mask().to_vec();
+    special.iter().for_each(|token| allow(&mut base, token.id));
+    FreeTokens {
+        base: base.into(),
+        special: special.into(),
+        exits,
+    }
+}
+
+/// What a walk meets at a node of the trie.
+enum Walked {
+    /// The string goes on, with so many code points begun.
+    Inside { read: u32 },
+    /// The closing quote, after so many code points.
+    Exit { before: ShapeId, read: u32 },
+}
+
+fn walk_text(
+    grammar: &mut Grammar,
+    trie: &Trie,
+    start: ShapeId,
+    mut meet: impl FnMut(usize, Walked),
+) {
+    let mut ways = vec![(start, 0u32); trie.height() + 1];
+    let mut node = 0;
+    while node < trie.len() {
+        let depth = trie.depths[node] as usize;
+        let (shape, read) = ways[depth];
+        match grammar.shape_step(shape, trie.bytes[node]) {
+            ShapeStep::To(next) => {
+                let read = read + u32::from(grammar.is_between_characters(shape));
+                ways[depth + 1] = (next, read);
+                meet(node, Walked::Inside { read });
+                node += 1;
+                continue;
+            }
+            ShapeStep::Close => meet(
+                node,
+                Walked::Exit {
+                    before: shape,
+                    read,
+                },
+            ),
+            ShapeStep::Dead | ShapeStep::Unknown => {}
+        }
+        node = trie.ends[node] as usize;
+    }
+}

@@ -1,0 +1,195 @@
+//! What a text has written that its machine's nodes do not hold: the undeclared keys of the objects
+//! that are open, and what has been read of the key that is being written.
+//!
+//! Nodes are few because they do not tell one undeclared key from another; that no key repeats is
+//! seen to here. Memories are interned chains, so that a cursor goes back for nothing.
+
+use crate::formula::{Interner, KeySetId, ids};
+use crate::grammar::Grammar;
+
+ids! {
+    /// An interned memory.
+    MemoryId,
+}
+
+impl MemoryId {
+    /// Remembers nothing and minds no repetition: what masks are worked out with.
+    pub const BLANK: MemoryId = MemoryId(0);
+}
+
+/// One link of a memory.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Memory {
+    Blank,
+    /// Below the outermost value.
+    Bottom,
+    /// An open value: the undeclared keys that it has, if it is an object.
+    Frame {
+        below: MemoryId,
+        seen: KeySetId,
+    },
+    /// Inside a key: one more unit of it.
+    Reading {
+        before: MemoryId,
+        unit: Unit,
+    },
+}
+
+/// A piece of a key: a byte of its UTF-8, or a code point that an escape has spelt.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Unit {
+    Byte(u8),
+    Character(char),
+    /// Nothing yet: the text is inside an escape.
+    Pending,
+}
+
+/// All memories met so far.
+pub struct Memories(Interner<Memory, MemoryId>);
+
+impl Default for Memories {
+    fn default() -> Self {
+        let mut memories = Interner::default();
+        memories.intern(Memory::Blank);
+        Memories(memories)
+    }
+}
+
+impl Memories {
+    /// About how many bytes they take.
+    pub fn bytes(&self) -> usize {
+        const MEMORY: usize = 96;
+        MEMORY * self.0.len()
+    }
+
+    fn get(&self, id: MemoryId) -> Memory {
+        **self.0.get(id)
+    }
+
+    /// The memory with one more unit of a key.
+    pub fn spell(&mut self, before: MemoryId, unit: Unit) -> MemoryId {
+        if before == MemoryId::BLANK || unit == Unit::Pending {
+            return before;
+        }
+        self.0.intern(Memory::Reading { before, unit })
+    }
+
+    /// The memory without what was read of a key.
+    pub fn forget_key(&self, mut id: MemoryId) -> MemoryId {
+        while let Memory::Reading { before, .. } = self.get(id) {
+            id = before;
+        }
+        id
+    }
+
+    /// The memory without the innermost open value.
+    pub fn close(&self, id: MemoryId) -> MemoryId {
+        match self.get(self.forget_key(id)) {
+            Memory::Frame { below, .. } => below,
+            _ => id,
+        }
+    }
+
+    /// What has been read of the key that is being written, as UTF-8 that may not be whole.
+    fn read(&self, mut id: MemoryId) -> Vec<u8> {
+        let mut units = Vec::new();
+        while let Memory::Reading { before, unit } = self.get(id) {
+            units.push(unit);
+            id = before;
+        }
+        let mut read = Vec::with_capacity(units.len());
+        for unit in units.into_iter().rev() {
+            match unit {
+                Unit::Byte(byte) => read.push(byte),
+                Unit::Character(c) => read.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                Unit::Pending => {}
+            }
+        }
+        read
+    }
+}
+
+impl Grammar {
+    /// The memory of a text that has not begun.
+    pub(crate) fn first_memory(&mut self) -> MemoryId {
+        let bottom = self.machine.memories.0.intern(Memory::Bottom);
+        self.open_memory(bottom)
+    }
+
+    /// The memory with one more open value.
+    pub(crate) fn open_memory(&mut self, below: MemoryId) -> MemoryId {
+        if below == MemoryId::BLANK {
+            return below;
+        }
+        let seen = self.formulas.key_sets.intern(Vec::new());
+        self.machine
+            .memories
+            .0
+            .intern(Memory::Frame { below, seen })
+    }
+
+    /// The memory after the end of an undeclared key; None if the object has it already.
+    pub(crate) fn name_key(&mut self, id: MemoryId) -> Option<MemoryId> {
+        let frame = self.machine.memories.forget_key(id);
+        let Memory::Frame { below, seen } = self.machine.memories.get(frame) else {
+            return Some(id);
+        };
+        let key = String::from_utf8(self.machine.memories.read(id)).ok()?;
+        let key = self.formulas.texts.intern(key);
+        let mut keys = (**self.formulas.key_sets.get(seen)).clone();
+        let at = keys.binary_search(&key).err()?;
+        keys.insert(at, key);
+        let seen = self.formulas.key_sets.intern(keys);
+        Some(
+            self.machine
+                .memories
+                .0
+                .intern(Memory::Frame { below, seen }),
+        )
+    }
+
+    /// Whether some open value has undeclared keys.
+    pub(crate) fn has_remembered(&self, id: MemoryId) -> bool {
+        let mut frame = self.machine.memories.forget_key(id);
+        while let Memory::Frame { below, seen } = self.machine.memories.get(frame) {
+            if !self.formulas.key_sets.get(seen).is_empty() {
+                return true;
+            }
+            frame = below;
+        }
+        false
+    }
+
+    /// The undeclared keys of the innermost `depth` open values, and for the innermost what is
+    /// still to be read of each that begins with what was read of a key.
+    pub(crate) fn remembered(&self, id: MemoryId, depth: usize) -> Remembered {
+        let read = self.machine.memories.read(id);
+        let mut remembered = Remembered::default();
+        let mut frame = self.machine.memories.forget_key(id);
+        for level in 0..depth {
+            let Memory::Frame { below, seen } = self.machine.memories.get(frame) else {
+                break;
+            };
+            for key in self.formulas.key_sets.get(seen).iter() {
+                let key = self.formulas.texts.get(*key);
+                if level == 0
+                    && let Some(rest) = key.as_bytes().strip_prefix(&read[..])
+                {
+                    remembered.endings.push(rest.to_vec());
+                }
+                remembered.keys.push(key.as_bytes().to_vec());
+            }
+            frame = below;
+        }
+        remembered
+    }
+}
+
+/// Keys that may not be written again.
+#[derive(Default)]
+pub(crate) struct Remembered {
+    /// All of them, whole.
+    pub keys: Vec<Vec<u8>>,
+    /// What is left of those that the key being written could become.
+    pub endings: Vec<Vec<u8>>,
+}
