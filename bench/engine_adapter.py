@@ -10,11 +10,20 @@ from typing import Any
 
 import numpy as np
 import tok
+from formwork_engine import (
+    Cursor,
+    EngineError,
+    Index,
+    IndexOptions,
+    JsonSchema,
+    PropertyOrder,
+    Spellings,
+    Vocabulary,
+    Whitespace,
+    compile_index,
+)
 from formwork_engine._native import ffi, lib
 from formwork_engine.envelope import Choice, Envelope, Part, Sequence, Text, link_index
-from formwork_engine.errors import EngineError
-from formwork_engine.inputs import JsonSchema
-from formwork_engine.native import NativeCursor, NativeIndex, NativeOptions, NativeVocabulary
 from numpy.typing import NDArray
 
 _mask, _advance, _state = (
@@ -33,7 +42,7 @@ class Engine:
         unknown = parts - {"wide", "annotate"}
         if unknown:
             raise ValueError(f"no such variant: {sorted(unknown)}")
-        self.vocabulary = NativeVocabulary(
+        self.vocabulary = Vocabulary(
             tok.token_bytes(b""), special_ids=range(tok.SPECIALS), end_ids=[tok.EOS]
         )
         self.is_wide = "wide" in parts
@@ -43,19 +52,23 @@ class Engine:
 
     def set_remotes(self, schemas: dict[str, Any]) -> None:
         """Tell what remote references mean, by URI."""
-        self.options = NativeOptions(
-            max_whitespace=1 if self.is_wide else None,
-            any_order=self.is_wide,
-            all_spellings=self.is_wide,
+        wide = {
+            "whitespace": Whitespace.BOUNDED,
+            "max_whitespace": 1,
+            "property_order": PropertyOrder.ANY,
+            "spellings": Spellings.ALL,
+        }
+        self.options = IndexOptions(
+            **(wide if self.is_wide else {}),
             format_assertion=self.is_asserting,
-            remotes={uri: json.dumps(schema).encode() for uri, schema in schemas.items()},
+            remotes=tuple((uri, json.dumps(schema)) for uri, schema in schemas.items()),
         )
         self.tools.clear()
 
     def compile(self, schema: Any) -> "Artifact":  # noqa: ANN401 - any JSON
         """Return the index of a schema."""
         text = JsonSchema(json.dumps(schema))
-        return Artifact(NativeIndex.compile(text, self.vocabulary, self.options))
+        return Artifact(compile_index(text, self.vocabulary, self.options))
 
     def compile_union(self, schemas: list[Any]) -> "Artifact":
         """Return the index of what any of the schemas allows."""
@@ -84,7 +97,7 @@ class Engine:
 
     def load(self, data: bytes) -> "Artifact":
         """Return a dumped index."""
-        return Artifact(NativeIndex.load(data, self.vocabulary))
+        return Artifact(Index.load(data, self.vocabulary))
 
 
 _BEGIN, _END = Text('{"name":'), Text("}")
@@ -107,7 +120,7 @@ def _content(schema: Any) -> bytes:  # noqa: ANN401 - any JSON
 class Artifact:
     """A compiled schema."""
 
-    def __init__(self, index: NativeIndex) -> None:
+    def __init__(self, index: Index) -> None:
         self.index = index
 
     def matcher(self) -> "Matcher":
@@ -124,9 +137,9 @@ class Artifact:
 
 
 class Matcher:
-    """One sequence's place: as `NativeCursor`, by the cheapest calls that there are."""
+    """One sequence's place: as `Cursor`, by the cheapest calls that there are."""
 
-    def __init__(self, cursor: NativeCursor) -> None:
+    def __init__(self, cursor: Cursor) -> None:
         self.cursor, self.handle = cursor, cursor.handle
         self.buffer: NDArray[np.int32] | None = None
 

@@ -20,11 +20,11 @@ from formwork_engine import (
     Spellings,
     Whitespace,
 )
-from formwork_engine.schema.keywords import Holds, held_by, map_subschemas
 
+from compiler_service.schema_keywords import Holds, held_by, map_subschemas
 from mesh.ids import Fingerprint, IndexId
 
-CANONICAL_VERSION: Final = 1
+CANONICAL_VERSION: Final = 2
 """Raised with every change of the canonical form."""
 
 _KINDS: dict[str, type[GrammarInput]] = {
@@ -126,9 +126,10 @@ def _keywords_in_references(schema: Any) -> frozenset[str]:  # noqa: ANN401 - JS
         if isinstance(value, list):
             waiting.extend(value)
         elif isinstance(value, dict):
-            reference = value.get("$ref")
-            if isinstance(reference, str):
-                segments.update(_segments(reference))
+            for keyword in ("$ref", "$dynamicRef"):
+                reference = value.get(keyword)
+                if isinstance(reference, str):
+                    segments.update(_segments(reference))
             waiting.extend(value.values())
     return frozenset(segments)
 
@@ -146,6 +147,8 @@ def _read_options(values: dict[str, Any]) -> IndexOptions:
         spellings=Spellings(values["spellings"]),
         item_separator=values["item_separator"],
         key_separator=values["key_separator"],
+        format_assertion=values["format_assertion"],
+        remotes=tuple((uri, schema) for uri, schema in values["remotes"]),
     )
 
 

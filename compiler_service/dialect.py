@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from formwork_engine.schema.keywords import pointer_of, subschemas
-
+from compiler_service.schema_keywords import pointer_of, subschemas
 from mesh.errors import SchemaRefusedError
 
 MAX_PROPERTIES: Final = 5_000

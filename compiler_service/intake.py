@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from formwork_engine import Budget, EngineError, GrammarInput, IndexOptions, JsonSchema
-from formwork_engine.schema.text import parse_schema
 
 from compiler_service.canonical import CanonicalGrammar, canonicalise
 from compiler_service.dialect import check_strict
 from compiler_service.refusals import as_refusal
+from compiler_service.schema_text import parse_schema
 from mesh.ids import Fingerprint
 
 

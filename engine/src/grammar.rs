@@ -45,7 +45,12 @@ pub struct Limits {
     /// Nodes of all regular expressions together.
     pub max_regex_nodes: usize,
     pub search_fuel: u64,
+    /// Questions of the search that rest on each other: it goes as deep as a value has parts.
+    pub max_search_depth: usize,
 }
+
+/// Stack of the threads that this crate starts: what the deepest search needs, several times over.
+pub const STACK_BYTES: usize = 16 << 20;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -55,6 +60,7 @@ impl Default for Limits {
             regex_fuel: 2_000_000,
             max_regex_nodes: 1_000_000,
             search_fuel: 2_000_000,
+            max_search_depth: 16_000,
         }
     }
 }

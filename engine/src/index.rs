@@ -547,3 +547,20 @@ fn refuse_exhausted(exhausted: Option<Exhausted>) -> Result<(), EngineError> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_with_too_many_parts_is_too_large_and_does_not_exhaust_the_stack() {
+        let vocabulary = Arc::new(Vocabulary::new(["[", "1", ""], &[], &[2]).unwrap());
+        let schema = br#"{"type": "array", "minItems": 1000000}"#;
+        let compile =
+            move || Index::compile(Input::JsonSchema(schema), vocabulary, &Options::default());
+        let thread = thread::Builder::new().stack_size(crate::grammar::STACK_BYTES);
+        let made = thread.spawn(compile).unwrap().join().unwrap();
+        let limit = "max_search_depth";
+        assert!(matches!(made, Err(EngineError::TooLarge { limit: l, .. }) if l == limit));
+    }
+}

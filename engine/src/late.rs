@@ -11,6 +11,7 @@ use std::thread;
 
 use crate::cursor::{Cursor, NO_GENERATION};
 use crate::error::CursorError;
+use crate::grammar::STACK_BYTES;
 
 /// Threads that finish masks at most; more wait for their turn.
 const MAX_THREADS: usize = 4;
@@ -79,6 +80,7 @@ impl Cursor {
         };
         match thread::Builder::new()
             .name("formwork-late".into())
+            .stack_size(STACK_BYTES)
             .spawn(work)
         {
             Ok(_) => self.late.pending = Some(slot),

@@ -39,7 +39,11 @@ impl Grammar {
         if !self.spend(1) {
             return true;
         }
-        let depth = self.open_questions.len();
+        let (depth, maximum) = (self.open_questions.len(), self.limits.max_search_depth);
+        if depth >= maximum {
+            self.exhaust("max_search_depth", maximum as u64);
+            return true;
+        }
         self.open_questions.insert(question, depth);
         let assumed_before = std::mem::replace(&mut self.lowest_assumed, usize::MAX);
         let found = search(self);

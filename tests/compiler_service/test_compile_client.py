@@ -20,6 +20,7 @@ from formwork_engine import (
     Vocabulary,
     load_vocabulary,
 )
+from formwork_engine.testing import accepts
 
 from compiler_service.canonical import CanonicalGrammar
 from compiler_service.compile_client import ForkingCompiler
@@ -52,9 +53,24 @@ def canonical(vocabulary: Vocabulary, grammar: GrammarInput) -> CanonicalGrammar
 
 
 def slow(vocabulary: Vocabulary) -> CanonicalGrammar:
-    """Return a grammar that takes seconds to compile."""
-    properties = {f"p{n}": {"enum": [n, f"{n}"]} for n in range(1400)}
-    return canonical(vocabulary, JsonSchema(json.dumps({"properties": properties})))
+    """Return a grammar that takes seconds to compile: which of 30 switches fit 120 rules."""
+    switches = [f"s{n}" for n in range(30)]
+    rules = [
+        {
+            "anyOf": [
+                {"properties": {switches[(n * step + place) % 30]: {"const": bool(n >> place & 1)}}}
+                for place, step in enumerate((7, 11, 13))
+            ]
+        }
+        for n in range(120)
+    ]
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": "boolean"} for name in switches},
+        "required": switches,
+        "allOf": rules,
+    }
+    return canonical(vocabulary, JsonSchema(json.dumps(schema)))
 
 
 async def test_what_comes_back_loads_into_the_same_index(
@@ -64,7 +80,8 @@ async def test_what_comes_back_loads_into_the_same_index(
     compiled = await compiler.compile(grammar, seconds=30)
     index = Index.load(compiled.data, vocabulary)
     assert index.dump() == compiled.data
-    assert vocabulary.decode(index.cursor().forced()) == b'"x"'
+    assert accepts(index, '"x"')
+    assert not accepts(index, '"y"')
     assert compiled.compile_seconds > 0
 
 
@@ -72,14 +89,12 @@ async def test_what_comes_back_loads_into_the_same_index(
     ("grammar", "error"),
     [
         (
-            JsonSchema('{"items":{"not":{"const":1}}}'),
-            UnsupportedError("/items", "not", "is not enforced"),
+            JsonSchema('{"items":{"$ref":"#/none"}}'),
+            UnsupportedError("/items", "$ref", 'nothing is known under "#/none"'),
         ),
         (
             JsonSchema('{"type":3}'),
-            MalformedError(
-                "'type' must be a type or a non-empty array of different types", keyword="type"
-            ),
+            MalformedError("not the name of a type", keyword="type"),
         ),
         (JsonSchema('{"a":' * 99 + "1" + "}" * 99), TooLargeError("max_depth", 64, 65)),
     ],
@@ -108,7 +123,7 @@ async def test_a_compile_that_takes_too_long_is_ended_and_the_next_goes_well(
 
 async def test_a_compile_that_takes_too_much_memory_is_ended(vocabulary: Vocabulary) -> None:
     tight = CompilerConfig(
-        max_schema_bytes=2**24, max_schema_nodes=10**6, compile_memory_bytes=160 * 2**20
+        max_schema_bytes=2**24, max_schema_nodes=10**6, compile_memory_bytes=32 * 2**20
     )
     forking = ForkingCompiler({MODEL: vocabulary.fingerprint}, tight, SystemClock())
     await forking.start()
@@ -137,8 +152,9 @@ async def test_cancelling_ends_the_process_that_compiles(
 async def test_compiles_run_side_by_side(compiler: ForkingCompiler, vocabulary: Vocabulary) -> None:
     grammars = [canonical(vocabulary, JsonSchema(f'{{"const":{n}}}')) for n in range(6)]
     compiled = await asyncio.gather(*(compiler.compile(g, seconds=30) for g in grammars))
-    written = [Index.load(one.data, vocabulary).cursor().forced() for one in compiled]
-    assert [vocabulary.decode(run) for run in written] == [b"0", b"1", b"2", b"3", b"4", b"5"]
+    indexes = [Index.load(one.data, vocabulary) for one in compiled]
+    for place, index in enumerate(indexes):
+        assert [n for n in range(6) if accepts(index, str(n))] == [place]
 
 
 async def test_a_killed_host_is_started_again(

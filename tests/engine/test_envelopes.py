@@ -15,6 +15,7 @@ from formwork_engine import (
     TooLargeError,
     VocabularyError,
 )
+from formwork_engine.cursor import Cursor
 from formwork_engine.envelope import (
     Choice,
     Envelope,
@@ -30,7 +31,8 @@ from formwork_engine.envelope import (
     load_linked,
     parts_of,
 )
-from formwork_engine.native import NativeCursor, NativeIndex, NativeVocabulary
+from formwork_engine.index import Index, compile_index
+from formwork_engine.vocabulary import Vocabulary
 
 CALL, ARGUMENTS, THINK, ANSWER, END_OF_MESSAGE, END = range(256, 262)
 BORDERS = ['"}}', "}\n", "}</tool", "}\n</tool_call>", "<tool", "_call>", '{"name', '}, {"', "é<"]
@@ -51,25 +53,25 @@ CLOCK = {
     "required": ["zone"],
     "additionalProperties": False,
 }
-Tools = dict[str, NativeIndex]
+Tools = dict[str, Index]
 
 
 @pytest.fixture(name="vocabulary", scope="module")
-def _vocabulary() -> NativeVocabulary:
+def _vocabulary() -> Vocabulary:
     special = range(CALL, END_OF_MESSAGE)
-    return NativeVocabulary(TOKENS, special_ids=special, end_ids=[END_OF_MESSAGE, END])
+    return Vocabulary(TOKENS, special_ids=special, end_ids=[END_OF_MESSAGE, END])
 
 
 @pytest.fixture(name="tools", scope="module")
-def _tools(vocabulary: NativeVocabulary) -> Tools:
+def _tools(vocabulary: Vocabulary) -> Tools:
     return {name: compiled(schema, vocabulary) for name, schema in PARAMETERS.items()}
 
 
 PARAMETERS: dict[str, Any] = {"weather": WEATHER, "clock": CLOCK, "clocks": {"type": "integer"}}
 
 
-def compiled(schema: Any, vocabulary: NativeVocabulary) -> NativeIndex:  # noqa: ANN401 - any JSON
-    return NativeIndex.compile(JsonSchema(json.dumps(schema)), vocabulary)
+def compiled(schema: Any, vocabulary: Vocabulary) -> Index:  # noqa: ANN401 - any JSON
+    return compile_index(JsonSchema(json.dumps(schema)), vocabulary)
 
 
 def ours(tools: Tools) -> Envelope:
@@ -173,14 +175,14 @@ def reasoning(tools: Tools) -> Envelope:
 FAMILIES = [ours, hermes, llama, mistral, reasoning]
 
 
-def allowed(cursor: NativeCursor) -> set[int]:
+def allowed(cursor: Cursor) -> set[int]:
     mask = np.full(cursor.vocabulary.words, -1, dtype=np.int32)
     cursor.fill_mask(mask)
     bits = np.unpackbits(mask.view(np.uint8), bitorder="little")
     return set(np.flatnonzero(bits).tolist())
 
 
-def advanced(index: NativeIndex, text: Iterable[str | int]) -> NativeCursor:
+def advanced(index: Index, text: Iterable[str | int]) -> Cursor:
     """Return a cursor behind texts, byte by byte, and special tokens."""
     cursor = index.cursor()
     for piece in text:
@@ -214,7 +216,7 @@ WRITTEN: dict[Any, list[list[str | int]]] = {
 def test_what_a_family_writes_is_accepted(
     family: Any,  # noqa: ANN401 - a function
     tools: Tools,
-    vocabulary: NativeVocabulary,
+    vocabulary: Vocabulary,
 ) -> None:
     index = link_index(family(tools), vocabulary)
     for text in WRITTEN[family]:
@@ -245,7 +247,7 @@ WRONG: dict[Any, list[list[str | int]]] = {
 def test_what_breaks_the_envelope_is_refused(
     family: Any,  # noqa: ANN401 - a function
     tools: Tools,
-    vocabulary: NativeVocabulary,
+    vocabulary: Vocabulary,
 ) -> None:
     index = link_index(family(tools), vocabulary)
     for text in WRONG[family]:
@@ -257,7 +259,7 @@ def test_what_breaks_the_envelope_is_refused(
 def test_random_walks_never_get_stuck_and_masks_are_what_is_accepted(
     family: Any,  # noqa: ANN401 - a function
     tools: Tools,
-    vocabulary: NativeVocabulary,
+    vocabulary: Vocabulary,
 ) -> None:
     index, dice = link_index(family(tools), vocabulary), random.Random(7)
     for _ in range(4):
@@ -272,7 +274,7 @@ def test_random_walks_never_get_stuck_and_masks_are_what_is_accepted(
                 break
 
 
-def can_take(cursor: NativeCursor, token: int) -> bool:
+def can_take(cursor: Cursor, token: int) -> bool:
     try:
         cursor.advance(token)
     except CursorError:
@@ -281,7 +283,7 @@ def can_take(cursor: NativeCursor, token: int) -> bool:
 
 
 def test_a_linked_tool_set_has_the_masks_of_the_union_compiled_whole(
-    tools: Tools, vocabulary: NativeVocabulary
+    tools: Tools, vocabulary: Vocabulary
 ) -> None:
     linked = link_index(json_call(tools, ":", ","), vocabulary)
     calls = [
@@ -306,7 +308,7 @@ def test_a_linked_tool_set_has_the_masks_of_the_union_compiled_whole(
 
 
 def test_changing_removing_and_reordering_tools_compiles_only_what_is_new(
-    tools: Tools, vocabulary: NativeVocabulary, monkeypatch: pytest.MonkeyPatch
+    tools: Tools, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link_index(ours(tools), vocabulary)
     new = compiled({"type": "boolean"}, vocabulary)
@@ -314,7 +316,7 @@ def test_changing_removing_and_reordering_tools_compiles_only_what_is_new(
     def compile_nothing(*_arguments: object) -> NoReturn:
         raise AssertionError("nothing is to be compiled")
 
-    monkeypatch.setattr(NativeIndex, "compile", compile_nothing)
+    monkeypatch.setattr("formwork_engine.index.compile_index", compile_nothing)
     changed = link_index(ours({**tools, "clock": new}), vocabulary)
     assert advanced(changed, [CALL, "clock", ARGUMENTS, "true"]).may_end
     removed = link_index(ours({"clock": tools["clock"]}), vocabulary)
@@ -324,9 +326,7 @@ def test_changing_removing_and_reordering_tools_compiles_only_what_is_new(
     assert allowed(cursors[0]) == allowed(cursors[1])
 
 
-def test_a_trigger_is_found_however_tokens_split_it(
-    tools: Tools, vocabulary: NativeVocabulary
-) -> None:
+def test_a_trigger_is_found_however_tokens_split_it(tools: Tools, vocabulary: Vocabulary) -> None:
     index, first_border = link_index(hermes(tools), vocabulary), END + 1
     cursor = advanced(index, ["é<"])
     split = [
@@ -345,13 +345,13 @@ def test_a_trigger_is_found_however_tokens_split_it(
 
 
 def test_a_linked_index_is_sent_without_the_parts_that_the_receiver_holds(
-    tools: Tools, vocabulary: NativeVocabulary
+    tools: Tools, vocabulary: Vocabulary
 ) -> None:
     index = link_index(hermes(tools), vocabulary)
     data = dump_links(index)
     assert set(parts_of(data, vocabulary)) == {content_id(part) for part in tools.values()}
-    held = [NativeIndex.load(part.dump(), vocabulary) for part in tools.values()]
-    copies = [load_linked(data, vocabulary, held), NativeIndex.load(index.dump(), vocabulary)]
+    held = [Index.load(part.dump(), vocabulary) for part in tools.values()]
+    copies = [load_linked(data, vocabulary, held), Index.load(index.dump(), vocabulary)]
     for copy in copies:
         assert advanced(copy, WRITTEN[hermes][2]).may_end
         assert content_id(copy) == content_id(index)
@@ -361,9 +361,7 @@ def test_a_linked_index_is_sent_without_the_parts_that_the_receiver_holds(
         load_linked(data[:-1], vocabulary, held)
 
 
-def test_an_envelope_that_makes_no_sense_is_refused(
-    tools: Tools, vocabulary: NativeVocabulary
-) -> None:
+def test_an_envelope_that_makes_no_sense_is_refused(tools: Tools, vocabulary: Vocabulary) -> None:
     for envelope, reason in [
         (SpecialToken(ord("a")), "no special token"),
         (Choice(()), "choice of nothing"),
@@ -385,12 +383,12 @@ def test_an_envelope_that_makes_no_sense_is_refused(
         assert refusal.value.pointer.startswith("/pieces/")
     with pytest.raises(ValueError, match="free text"):
         FreeText(until=("a",), without=("b",))
-    other = NativeVocabulary([*TOKENS, b"x"], special_ids=[], end_ids=[END])
+    other = Vocabulary([*TOKENS, b"x"], special_ids=[], end_ids=[END])
     with pytest.raises(VocabularyError, match="another vocabulary"):
         link_index(Part(tools["clock"]), other)
 
 
-def test_what_is_too_large_names_its_limit(vocabulary: NativeVocabulary) -> None:
+def test_what_is_too_large_names_its_limit(vocabulary: Vocabulary) -> None:
     texts = tuple(Text(f"{number:04}") for number in range(5000))
     for envelope, limit in [
         (Choice(texts), "max_threads"),

@@ -8,7 +8,6 @@ from formwork_engine import (
     CursorError,
     GrammarInput,
     JsonSchema,
-    Lark,
     Regex,
     Vocabulary,
     compile_index,
@@ -20,14 +19,9 @@ _OBJECT = """{"type": "object", "required": ["name", "n"], "properties": {
     "the ": {"enum": ["a", "the", "tree"]},
     "n": {"type": "number", "minimum": -1.5, "maximum": 12}}}"""
 _ARRAY = '{"items": {"anyOf": [{"type": "null"}, {"type": "string", "format": "date"}]}}'
-_LARK = """start: sum
-sum: NUMBER | "(" sum "+" sum ")"
-NUMBER: /[0-9]+/"""
-
 GRAMMARS: dict[str, GrammarInput] = {
     "any": AnyJson(object_only=True),
     "regex": Regex("(ab|a)*[0-9]{2,4}é?"),
-    "lark": Lark(_LARK),
     "object": JsonSchema(_OBJECT),
     "array": JsonSchema(_ARRAY),
 }

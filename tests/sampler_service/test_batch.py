@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jsonschema_rs
+import numpy as np
 import pytest
 import torch
+from formwork_engine.cursor import Cursor
 from formwork_engine.index import Index, compile_index
 from formwork_engine.inputs import AnyJson, JsonSchema, Regex
+from formwork_engine.vocabulary import Vocabulary
 
 from mesh.errors import DeadlineExceededError, InternalError, QueueFullError
 from mesh.testing import FakeClock
@@ -47,11 +50,41 @@ def opening(number: int, **changes: Any) -> Opening:  # noqa: ANN401 - fields by
     return Opening(**values | changes)
 
 
-def decode(batch: Batch, *openings: Opening, index: Index | None = None) -> dict[int, Told]:
+class SureCursor(Cursor):
+    """Says of every place where one token is allowed that this token is forced."""
+
+    def forced(self) -> tuple[int, ...]:
+        run: list[int] = []
+        ahead = self.fork()
+        mask = np.zeros(self.vocabulary.words, dtype=np.int32)
+        while not ahead.may_end:
+            ahead.fill_mask(mask)
+            allowed = np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little"))
+            if len(allowed) != 1:
+                break
+            run.append(int(allowed[0]))
+            ahead.advance(run[-1])
+        return tuple(run)
+
+
+def one_way(text: str, vocabulary: Vocabulary) -> SureCursor:
+    """Return a cursor before the text of an expression, its tokens one byte each."""
+    tokens = [vocabulary.token_bytes(token_id) for token_id in range(vocabulary.size)]
+    alone = [token if len(token) == 1 else b"" for token in tokens]
+    single = Vocabulary(alone, special_ids=vocabulary.special_ids, end_ids=vocabulary.end_ids)
+    return SureCursor(compile_index(Regex(text), single).cursor().handle, single)
+
+
+def decode(
+    batch: Batch,
+    *openings: Opening,
+    index: Index | None = None,
+    cursor: Callable[[], Cursor] | None = None,
+) -> dict[int, Told]:
     for one in openings:
         batch.open(one)
-        if one.constrained and index is not None:
-            batch.bind(one.key, index.cursor())
+        if one.constrained and (index is not None or cursor is not None):
+            batch.bind(one.key, cursor() if cursor is not None else index.cursor())  # type: ignore[union-attr] # one of them is there
     return {told.sequence: said for told, said in run_batch(batch).items()}
 
 
@@ -216,9 +249,12 @@ class TestConstraints:
     def test_an_index_with_one_answer_needs_no_forward(
         self, make_batch: MakeBatch, folder: ModelFolder
     ) -> None:
-        fixed = compile_index(Regex("the answer is not known yet"), folder.vocabulary)
-        batch = make_batch()
-        said = decode(batch, opening(1, constrained=True), index=fixed)[1]
+        text = "the answer is not known yet"
+        said = decode(
+            make_batch(),
+            opening(1, constrained=True, options={"max_tokens": 60}),
+            cursor=lambda: one_way(text, folder.vocabulary),
+        )[1]
         assert said.text == "the answer is not known yet"
         assert said.last.finish is Finish.STOP
         assert said.last.timings is not None
@@ -228,12 +264,15 @@ class TestConstraints:
         self, make_batch: MakeBatch, folder: ModelFolder
     ) -> None:
         """A penalty that forced tokens could feel would make the free choice a sure thing."""
-        two = compile_index(Regex("(yet|not)"), folder.vocabulary)
         free = {"max_tokens": 20, "frequency_penalty": 2.0, "presence_penalty": 2.0}
         plain = {"max_tokens": 20}
         for number in range(6):
             told = [
-                decode(make_batch(), opening(number, constrained=True, options=o), index=two)
+                decode(
+                    make_batch(),
+                    opening(number, constrained=True, options=o),
+                    cursor=lambda: one_way("tttttttt(ty|x)", folder.vocabulary),
+                )
                 for o in (free, plain)
             ]
             assert told[0][number].text == told[1][number].text

@@ -147,7 +147,7 @@ async def test_a_worker_decodes_with_an_index_of_the_real_compiler(mesh: WorkerM
         async with run_worker(mesh) as running:
             gateway = running.connect()
             await gateway.open(
-                1, mesh.lease(), constrained=True, sampling={"max_tokens": 60, "seed": 3}
+                1, mesh.lease(), constrained=True, sampling={"max_tokens": 300, "seed": 3}
             )
             bind = {"index_id": compiler.index_id, "revision": compiler.revision}
             await gateway.send(

@@ -114,7 +114,7 @@ async def test_memory_is_bounded_and_the_least_recently_used_leaves(
 ) -> None:
     names = [letter * 64 for letter in "abcdefgh"]
     for number, name in enumerate(names):
-        compiled = compile_index(Regex(f"x{{{number}}}" + "y" * 300), folder.vocabulary)
+        compiled = compile_index(Regex(f"x{{{number}}}" + "y" * 1000), folder.vocabulary)
         mesh.hold(compiled, name)
         await indexes.get(IndexName(name, 1))
     size = len(compiled.dump())

@@ -6,8 +6,7 @@
     cursor.fill_mask(mask)      # which tokens may come next
     cursor.advance(token_id)
 
-llguidance stands behind this interface until the native engine lands; nothing outside this package
-may know. What it cannot tell is None (`shortest_answer_tokens`) or () (`forced`).
+Vocabularies and indexes may be used by many threads at once; a cursor by one.
 """
 
 from formwork_engine.cursor import Cursor, fill_masks

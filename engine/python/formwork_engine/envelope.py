@@ -16,8 +16,10 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from formwork_engine._native import ffi, lib
+from formwork_engine.abi import copied, owned
 from formwork_engine.errors import TooLargeError
-from formwork_engine.native import NativeIndex, NativeVocabulary, _copied, _owned
+from formwork_engine.index import Index
+from formwork_engine.vocabulary import Vocabulary
 
 _DIGEST_BYTES: Final = 32
 _MAX_DEPTH: Final = 64
@@ -32,7 +34,7 @@ class _Written(NamedTuple):
     size: int
     """Pieces, itself included: it is the last one."""
     depth: int
-    parts: tuple[NativeIndex, ...]
+    parts: tuple[Index, ...]
 
 
 class Envelope:
@@ -86,7 +88,7 @@ class Text(Envelope):
 class Part(Envelope):
     """A text of an index, linked or compiled."""
 
-    index: NativeIndex
+    index: Index
 
     def write(self) -> _Written:
         """Return it as bytes."""
@@ -187,7 +189,7 @@ def _unsigned(number: int) -> int:
     return number
 
 
-def link_index(envelope: Envelope, vocabulary: NativeVocabulary) -> NativeIndex:
+def link_index(envelope: Envelope, vocabulary: Vocabulary) -> Index:
     """Return the index of an envelope; its parts are shared, and nothing is compiled.
 
     Raises:
@@ -197,7 +199,7 @@ def link_index(envelope: Envelope, vocabulary: NativeVocabulary) -> NativeIndex:
     """
     data, size, _, parts = envelope.written
     structure = struct.pack("<I", size) + data
-    handle = _owned(
+    handle = owned(
         lib.formwork_index_free,
         lib.formwork_index_link,
         vocabulary.handle,
@@ -206,42 +208,40 @@ def link_index(envelope: Envelope, vocabulary: NativeVocabulary) -> NativeIndex:
         ffi.new("FormworkIndex *[]", [part.handle for part in parts]),
         len(parts),
     )
-    return NativeIndex(handle, vocabulary)
+    return Index(handle, vocabulary)
 
 
-def dump_links(index: NativeIndex) -> bytes:
+def dump_links(index: Index) -> bytes:
     """Return an index as `load_linked` takes it: a linked one without its parts."""
-    made = _owned(lib.formwork_bytes_free, lib.formwork_index_dump_links, index.handle)
-    return _copied(lib.formwork_bytes_data, made)
+    made = owned(lib.formwork_bytes_free, lib.formwork_index_dump_links, index.handle)
+    return copied(lib.formwork_bytes_data, made)
 
 
-def parts_of(data: bytes, vocabulary: NativeVocabulary) -> tuple[bytes, ...]:
+def parts_of(data: bytes, vocabulary: Vocabulary) -> tuple[bytes, ...]:
     """Return the content ids of the parts that `load_linked` needs for what `dump_links` wrote.
 
     Raises:
         IndexFormatError: Not an index, damaged, or of another engine version or vocabulary.
     """
-    made = _owned(
+    made = owned(
         lib.formwork_bytes_free,
         lib.formwork_index_links,
         vocabulary.handle,
         ffi.from_buffer(data),
         len(data),
     )
-    ids = _copied(lib.formwork_bytes_data, made)
+    ids = copied(lib.formwork_bytes_data, made)
     return tuple(ids[at : at + _DIGEST_BYTES] for at in range(0, len(ids), _DIGEST_BYTES))
 
 
-def load_linked(
-    data: bytes, vocabulary: NativeVocabulary, parts: Iterable[NativeIndex]
-) -> NativeIndex:
+def load_linked(data: bytes, vocabulary: Vocabulary, parts: Iterable[Index]) -> Index:
     """Return the index that `dump_links` wrote, its parts found by content among some indexes.
 
     Raises:
-        IndexFormatError: As `NativeIndex.load`; a part is missing.
+        IndexFormatError: As `Index.load`; a part is missing.
     """
     handles = [part.handle for part in parts]
-    handle = _owned(
+    handle = owned(
         lib.formwork_index_free,
         lib.formwork_index_load_linked,
         vocabulary.handle,
@@ -250,10 +250,10 @@ def load_linked(
         ffi.new("FormworkIndex *[]", handles),
         len(handles),
     )
-    return NativeIndex(handle, vocabulary)
+    return Index(handle, vocabulary)
 
 
-def content_id(index: NativeIndex) -> bytes:
+def content_id(index: Index) -> bytes:
     """Return the SHA-256 of what an index was made from, whatever it has learnt since."""
     digest = ffi.new("uint8_t[]", _DIGEST_BYTES)
     lib.formwork_index_content_id(index.handle, digest)

@@ -29,7 +29,7 @@ class Spellings(StrEnum):
 
 @dataclass(frozen=True)
 class IndexOptions:
-    """What the answer's text looks like."""
+    """What the answer's text looks like, and how a schema is read."""
 
     whitespace: Whitespace = Whitespace.COMPACT
     max_whitespace: int = 0
@@ -37,35 +37,29 @@ class IndexOptions:
     property_order: PropertyOrder = PropertyOrder.SCHEMA
     spellings: Spellings = Spellings.ONE
     item_separator: str = ","
+    """A comma and spaces; read with `Whitespace.COMPACT` only."""
     key_separator: str = ":"
+    """A colon and spaces; read with `Whitespace.COMPACT` only."""
+    format_assertion: bool = True
+    """`format` is enforced; without it, it says nothing."""
+    remotes: tuple[tuple[str, str], ...] = ()
+    """What remote references mean: URIs, each with its schema as JSON text."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one compile may cost; each is a `TooLargeError` by its name when passed."""
+    """What an index may cost; each is a `TooLargeError` by its name when passed."""
 
     max_bytes: int = 1024 * 1024
     """Of the schema, expression or grammar, as UTF-8."""
-    max_depth: int = 64
+    max_depth: int = 256
     """Nesting of the schema's text."""
-    max_nodes: int = 50_000
+    max_nodes: int = 1_000_000
     """JSON values in the schema's text."""
-    max_positions: int = 20_000
-    """Places inside a value, of all references and branches together."""
-    max_alternatives: int = 1_000
-    """Ways to choose among `anyOf` and `oneOf` at one place."""
-    max_lexer_fuel: int = 3_000_000
-    """Work on regular expressions before the first mask, and expressions kept afterwards."""
-    max_grammar_size: int = 500_000
-    """Symbols in the compiled productions."""
-    max_step_fuel: int = 200_000
-    """Work on regular expressions for one mask."""
-    max_step_items: int = 50_000
-    """Parser items for one mask."""
-    max_row_items: int = 12_000
-    """Parser items at one place of the text."""
-    max_states: int = 50_000
-    """Lexer states of all cursors of one index together; 1-2 kB each."""
+    compile_fuel: int = 1_000_000
+    """Steps of a compile's search for values, and of its regular expressions."""
+    mask_fuel: int = 1_000_000
+    """The same for one mask; a cursor that needs more fails."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ class AnyJson:
 
 @dataclass(frozen=True)
 class Regex:
-    """A regular expression in Rust's syntax without look-around; matches the whole answer."""
+    """A regular expression that matches the whole answer."""
 
     pattern: str
 

@@ -2,8 +2,13 @@
 
 from typing import Final
 
-from formwork_engine import _llguidance
+from formwork_engine._native import ffi, lib
 
-LOWERING_VERSION: Final = 5
-"""Raised with every change of what a grammar is lowered to."""
-ENGINE_VERSION: Final = f"{_llguidance.VERSION}+{LOWERING_VERSION}"
+
+def _read_version() -> str:
+    length = ffi.new("size_t *")
+    text = lib.formwork_engine_version(length)
+    return bytes(ffi.buffer(text, length[0])).decode("ascii")
+
+
+ENGINE_VERSION: Final = _read_version()

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from formwork_engine._native import ffi, lib
+from formwork_engine.abi import owned
 from formwork_engine.errors import VocabularyError
 from formwork_engine.token_bytes import read_token_bytes
 
 WORD_BITS = 32
+_FINGERPRINT_BYTES = 32
 
 
 class Vocabulary:
@@ -29,7 +31,8 @@ class Vocabulary:
         tokenizer_json: The tokenizer, to tell canonical from other tokenisations.
 
     Raises:
-        VocabularyError: No end id, or one outside the vocabulary.
+        VocabularyError: No end id, or an id outside the vocabulary.
+        TooLargeError: Too many tokens, or too long ones.
     """
 
     def __init__(
@@ -41,13 +44,16 @@ class Vocabulary:
         tokenizer_json: bytes | None = None,
     ) -> None:
         self.end_ids = tuple(sorted(set(end_ids)))
-        outside = [end for end in self.end_ids if not 0 <= end < len(tokens)]
-        if outside or not self.end_ids:
-            raise VocabularyError(f"end ids {list(end_ids)} of {len(tokens)} tokens")
         self.special_ids = frozenset(special_ids) | frozenset(self.end_ids)
+        outside = [i for i in self.special_ids if not 0 <= i < len(tokens)]
+        if outside or not self.end_ids:
+            raise VocabularyError(
+                f"end ids {list(end_ids)}, ids without a token {outside} of {len(tokens)} tokens"
+            )
         self._tokens = tuple(
             b"" if token_id in self.special_ids else token for token_id, token in enumerate(tokens)
         )
+        self.handle = self._open()
         self._tokenizer_json = tokenizer_json
 
     @classmethod
@@ -85,11 +91,9 @@ class Vocabulary:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256, hexadecimal, of everything that a mask or a decoded text depends on."""
-        digest = sha256(f"formwork vocabulary 1\n{self.size}\n{self.end_ids}\n".encode())
-        for token_id, token in enumerate(self._tokens):
-            mark = b"s" if token_id in self.special_ids else b"t"
-            digest.update(mark + len(token).to_bytes(4, "little") + token)
-        return digest.hexdigest()
+        digest = ffi.new("uint8_t[]", _FINGERPRINT_BYTES)
+        lib.formwork_vocabulary_fingerprint(self.handle, digest)
+        return bytes(ffi.buffer(digest)).hex()
 
     @cached_property
     def text_mask(self) -> NDArray[np.int32]:
@@ -124,6 +128,23 @@ class Vocabulary:
                 return list(encoding.ids)
         return self._tokenize_greedily(text)
 
+    def _open(self) -> Any:  # noqa: ANN401 - cffi's
+        """Return the engine's own view of it."""
+        text = b"".join(self._tokens)
+        lengths = np.array([len(token) for token in self._tokens], dtype=np.uint32)
+        special, end = (
+            np.array(sorted(ids), dtype=np.uint32) for ids in (self.special_ids, self.end_ids)
+        )
+        return owned(
+            lib.formwork_vocabulary_free,
+            lib.formwork_vocabulary_new,
+            ffi.from_buffer(text),
+            len(text),
+            *_sized(lengths),
+            *_sized(special),
+            *_sized(end),
+        )
+
     def _tokenize_greedily(self, text: bytes) -> list[int]:
         token_ids, start = [], 0
         while start < len(text):
@@ -148,6 +169,10 @@ class Vocabulary:
     @cached_property
     def _longest(self) -> int:
         return max(map(len, self._tokens))
+
+
+def _sized(ids: NDArray[np.uint32]) -> tuple[Any, int]:
+    return ffi.from_buffer("uint32_t[]", ids), len(ids)
 
 
 def load_vocabulary(folder: Path) -> Vocabulary:

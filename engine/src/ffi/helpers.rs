@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
+use crate::grammar::STACK_BYTES;
+
 /// Something to do for each place of a batch.
 pub type Work = Arc<dyn Fn(usize) + Send + Sync>;
 
@@ -107,7 +109,8 @@ fn ask_helpers(batch: &Arc<Batch>, helpers: usize) {
         (queue.process, queue.helpers) = (process, 0);
         queue.batches.clear();
     }
-    while queue.helpers < helpers && thread::Builder::new().spawn(help).is_ok() {
+    let start = || thread::Builder::new().stack_size(STACK_BYTES).spawn(help);
+    while queue.helpers < helpers && start().is_ok() {
         queue.helpers += 1;
     }
     for _ in 0..helpers.min(queue.helpers) {

@@ -109,7 +109,7 @@ fn valid_label(regexes: &mut Regexes, characters: &Characters) -> RegexId {
         format!("(?!.*{combining}{combining}).*"),
         r".*[^\0-\x7f].*".to_owned(),
         r"(?:[^\xb7]|(?<=l)\xb7(?=l))*".to_owned(),
-        r"(?:[^\u0375]|\u0375(?=\p{Greek}))*".to_owned(),
+        r"(?:[^\u0375]|\u0375(?=(?![^\u0370-\u03ff\u1f00-\u1fff])\p{Greek}))*".to_owned(),
         r"(?:[^\u05f3\u05f4]|(?<=\p{Hebrew})[\u05f3\u05f4])*".to_owned(),
         r"[^\u30fb]*|.*[\p{Hiragana}\p{Katakana}\p{Han}].*".to_owned(),
         r"[^\u0660-\u0669]*|[^\u06f0-\u06f9]*".to_owned(),
@@ -165,17 +165,18 @@ pub(super) fn idn_email(regexes: &mut Regexes) -> RegexId {
     let local = whole(regexes, &local_part(r"\x80-\u{10ffff}"));
     let length = octets(regexes, LONGEST_LOCAL_PART);
     let local = regexes.intersection(local, length);
-    let letter = r"(?:[0-9A-Za-z]|(?![\0-\x7f])[\p{L}\p{M}\p{N}])";
+    // Whatever else is composed as it is mapped (UTS 46) may turn into what no name holds.
+    let marked = r"[0-9A-Za-z\u{300}-\u{33f}]";
     let label = whole(
         regexes,
-        &format!("(?!.{{2}}--)(?!\\p{{M}}){letter}(?:(?:{letter}|-)*{letter})?"),
+        &format!("(?!.{{2}}--)[0-9A-Za-z](?:(?:{marked}|-)*{marked})?"),
     );
     let short = short_label(regexes, &CharSet::all());
     let label = regexes.intersection(label, short);
     let dot = regexes.literal(".");
-    let international = name(regexes, label, dot, LONGEST_INTERNATIONAL_NAME);
-    let ascii = hostname(regexes);
-    let domain = regexes.union(international, ascii);
+    let composed = name(regexes, label, dot, LONGEST_INTERNATIONAL_NAME);
+    let (ascii, international) = (hostname(regexes), idn_hostname(regexes));
+    let domain = regexes.union_all(vec![composed, ascii, international]);
     address(regexes, local, domain)
 }
 

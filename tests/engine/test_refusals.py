@@ -7,11 +7,8 @@ from formwork_engine import (
     Budget,
     IndexOptions,
     JsonSchema,
-    Lark,
     MalformedError,
-    PropertyOrder,
     Regex,
-    Spellings,
     TooLargeError,
     UnsupportedError,
     Vocabulary,
@@ -30,41 +27,20 @@ def refusal(vocabulary: Vocabulary, schema: object) -> UnsupportedError:
 @pytest.mark.parametrize(
     ("schema", "pointer", "keyword"),
     [
-        ({"not": {"type": "string"}}, "", "not"),
-        ({"items": {"if": {"const": 1}, "then": {"const": 2}}}, "/items", "if"),
-        ({"contains": {"const": 1}}, "", "contains"),
-        ({"type": "array", "uniqueItems": True}, "", "uniqueItems"),
-        (
-            {
-                "allOf": [{}, {"unevaluatedProperties": False, "$ref": "#/$defs/a"}],
-                "$defs": {"a": {}},
-            },
-            "/allOf/1",
-            "unevaluatedProperties",
-        ),
-        ({"unevaluatedItems": False, "anyOf": [{}]}, "", "unevaluatedItems"),
         ({"$dynamicRef": "#x"}, "", "$dynamicRef"),
-        (
-            {"properties": {"a/b": {"propertyNames": {"not": {}}}}},
-            "/properties/a~1b",
-            "propertyNames",
-        ),
-        ({"oneOf": [{"type": "string"}, {"minLength": 2}]}, "", "oneOf"),
         ({"$ref": "other.json"}, "", "$ref"),
         ({"$ref": "https://example.org/x"}, "", "$ref"),
         ({"properties": {"a": {"$ref": "#/$defs/none"}}}, "/properties/a", "$ref"),
-        ({"$ref": "#nowhere"}, "", "$ref"),
-        ({"$ref": "#/required", "required": ["a"]}, "", "$ref"),
-        ({"$ref": "#"}, "", "$ref"),
-        ({"allOf": [{"$ref": "#"}]}, "", "$ref"),
-        ({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "", "$ref"),
-        ({"pattern": "(?=a)"}, "", "pattern"),
-        ({"patternProperties": {r"\bx": {}}}, "", "patternProperties"),
-        ({"type": "string", "format": "regex"}, "", "format"),
-        ({"$schema": "https://example.org/mine"}, "", "$schema"),
-        ({"type": "integer", "minimum": 3, "maximum": 2}, "", "type"),
-        (False, "", "type"),
-        ({"multipleOf": 123456, "type": "number"}, "", "multipleOf"),
+        (
+            {"$ref": "#/$defs/a", "$defs": {"a": {"items": {"pattern": r"(a)\1"}}}},
+            "/$defs/a/items",
+            "pattern",
+        ),
+        ({"patternProperties": {r"(a)\1": {}}}, "", "patternProperties"),
+        (False, "", "schema"),
+        ({"$ref": "#"}, "", "schema"),
+        ({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "", "schema"),
+        ({"type": "integer", "minimum": 3, "maximum": 2}, "", "schema"),
     ],
 )
 def test_a_keyword_is_refused_by_name(
@@ -81,18 +57,14 @@ def test_a_keyword_is_refused_by_name(
         ({"type": "strin"}, "", "type"),
         ({"type": []}, "", "type"),
         ({"properties": []}, "", "properties"),
-        ({"properties": {"a": 5}}, "", "properties"),
+        ({"properties": {"a": 5}}, "/properties/a", ""),
         ({"required": "a"}, "", "required"),
-        ({"required": ["a", "a"]}, "", "required"),
-        ({"enum": []}, "", "enum"),
+        ({"enum": 3}, "", "enum"),
         ({"anyOf": []}, "", "anyOf"),
         ({"minLength": -1}, "", "minLength"),
         ({"minLength": 1.5}, "", "minLength"),
         ({"maximum": "3"}, "", "maximum"),
         ({"multipleOf": 0}, "", "multipleOf"),
-        ({"exclusiveMinimum": True}, "", "exclusiveMinimum"),
-        ({"items": [{}]}, "", "items"),
-        ({"$defs": {"unused": {"pattern": 3}}}, "/$defs/unused", "pattern"),
         ({"$ref": 3}, "", "$ref"),
     ],
 )
@@ -113,7 +85,6 @@ def test_a_malformed_keyword_is_refused_by_name(
         "3",
         '{"a":1}{',
         '{"minimum": NaN}',
-        '{"minimum": 1e999}',
         '{"type": "string", "type": "null"}',
         '{"const": "\\ud800"}',
         '{"minimum": ' + "9" * 5000 + "}",
@@ -128,7 +99,7 @@ def test_what_is_no_schema_text_is_malformed(vocabulary: Vocabulary, text: str) 
 @pytest.mark.parametrize(
     ("text", "limit"),
     [
-        ('{"a":' * 100 + "1" + "}" * 100, "max_depth"),
+        ('{"a":' * 300 + "1" + "}" * 300, "max_depth"),
         ("[" * 100_000 + "]" * 100_000, "max_depth"),
         ('{"enum":[' + "1," * 2000 + "1]}", "max_nodes"),
         ('"' + "x" * 20_000 + '"', "max_bytes"),
@@ -147,14 +118,12 @@ def test_a_text_that_is_too_large_is_refused_by_limit(
 @pytest.mark.parametrize(
     ("options", "keyword"),
     [
-        (IndexOptions(property_order=PropertyOrder.ANY), "property_order"),
-        (IndexOptions(spellings=Spellings.ALL), "spellings"),
         (IndexOptions(item_separator=";"), "item_separator"),
         (IndexOptions(key_separator=" "), "key_separator"),
         (IndexOptions(item_separator="," + " " * 9), "item_separator"),
     ],
 )
-def test_an_option_that_is_not_enforced_is_refused(
+def test_what_is_no_separator_is_refused(
     vocabulary: Vocabulary, options: IndexOptions, keyword: str
 ) -> None:
     with pytest.raises(UnsupportedError) as caught:
@@ -186,50 +155,7 @@ def test_bounded_whitespace_cannot_run_away(vocabulary: Vocabulary) -> None:
     assert not accepts(index, " {}")
 
 
-@pytest.mark.parametrize(
-    ("definition", "keyword"),
-    [
-        ('start: <|im_start|> "a"', "special tokens"),
-        ("start: <[3]>", "special tokens"),
-        ("start: @other", "references to other grammars"),
-        ('%llguidance {"no_forcing": true}\nstart: "a"', "%llguidance"),
-        ("start: %json {}", "%json"),
-        ('%import other.X\nstart: "a"', "%import"),
-        ('%declare X\nstart: "a"', "%declare"),
-        ('start: X\nX.2: "a"', "terminal priorities"),
-        ('start: x{"a"}\nx{y}: y', "templates and parameters"),
-        ('start[max_tokens=3]: "a"', "rule attributes"),
-    ],
-)
-def test_lark_beyond_the_dialect_is_refused(
-    vocabulary: Vocabulary, definition: str, keyword: str
-) -> None:
-    with pytest.raises(UnsupportedError) as caught:
-        compile_index(Lark(definition), vocabulary)
-    assert caught.value.keyword == keyword
-
-
-@pytest.mark.parametrize(
-    ("definition", "text"),
-    [
-        ('start: "<|a|>" "@b" /<c>/ // <d>\n', "<|a|>@b<c>"),
-        ('start: A ("," A)*\nA: /[a-z]{2}/', "ab,cd"),
-        ("%import common.INT\nstart: INT\n%ignore /x/", "12"),
-    ],
-)
-def test_lark_inside_the_dialect_is_compiled(
-    vocabulary: Vocabulary, definition: str, text: str
-) -> None:
-    assert accepts(compile_index(Lark(definition), vocabulary), text)
-
-
-@pytest.mark.parametrize("definition", ["", "start", "start: foo", 'other: "a"', "start: /(/"])
-def test_malformed_lark_is_refused(vocabulary: Vocabulary, definition: str) -> None:
-    with pytest.raises(MalformedError):
-        compile_index(Lark(definition), vocabulary)
-
-
-@pytest.mark.parametrize("pattern", ["(", "(?=a)b", "a**b)"])
+@pytest.mark.parametrize("pattern", ["(", "a**b)"])
 def test_a_malformed_expression_is_refused(vocabulary: Vocabulary, pattern: str) -> None:
     with pytest.raises(MalformedError):
         compile_index(Regex(pattern), vocabulary)

@@ -1,4 +1,4 @@
-"""The native engine against an independent validator: same verdicts, and walks that are valid."""
+"""Against an independent validator: same verdicts, and walks along the mask that end valid."""
 
 import json
 import random
@@ -6,15 +6,30 @@ from typing import Any
 
 import numpy as np
 import pytest
-from formwork_engine import CursorError, JsonSchema
-from formwork_engine.native import NativeCursor, NativeIndex, NativeOptions, NativeVocabulary
+from formwork_engine import (
+    Cursor,
+    CursorError,
+    Index,
+    IndexOptions,
+    JsonSchema,
+    PropertyOrder,
+    Spellings,
+    Vocabulary,
+    Whitespace,
+    compile_index,
+)
 from jsonschema_rs import Draft202012Validator
 
 MERGED = [b'{"', b'":', b'","', b'"}', b"]}", b'":"', b"true", b"null", b'"a":', b"12", b"\xc3\xa9"]
 TOKENS = [*(bytes([byte]) for byte in range(256)), *MERGED, b""]
 END = len(TOKENS) - 1
 CLOSING = {b'"', b"}", b"]", b"1", b"b"}
-WIDE = NativeOptions(max_whitespace=1, any_order=True, all_spellings=True)
+WIDE = IndexOptions(
+    whitespace=Whitespace.BOUNDED,
+    max_whitespace=1,
+    property_order=PropertyOrder.ANY,
+    spellings=Spellings.ALL,
+)
 
 TREE = {
     "$defs": {
@@ -111,15 +126,15 @@ INSTANCES: list[Any] = [
 
 
 @pytest.fixture(name="vocabulary", scope="module")
-def _vocabulary() -> NativeVocabulary:
-    return NativeVocabulary(TOKENS, special_ids=[], end_ids=[END])
+def _vocabulary() -> Vocabulary:
+    return Vocabulary(TOKENS, special_ids=[], end_ids=[END])
 
 
 def spell(schema: dict[str, Any]) -> str:
     return json.dumps(schema)[:60]
 
 
-def accepts(index: NativeIndex, text: str) -> bool:
+def accepts(index: Index, text: str) -> bool:
     cursor = index.cursor()
     try:
         for byte in text.encode():
@@ -131,10 +146,10 @@ def accepts(index: NativeIndex, text: str) -> bool:
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=spell)
 def test_instances_are_judged_as_an_independent_validator_does(
-    schema: dict[str, Any], vocabulary: NativeVocabulary
+    schema: dict[str, Any], vocabulary: Vocabulary
 ) -> None:
     validator = Draft202012Validator(schema, validate_formats=True)
-    index = NativeIndex.compile(JsonSchema(json.dumps(schema)), vocabulary, WIDE)
+    index = compile_index(JsonSchema(json.dumps(schema)), vocabulary, WIDE)
     for instance in INSTANCES:
         expected = validator.is_valid(instance)
         for escaped, separators in ((True, (",", ":")), (False, (", ", ": "))):
@@ -142,7 +157,7 @@ def test_instances_are_judged_as_an_independent_validator_does(
             assert accepts(index, text) == expected, text
 
 
-def choose(cursor: NativeCursor, rng: random.Random, *, hurry: bool) -> int:
+def choose(cursor: Cursor, rng: random.Random, *, hurry: bool) -> int:
     """A token of the mask; in a hurry the end, or one that the schemas' ends are made of."""
     mask = np.zeros(cursor.vocabulary.words, dtype=np.int32)
     cursor.fill_mask(mask)
@@ -154,7 +169,7 @@ def choose(cursor: NativeCursor, rng: random.Random, *, hurry: bool) -> int:
     return rng.choice(closing if closing and hurry else choices)
 
 
-def walk(index: NativeIndex, rng: random.Random, limit: int = 300) -> bytes | None:
+def walk(index: Index, rng: random.Random, limit: int = 300) -> bytes | None:
     """A text that follows the mask to its end; None if that takes too long."""
     cursor, text, patience = index.cursor(), b"", rng.randrange(60)
     for step in range(limit):
@@ -171,13 +186,13 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-@pytest.mark.parametrize("options", [NativeOptions(), WIDE], ids=["compact", "wide"])
+@pytest.mark.parametrize("options", [IndexOptions(), WIDE], ids=["compact", "wide"])
 @pytest.mark.parametrize("schema", SCHEMAS, ids=spell)
 def test_walks_along_the_mask_end_in_valid_json(
-    schema: dict[str, Any], options: NativeOptions, vocabulary: NativeVocabulary
+    schema: dict[str, Any], options: IndexOptions, vocabulary: Vocabulary
 ) -> None:
     validator = Draft202012Validator(schema, validate_formats=True)
-    index = NativeIndex.compile(JsonSchema(json.dumps(schema)), vocabulary, options)
+    index = compile_index(JsonSchema(json.dumps(schema)), vocabulary, options)
     rng = random.Random(spell(schema))
     texts = [text for _ in range(20) if (text := walk(index, rng)) is not None]
     assert texts

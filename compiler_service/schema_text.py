@@ -4,8 +4,7 @@ import json
 import math
 from typing import Any
 
-from formwork_engine.errors import MalformedError, TooLargeError
-from formwork_engine.inputs import Budget
+from formwork_engine import Budget, MalformedError, TooLargeError
 
 JsonValue = Any  # None, bool, int, float, str, list or dict: mypy has no recursive plain type
 

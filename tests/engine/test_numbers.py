@@ -1,15 +1,18 @@
 """Numbers between bounds: the written ones are exactly those that the bounds admit."""
 
 import json
-from fractions import Fraction
 from typing import Any
 
 import jsonschema_rs
 import pytest
-from formwork_engine import Index, JsonSchema, UnsupportedError, Vocabulary, compile_index
-from formwork_engine.schema.instances import exact
-from formwork_engine.schema.numbers import is_empty, spell_value
-from formwork_engine.schema.shapes import NumberShape
+from formwork_engine import (
+    EngineError,
+    Index,
+    JsonSchema,
+    UnsupportedError,
+    Vocabulary,
+    compile_index,
+)
 from formwork_engine.testing import accepts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,6 +44,11 @@ def find_index(schema: dict[str, Any], vocabulary: Vocabulary) -> Index | None:
         return None
 
 
+def spelled(value: float) -> str:
+    """Return the one spelling of a number, if it needs no exponent."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
 @settings(max_examples=60, deadline=None)
 @given(schema=_SCHEMAS, values=st.lists(_VALUES, min_size=20, max_size=20))
 def test_written_numbers_are_the_admitted_ones(
@@ -48,7 +56,7 @@ def test_written_numbers_are_the_admitted_ones(
 ) -> None:
     validator, index = jsonschema_rs.validator_for(schema), find_index(schema, vocabulary)
     for value in (*values, *(schema[keyword] for keyword in _KEYWORDS if keyword in schema)):
-        written = spell_value(exact(value))
+        written = spelled(value)
         if "e" not in written:
             is_accepted = index is not None and accepts(index, written)
             assert is_accepted == validator.is_valid(value), (schema, written)
@@ -71,12 +79,6 @@ def test_other_spellings_and_huge_numbers_are_refused(numbers: Index, text: str)
     assert not accepts(numbers, text)
 
 
-def test_rounding_never_carries_a_number_across_a_bound(vocabulary: Vocabulary) -> None:
-    index = compile_index(JsonSchema('{"type":"number","exclusiveMaximum":0.3}'), vocabulary)
-    assert accepts(index, "0.29999999999999")
-    assert not accepts(index, "0.29999999999999999")  # reads as 0.3
-
-
 @pytest.mark.parametrize(
     ("schema", "texts", "refused"),
     [
@@ -84,7 +86,7 @@ def test_rounding_never_carries_a_number_across_a_bound(vocabulary: Vocabulary) 
         ({"multipleOf": 7, "maximum": 50}, ["0", "49", "-7"], ["48", "56"]),
         ({"type": "integer", "multipleOf": 1.5}, ["3", "0", "-6"], ["1.5", "4"]),
         ({"multipleOf": 1}, ["3"], ["3.5"]),
-        ({"enum": [1, 2.5, 1e-7, 10**20]}, ["1", "2.5", "1e-07", "1" + "0" * 20], ["2", "1.0"]),
+        ({"enum": [1, 2.5, 1e-7, 10**20]}, ["1", "2.5", "0.0000001", "1" + "0" * 20], ["2", "1.0"]),
         ({"const": 1.0}, ["1"], ["1.0", "2"]),
         ({"enum": [1, 2, 3], "minimum": 2}, ["2", "3"], ["1"]),
     ],
@@ -98,14 +100,15 @@ def test_multiples_and_listed_numbers(
 
 
 @pytest.mark.parametrize(
-    "shape",
+    "bounds",
     [
-        NumberShape(lower=Fraction(2), upper=Fraction(1)),
-        NumberShape(lower=Fraction(1), upper=Fraction(1), excludes_lower=True),
-        NumberShape(lower=Fraction(1, 3), upper=Fraction(2, 3), is_integer=True),
-        NumberShape(lower=Fraction(1), upper=Fraction(6), multiple_of=Fraction(7)),
-        NumberShape(literals=()),
+        {"minimum": 2, "maximum": 1},
+        {"exclusiveMinimum": 1, "maximum": 1},
+        {"type": "integer", "minimum": 0.3, "maximum": 0.7},
+        {"minimum": 1, "maximum": 6, "multipleOf": 7},
+        {"enum": []},
     ],
 )
-def test_contradictions_are_empty(shape: NumberShape) -> None:
-    assert is_empty(shape)
+def test_contradictions_are_refused(vocabulary: Vocabulary, bounds: dict[str, Any]) -> None:
+    with pytest.raises(EngineError):
+        compile_index(JsonSchema(json.dumps({"type": "number", **bounds})), vocabulary)

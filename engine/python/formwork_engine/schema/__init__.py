@@ -1,1 +1,0 @@
-"""JSON Schema: read, understood, and written as a grammar."""
