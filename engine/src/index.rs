@@ -12,6 +12,7 @@ use crate::formula::{FormulaId, Formulas};
 use crate::grammar::{Exhausted, Grammar, Limits, Writing};
 use crate::index_bytes::{self, Writer, read_source, write_source};
 use crate::json::{self, JsonCause, JsonError, JsonLimits, Value};
+use crate::lark::grammar_reader;
 use crate::linked::{self, LINKED, Links};
 use crate::reader::{JsonReader, Nothing, Reader};
 use crate::schema::{SchemaOptions, translate};
@@ -408,11 +409,10 @@ fn reader_of(input: Input, options: &Options) -> Result<Box<dyn Reader>, EngineE
             check_bytes(pattern, &options.budget)?;
             expression_reader(pattern, &options.budget)
         }
-        Input::Lark(_) => Err(EngineError::Unsupported {
-            pointer: String::new(),
-            keyword: "grammar".into(),
-            reason: "of Lark is not compiled so far".into(),
-        }),
+        Input::Lark(definition) => {
+            check_bytes(definition, &options.budget)?;
+            grammar_reader(definition, &options.budget)
+        }
     }
 }
 

@@ -20,8 +20,10 @@
 //! (`mask`) is a walk over the vocabulary's trie (`vocabulary`) from a configuration; inside
 //! strings most of it depends on the shape alone and is shared.
 //!
-//! A regular expression is an input, too: the whole answer is a text of its language, without JSON
-//! around it (`text`). Its places are derivatives, read byte by byte as UTF-8.
+//! Answers may be plain text, too (`text`): of a regular expression, whose places are derivatives,
+//! or of a context-free grammar (`lark`), whose places are sets of terminals that are being read,
+//! each with the row of an Earley parser that it began in. Rows are interned as well, so that masks
+//! are remembered by place.
 //!
 //! # From indexes to a linked index
 //!
@@ -63,7 +65,8 @@
 //! * `vocabulary`: tokens and their trie.
 //! * `keys`, `memory`: which keys may come next; those that no node holds.
 //! * `closed`, `mask`: the part of a mask that a shape alone decides, and which tokens may come next.
-//! * `text`: regular expressions as answers of their own.
+//! * `text`: answers that are no JSON; regular expressions.
+//! * `lark`: context-free grammars.
 //! * `reader`: what an index is read with, whatever its input was.
 //! * `crossings`, `free_text`: where tokens run out of a text; text that nothing constrains.
 //! * `envelope`, `envelope_bytes`, `linked`: envelopes, and indexes linked from others.
@@ -104,6 +107,7 @@ mod crossings;
 mod envelope_bytes;
 mod free_text;
 mod keys;
+mod lark;
 mod linked;
 mod machine;
 mod mask;

@@ -25,6 +25,7 @@ use crate::reader::Reader;
 use crate::vocabulary::Vocabulary;
 use bytes::{ByteMachine, ByteState};
 use expression::Expression;
+pub(crate) use expression::{MAX_REGEX_NODES, too_large};
 use mask::TextMasks;
 
 ids! {
@@ -40,7 +41,7 @@ pub(crate) trait CharacterMachine: Send {
     /// Where a code point leads, or None where no text goes on so.
     fn step(&mut self, at: Place, code_point: u32) -> Option<Place>;
 
-    /// A partition of the scalar values within which steps agree.
+    /// Sets of code points beyond ASCII within each of which steps agree; the others lead nowhere.
     fn classes(&mut self, at: Place) -> Vec<CharSet>;
 
     /// Whether the text may end here.
@@ -49,11 +50,20 @@ pub(crate) trait CharacterMachine: Send {
     /// A place at which the same texts of at most `reach` code points may follow.
     fn near(&mut self, at: Place, reach: u32) -> Place;
 
-    /// Gives the machine its fuel for the next byte or mask.
-    fn refuel(&mut self);
+    /// Gives the machine its fuel for the next piece of work.
+    fn refuel(&mut self, fuel: u64);
+
+    /// The fuel that is left.
+    fn fuel_left(&self) -> u64;
 
     /// The limit that was reached, if one was: steps since do not count.
     fn limit_reached(&self) -> Option<Exhausted>;
+
+    /// Whether it can learn no more.
+    fn is_full(&self) -> bool;
+
+    /// About how many bytes it has learnt.
+    fn learnt_bytes(&self) -> usize;
 }
 
 /// The reader of a regular expression that the whole text matches.
@@ -103,7 +113,6 @@ impl<M: CharacterMachine> Reader for TextReader<M> {
     }
 
     fn step(&mut self, at: Configuration, byte: u8) -> Option<Configuration> {
-        self.bytes.machine.refuel();
         self.bytes.step(state(at), byte).map(configuration)
     }
 
@@ -112,11 +121,31 @@ impl<M: CharacterMachine> Reader for TextReader<M> {
     }
 
     fn mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Arc<Mask> {
-        self.bytes.machine.refuel();
         self.masks.mask(&mut self.bytes, vocabulary, state(at))
     }
 
     fn limit_reached(&mut self) -> Option<Exhausted> {
         self.bytes.machine.limit_reached()
+    }
+
+    fn refuel(&mut self, fuel: u64) {
+        self.bytes.machine.refuel(fuel);
+    }
+
+    fn fuel_left(&self) -> u64 {
+        self.bytes.machine.fuel_left()
+    }
+
+    fn remembered(&mut self, at: Configuration) -> Option<(Arc<Mask>, bool)> {
+        let mask = self.masks.find(&self.bytes, state(at))?;
+        Some((mask, self.bytes.may_end(state(at))))
+    }
+
+    fn learnt_bytes(&self) -> usize {
+        self.bytes.learnt_bytes() + self.masks.learnt_bytes()
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.machine.is_full()
     }
 }

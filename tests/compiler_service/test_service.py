@@ -245,7 +245,7 @@ async def test_the_dialects_refusal_crosses_whole(service: Service) -> None:
         ({"json_schema": '{"$ref":"https://example.org/"}'}, SchemaRefusedError, "$ref"),
         ({"json_schema": '{"$ref":"#"}'}, SchemaRefusedError, "schema"),
         ({"regex": "("}, GrammarRefusedError, ""),
-        ({"lark": "start: <|end|>"}, GrammarRefusedError, "grammar"),
+        ({"lark": "start: <|end|>"}, GrammarRefusedError, "special tokens"),
     ],
 )
 async def test_a_refusal_names_the_keyword(

@@ -12,8 +12,10 @@ ids! {
     ByteState,
 }
 
-/// How many tables of steps are kept, of a KiB each; they are made anew when they are needed.
-const MAX_TABLES: usize = 1 << 16;
+/// How many tables of steps are kept; they are made anew when they are needed.
+const MAX_TABLES: usize = 1 << 15;
+/// Bytes of a table and of what goes with it.
+const TABLE_BYTES: usize = 1200;
 
 /// Where a text stands.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -82,6 +84,11 @@ impl<M: CharacterMachine> ByteMachine<M> {
     /// The state at a place.
     pub fn state(&mut self, place: Place) -> ByteState {
         self.spots.intern(Spot::Between(place))
+    }
+
+    /// About how many bytes have been learnt.
+    pub fn learnt_bytes(&self) -> usize {
+        self.table_count * TABLE_BYTES + self.machine.learnt_bytes()
     }
 
     /// Where a byte leads.

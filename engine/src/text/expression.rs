@@ -15,8 +15,9 @@ pub(crate) const MAX_REGEX_NODES: usize = 400_000;
 pub(crate) struct Expression {
     regexes: Regexes,
     start: RegexId,
+    /// What is left of the fuel of this piece of work, and what it was given.
     fuel: u64,
-    mask_fuel: u64,
+    given: u64,
 }
 
 impl Expression {
@@ -39,7 +40,7 @@ impl Expression {
                 regexes,
                 start,
                 fuel: budget.mask_fuel,
-                mask_fuel: budget.mask_fuel,
+                given: budget.mask_fuel,
             }),
             Ok(true) => Err(EngineError::Unsupported {
                 pointer: String::new(),
@@ -113,8 +114,20 @@ impl CharacterMachine for Expression {
         place(self.regexes.near(RegexId::at(at.into()), reach))
     }
 
-    fn refuel(&mut self) {
-        self.fuel = self.mask_fuel;
+    fn refuel(&mut self, fuel: u64) {
+        (self.fuel, self.given) = (fuel, fuel);
+    }
+
+    fn fuel_left(&self) -> u64 {
+        self.fuel
+    }
+
+    fn is_full(&self) -> bool {
+        self.regexes.overflowed()
+    }
+
+    fn learnt_bytes(&self) -> usize {
+        self.regexes.bytes()
     }
 
     fn limit_reached(&self) -> Option<Exhausted> {
@@ -126,7 +139,7 @@ impl CharacterMachine for Expression {
         }
         (self.fuel == 0).then_some(Exhausted {
             limit: "mask_fuel",
-            maximum: self.mask_fuel,
+            maximum: self.given,
         })
     }
 }

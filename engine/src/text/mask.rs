@@ -1,20 +1,20 @@
 //! Masks of texts: one walk over the vocabulary's trie for each place, remembered.
 //!
 //! Most places soon lead to a *usual* one that many characters, the *idle* ones, do not change, as
-//! inside a name or a quoted text. Tokens of idle characters are taken for granted from a ready
-//! mask; the walk corrects that and passes over what is below idle tokens of idle characters only.
+//! inside a name or a quoted text. Tokens of idle characters, and of spaces before them, are taken
+//! for granted from a ready mask; the walk corrects that. At the usual place it passes over the
+//! parts of the trie in which no character leads anywhere else.
 
 use std::sync::Arc;
 
 use super::bytes::{ByteMachine, ByteState};
 use super::{CharacterMachine, Place};
-use crate::charset::CharSet;
 use crate::hashing::IdMap;
 use crate::mask::Mask;
-use crate::vocabulary::{Vocabulary, allow, forbid, signature_bit};
+use crate::vocabulary::{NON_ASCII, SPECIAL, Vocabulary, allow, forbid, signature_bit};
 
-/// How many masks are remembered.
-const MAX_MASKS: usize = 4096;
+/// Bytes of an entry of `near`.
+const NEAR_BYTES: usize = 16;
 /// Nodes of the trie between two looks at the fuel.
 const FUEL_CHECK: usize = 1024;
 
@@ -23,6 +23,7 @@ const FUEL_CHECK: usize = 1024;
 pub(super) struct TextMasks {
     known: IdMap<ByteState, Arc<Mask>>,
     near: IdMap<Place, ByteState>,
+    bytes: usize,
 }
 
 /// The state that most characters lead to and then do not change.
@@ -31,15 +32,19 @@ struct Usual {
     state: ByteState,
     /// The signature of the characters that do not change it; empty if there is no such state.
     idle: u128,
+    /// That of the characters of tokens that are taken for granted.
+    granted: u128,
+    /// That of the characters that lead elsewhere from it, or are granted and lead nowhere.
+    leaving: u128,
 }
 
 /// What a walk knows of a node of the trie on its way.
 #[derive(Copy, Clone)]
 struct Way {
     state: ByteState,
-    /// All characters so far are idle ones: the ready mask speaks of the token.
+    /// All characters so far are granted ones: the ready mask speaks of the token.
     granted: bool,
-    /// The usual state is reached, and whatever comes of idle characters is right in that mask.
+    /// This is the usual state, or inside of an idle character behind it.
     idling: bool,
 }
 
@@ -57,12 +62,25 @@ impl TextMasks {
         }
         let mask = Arc::new(Walk::new(bytes, vocabulary, near).run());
         if bytes.machine.limit_reached().is_none() {
-            if self.known.len() >= MAX_MASKS {
-                self.known.clear();
-            }
+            self.bytes += mask.bytes() + 4 * vocabulary.words(); // most have a base of their own
             self.known.insert(near, Arc::clone(&mask));
         }
         mask
+    }
+
+    /// The mask of a state, if it is known already.
+    pub fn find<M: CharacterMachine>(
+        &self,
+        bytes: &ByteMachine<M>,
+        at: ByteState,
+    ) -> Option<Arc<Mask>> {
+        let near = bytes.place(at).and_then(|place| self.near.get(&place));
+        self.known.get(near.unwrap_or(&at)).cloned()
+    }
+
+    /// About how many bytes have been learnt.
+    pub fn learnt_bytes(&self) -> usize {
+        self.bytes + self.near.len() * NEAR_BYTES
     }
 
     /// A state that no token can tell from this one.
@@ -101,7 +119,7 @@ impl<'a, M: CharacterMachine> Walk<'a, M> {
         let base = (usual.idle != 0).then(|| {
             let mut base = vec![0; vocabulary.words()];
             let plain = vocabulary.plain();
-            plain.allow_within(usual.idle, usize::MAX, &mut base);
+            plain.allow_within(usual.granted, usize::MAX, &mut base);
             base
         });
         Walk {
@@ -134,7 +152,7 @@ impl<'a, M: CharacterMachine> Walk<'a, M> {
                 Some(way) => {
                     ways[depth + 1] = way;
                     self.take(node, way);
-                    let nothing_new = way.idling && trie.below[node] & !self.usual.idle == 0;
+                    let nothing_new = way.idling && trie.below[node] & self.usual.leaving == 0;
                     if nothing_new {
                         trie.ends[node] as usize
                     } else {
@@ -152,11 +170,13 @@ impl<'a, M: CharacterMachine> Walk<'a, M> {
 
     fn follow(&mut self, from: Way, byte: u8) -> Option<Way> {
         let state = self.bytes.step(from.state, byte)?;
-        let granted = from.granted && self.usual.idle >> signature_bit(byte) & 1 == 1;
+        let granted = from.granted && self.usual.granted >> signature_bit(byte) & 1 == 1;
+        let is_usual =
+            state == self.usual.state || from.idling && self.bytes.place(state).is_none();
         Some(Way {
             state,
             granted,
-            idling: granted && (from.idling || state == self.usual.state),
+            idling: granted && is_usual,
         })
     }
 
@@ -194,48 +214,60 @@ impl<'a, M: CharacterMachine> Walk<'a, M> {
     }
 }
 
-fn usual<M: CharacterMachine>(bytes: &mut ByteMachine<M>, at: ByteState) -> Usual {
-    let none = Usual { state: at, idle: 0 };
-    let Some(place) = bytes.place(at) else {
-        return none;
-    };
-    let idle = idle_signature(bytes, place);
-    if idle != 0 {
-        return Usual { state: at, idle };
-    }
-    let size = |class: &CharSet| {
-        class
-            .ranges()
-            .iter()
-            .map(|(low, high)| high - low + 1)
-            .sum::<u32>()
-    };
-    let mut classes = bytes.machine.classes(place);
-    classes.sort_by_key(|class| std::cmp::Reverse(size(class)));
-    let samples = classes.iter().filter_map(CharSet::first);
-    let next = samples
-        .map(|sample| bytes.machine.step(place, sample))
-        .find(Option::is_some);
-    let Some(Some(usual)) = next else {
-        return none;
-    };
-    Usual {
-        state: bytes.state(usual),
-        idle: idle_signature(bytes, usual),
-    }
-}
+/// Characters behind which many texts go on in the same way; no common word begins with the letters.
+const LIKELY: [u8; 4] = *b"zQ1 ";
 
-/// The signature of the characters that lead from a place to itself; the bit of all others only if
-/// each of them does.
-fn idle_signature<M: CharacterMachine>(bytes: &mut ByteMachine<M>, place: Place) -> u128 {
-    let others = bytes.runs(place).iter().all(|run| run.2 == Some(place));
-    let mut idle = u128::from(others);
-    for class in bytes.machine.classes(place) {
-        let sample = class.first();
-        if sample.is_some_and(|sample| bytes.machine.step(place, sample) == Some(place)) {
-            let ascii = (0x20..0x80).filter(|c| !matches!(c, 0x22 | 0x5C) && class.contains(*c));
-            ascii.for_each(|c| idle |= 1 << c);
+/// Of the state itself and those that it leads to with likely characters, the one that most
+/// characters do not change.
+fn usual<M: CharacterMachine>(bytes: &mut ByteMachine<M>, at: ByteState) -> Usual {
+    let mut usual = Usual {
+        state: at,
+        idle: 0,
+        granted: 0,
+        leaving: 0,
+    };
+    let next = LIKELY.map(|likely| bytes.step(at, likely));
+    for state in [Some(at)].into_iter().chain(next).flatten() {
+        let (idle, leaving) = signatures(bytes, state);
+        if idle.count_ones() > usual.idle.count_ones() {
+            (usual.state, usual.idle, usual.leaving) = (state, idle, leaving);
         }
     }
-    idle
+    if usual.idle != 0 {
+        let is_space_read = bytes.step(at, b' ').is_some();
+        usual.granted = usual.idle | u128::from(is_space_read) << b' ';
+        usual.leaving |= usual.granted & !usual.idle;
+    }
+    usual
+}
+
+/// The signatures of the characters that lead from a state to itself, and of those that lead
+/// elsewhere; the bit of all beyond ASCII is in the first one only if each of them does, and then
+/// not in the second one.
+fn signatures<M: CharacterMachine>(bytes: &mut ByteMachine<M>, at: ByteState) -> (u128, u128) {
+    let Some(place) = bytes.place(at) else {
+        return (0, 0);
+    };
+    let (mut idle, mut leaving) = (0, 0);
+    for c in 0..0x80 {
+        let bit = signature_bit(c);
+        match bytes.step(at, c) {
+            Some(next) if next == at && bit != SPECIAL.trailing_zeros() => idle |= 1 << bit,
+            Some(_) => leaving |= 1 << bit,
+            None => {}
+        }
+    }
+    let runs = bytes.runs(place);
+    if *runs
+        == [
+            (0x80, 0xD7FF, Some(place)),
+            (0xE000, 0x10_FFFF, Some(place)),
+        ]
+    {
+        idle |= NON_ASCII;
+        leaving |= SPECIAL; // of tokens that end inside a character
+    } else if runs.iter().any(|run| run.2.is_some()) {
+        leaving |= NON_ASCII | SPECIAL;
+    }
+    (idle, leaving)
 }
