@@ -295,8 +295,10 @@ mod tests {
                 .map(|place| b"abc"[number / 3usize.pow(place) % 3])
                 .collect();
             let ends = |end: &usize| {
-                let ends_with = |trigger: &&str| text[..*end].ends_with(trigger.as_bytes());
-                triggers.iter().any(|trigger| ends_with(&trigger))
+                let text = &text[..*end];
+                triggers
+                    .iter()
+                    .any(|trigger| text.ends_with(trigger.as_bytes()))
             };
             let first = (1..=8).find(ends);
             let ended = first.map(|end| (end, FreeStep::Ended));
