@@ -125,15 +125,15 @@ impl Working {
         mask: &Mask,
         fits: u32,
     ) -> Vec<u32> {
-        let in_text = self.most_in_text(vocabulary, at);
+        let all_in_text = self
+            .most_in_text(vocabulary, at)
+            .filter(|most| *most <= fits);
         let mut judging = Judging::within(&*self.reader);
         let mut tokens = tokens_of(mask, vocabulary);
         tokens.retain(|token| {
-            let stays = !vocabulary.token_bytes(*token).contains(&b'"');
-            if stays && in_text.is_some_and(|most| most <= fits) {
-                return true;
-            }
-            self.end_after(vocabulary, at, *token, &mut judging) <= fits
+            let stays = || !vocabulary.token_bytes(*token).contains(&b'"');
+            all_in_text.is_some() && stays()
+                || self.end_after(vocabulary, at, *token, &mut judging) <= fits
         });
         tokens
     }
@@ -144,10 +144,13 @@ impl Working {
             return *known;
         }
         let in_text = self.most_in_text(vocabulary, at);
+        let tokens = match in_text {
+            Some(_) => exits_of(mask, vocabulary),
+            None => tokens_of(mask, vocabulary),
+        };
         let (mut most, mut judging) = (in_text.unwrap_or(0), Judging::within(&*self.reader));
-        for token in tokens_of(mask, vocabulary) {
-            let stays = !vocabulary.token_bytes(token).contains(&b'"');
-            if !(stays && in_text.is_some()) && most < FAR {
+        for token in tokens {
+            if most < FAR {
                 most = most.max(self.end_after(vocabulary, at, token, &mut judging));
             }
         }
@@ -183,10 +186,23 @@ impl Working {
     }
 }
 
-/// The tokens of a mask, end tokens left out.
-fn tokens_of(mask: &Mask, vocabulary: &Vocabulary) -> Vec<u32> {
+fn words_of(mask: &Mask, vocabulary: &Vocabulary) -> Vec<u32> {
     let mut words = vec![0; vocabulary.words()];
     mask.write(&mut words);
+    words
+}
+
+/// The tokens of a mask that hold a quote.
+fn exits_of(mask: &Mask, vocabulary: &Vocabulary) -> Vec<u32> {
+    let words = words_of(mask, vocabulary);
+    let is_allowed =
+        |id: &u32| words[*id as usize / WORD_BITS] >> (*id as usize % WORD_BITS) & 1 == 1;
+    vocabulary.exits().tokens().filter(is_allowed).collect()
+}
+
+/// The tokens of a mask, end tokens left out.
+fn tokens_of(mask: &Mask, vocabulary: &Vocabulary) -> Vec<u32> {
+    let words = words_of(mask, vocabulary);
     let mut tokens = Vec::new();
     for (place, word) in words.into_iter().enumerate() {
         let mut bits = word;

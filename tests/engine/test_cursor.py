@@ -10,6 +10,7 @@ from formwork_engine import (
     CursorError,
     Index,
     JsonSchema,
+    MaskStatus,
     Regex,
     Vocabulary,
     compile_index,
@@ -177,6 +178,38 @@ def test_many_masks_equal_single_ones(index: Index, vocabulary: Vocabulary, thre
             cursor.fill_mask(alone)
         assert (row == alone).all()
     assert (out[:2] == -1).all()
+
+
+def test_a_mask_that_takes_long_comes_later(vocabulary: Vocabulary) -> None:
+    pattern = '{"type":"string","pattern":"^(a|b)*a(a|b){9}$"}'
+    cursor = compile_index(JsonSchema(pattern), vocabulary).cursor()
+    assert advance_text(cursor, b'"', vocabulary)
+    out = np.full((1, vocabulary.words), 7, dtype=np.int32)
+    assert fill_masks([cursor], [0], out, step_fuel=0) == [MaskStatus.LATER]
+    assert not out.any()
+    while fill_masks([cursor], [0], out, step_fuel=0) == [MaskStatus.LATER]:
+        pass
+    same = compile_index(JsonSchema(pattern), vocabulary).cursor()
+    assert advance_text(same, b'"', vocabulary)
+    alone = np.zeros(vocabulary.words, dtype=np.int32)
+    same.fill_mask(alone)
+    assert (out[0] == alone).all()
+    cursor.advance(ord("a"))
+
+
+def test_closing_in_time_ends_within_the_budget(vocabulary: Vocabulary) -> None:
+    schema = '{"type":"array","items":{"type":"string","minLength":5},"minItems":2}'
+    index, dice = compile_index(JsonSchema(schema), vocabulary), random.Random(1)
+    shortest = index.shortest_answer_tokens
+    assert shortest is not None
+    for budget in range(shortest + 1, shortest + 9):
+        cursor, taken = index.cursor(), list[int]()
+        assert not cursor.close_within(shortest)
+        assert cursor.close_within(budget)
+        while not cursor.is_finished:
+            taken.append(dice.choice(sorted(allowed(cursor, vocabulary))))
+            cursor.advance(taken[-1])
+        assert len(taken) <= budget
 
 
 def test_rows_that_clash_are_refused(index: Index, vocabulary: Vocabulary) -> None:

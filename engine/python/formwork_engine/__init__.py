@@ -9,7 +9,7 @@
 Vocabularies and indexes may be used by many threads at once; a cursor by one.
 """
 
-from formwork_engine.cursor import Cursor, fill_masks
+from formwork_engine.cursor import Cursor, MaskStatus, fill_masks
 from formwork_engine.errors import (
     CursorError,
     EngineError,
@@ -49,6 +49,7 @@ __all__ = [
     "JsonSchema",
     "Lark",
     "MalformedError",
+    "MaskStatus",
     "PropertyOrder",
     "Regex",
     "Spellings",

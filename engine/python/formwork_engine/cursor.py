@@ -1,6 +1,7 @@
 """One sequence's place in an index."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -171,10 +172,26 @@ class Cursor:
         raise_error(lib.formwork_cursor_error(self.handle))
 
 
+class MaskStatus(StrEnum):
+    """What became of one row of a batch."""
+
+    WRITTEN = "written"
+    LATER = "later"
+    FAILED = "failed"
+
+
+_MASK_STATUSES: Final = {lib.Ok: MaskStatus.WRITTEN, lib.Later: MaskStatus.LATER}
+_ALL_FUEL: Final = 2**64 - 1
+
+
 def fill_masks(
-    cursors: Sequence[Cursor], rows: Sequence[int], out: NDArray[np.int32], threads: int = 1
-) -> None:
-    """Write the masks of many cursors.
+    cursors: Sequence[Cursor],
+    rows: Sequence[int],
+    out: NDArray[np.int32],
+    threads: int = 1,
+    step_fuel: int | None = None,
+) -> list[MaskStatus]:
+    """Write the masks of many cursors, and return what became of each.
 
     A cursor that fails gets an all-zero row and says why in `failure`; the others are not touched
     by it.
@@ -184,18 +201,24 @@ def fill_masks(
         rows: The row of each; others are left alone.
         out: Shape (batch, at least words), int32, contiguous.
         threads: To compute on.
+        step_fuel: Work of one mask. A cursor that needs more gets an all-zero row and is `LATER`:
+            its mask is finished on another thread, and a later call finds it, or the cursor failed
+            after its whole `mask_fuel`. None: every mask is finished here.
     """
     if len(cursors) != len(rows):
         raise ValueError(f"{len(cursors)} cursors, {len(rows)} rows")
     check_masks(out, max((c.vocabulary.words for c in cursors), default=0), dimensions=2)
-    status = lib.formwork_fill_masks(
+    statuses = ffi.new("int32_t[]", len(cursors))
+    status = lib.formwork_fill_masks_within(
         ffi.new("FormworkCursor *[]", [cursor.handle for cursor in cursors]),
         ffi.new("size_t[]", list(rows)),
         len(cursors),
         buffer("uint32_t[]", out),
         *out.shape,
         threads,
-        ffi.new("int32_t[]", len(cursors)),
+        _ALL_FUEL if step_fuel is None else step_fuel,
+        statuses,
     )
     if status:
         raise ValueError("each cursor has a row of its own")
+    return [_MASK_STATUSES.get(status, MaskStatus.FAILED) for status in statuses]

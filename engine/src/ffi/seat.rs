@@ -153,6 +153,24 @@ mod tests {
     }
 
     #[test]
+    fn a_drafts_masks_are_those_of_single_steps() {
+        let (drafted, stepped) = (cursor(), cursor());
+        let draft = [0, 1, 0];
+        let mut rows = [7; 4];
+        assert_eq!(drafted.draft_masks(&draft, &mut rows, 1).unwrap(), 2);
+        for (token, row) in draft.iter().zip(rows) {
+            let mut mask = [7];
+            stepped.mask(&mut mask).unwrap();
+            assert_eq!(mask, [row]);
+            let _ = stepped.run(|cursor| Ok(cursor.advance(*token)?));
+        }
+        assert_eq!(rows[3], 0);
+        let mut mask = [7];
+        drafted.mask(&mut mask).unwrap();
+        assert_eq!(mask, [rows[0]]);
+    }
+
+    #[test]
     fn a_cursor_that_a_panic_befell_stays_failed() {
         let cursor = cursor();
         let panic = status(|| cursor.run(|_| panic!("a bug")));
