@@ -13,6 +13,7 @@ from formwork_engine import (
     IndexFormatError,
     IndexOptions,
     JsonSchema,
+    Lark,
     Regex,
     Vocabulary,
     Whitespace,
@@ -37,6 +38,7 @@ def index(vocabulary: Vocabulary) -> Index:
         (AnyJson(object_only=True), '{"x":[1,null]}'),
         (AnyJson(), "[]"),
         (Regex("[0-9]{3}-[a-z]+"), "123-abc"),
+        (Lark('start: "x" item+\nitem: "," /[0-9]/'), "x,1,2"),
     ],
 )
 def test_a_loaded_index_is_the_one_that_was_dumped(

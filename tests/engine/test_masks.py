@@ -8,6 +8,7 @@ from formwork_engine import (
     CursorError,
     GrammarInput,
     JsonSchema,
+    Lark,
     Regex,
     Vocabulary,
     compile_index,
@@ -19,9 +20,17 @@ _OBJECT = """{"type": "object", "required": ["name", "n"], "properties": {
     "the ": {"enum": ["a", "the", "tree"]},
     "n": {"type": "number", "minimum": -1.5, "maximum": 12}}}"""
 _ARRAY = '{"items": {"anyOf": [{"type": "null"}, {"type": "string", "format": "date"}]}}'
+_SUMS = """start: sum
+sum: NUMBER | NAME | "(" sum "+" sum ")"
+NUMBER: /[0-9]+/
+NAME: /[a-z]+/
+%ignore " "
+"""
 GRAMMARS: dict[str, GrammarInput] = {
     "any": AnyJson(object_only=True),
     "regex": Regex("(ab|a)*[0-9]{2,4}é?"),
+    "text": Regex(r"[A-Z][a-z]{1,60}( \w+)*[.!]"),
+    "grammar": Lark(_SUMS),
     "object": JsonSchema(_OBJECT),
     "array": JsonSchema(_ARRAY),
 }

@@ -7,6 +7,7 @@ from formwork_engine import (
     Budget,
     IndexOptions,
     JsonSchema,
+    Lark,
     MalformedError,
     Regex,
     TooLargeError,
@@ -159,3 +160,26 @@ def test_bounded_whitespace_cannot_run_away(vocabulary: Vocabulary) -> None:
 def test_a_malformed_expression_is_refused(vocabulary: Vocabulary, pattern: str) -> None:
     with pytest.raises(MalformedError):
         compile_index(Regex(pattern), vocabulary)
+
+
+@pytest.mark.parametrize(
+    ("definition", "keyword"),
+    [
+        ('start: <|im_start|> "a"', "special tokens"),
+        ("start: @other", "references to other grammars"),
+        ("start: %json {}", "%json"),
+        ('start: X\nX.2: "a"', "terminal priorities"),
+    ],
+)
+def test_lark_beyond_the_dialect_is_refused_by_name(
+    vocabulary: Vocabulary, definition: str, keyword: str
+) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        compile_index(Lark(definition), vocabulary)
+    assert caught.value.keyword == keyword
+
+
+@pytest.mark.parametrize("definition", ["", "start", "start: foo", 'other: "a"', "start: /(/"])
+def test_malformed_lark_is_refused(vocabulary: Vocabulary, definition: str) -> None:
+    with pytest.raises(MalformedError):
+        compile_index(Lark(definition), vocabulary)
