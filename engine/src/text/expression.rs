@@ -9,7 +9,7 @@ use crate::pattern::{self, Dialect, PatternError, PatternErrorKind};
 use crate::regex::{RegexId, Regexes};
 
 /// Nodes of the expression and of all its derivatives.
-pub(crate) const MAX_REGEX_NODES: usize = 400_000;
+pub(crate) const MAX_REGEX_NODES: usize = 250_000;
 
 /// An expression, its derivatives so far, and what it may still cost.
 pub(crate) struct Expression {
