@@ -1,9 +1,12 @@
 """Whether a JSON text fits a JSON Schema: pure, and as slow as the schema makes it.
 
-Formats are asserted, patterns run on the linear-time engine, references stay inside the schema.
+Formats are asserted, references stay inside the schema. Patterns run on the linear-time engine;
+those of a schema that looks ahead or behind, which that does not read, on one that gives up after
+so many steps back.
 """
 
 import json
+import re
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -20,6 +23,10 @@ _DIALECTS = frozenset(
         "https://json-schema.org/draft/2020-12/schema",
     )
 )
+
+
+_LOOKING_AROUND = re.compile(rb"\(\?<?[=!]")
+_MAX_STEPS_BACK = 1_000_000
 
 
 class Validator(Protocol):
@@ -40,11 +47,14 @@ def build_validator(schema_text: bytes, *, pattern_bytes: int) -> Validator:
         SchemaUnusableError: Malformed, or it refers to what is not in it.
     """
     try:
+        schema = _with_known_dialect(json.loads(schema_text))
+        patterns: Any = jsonschema_rs.RegexOptions(size_limit=pattern_bytes)
+        if _LOOKING_AROUND.search(schema_text):
+            patterns = jsonschema_rs.FancyRegexOptions(
+                backtrack_limit=_MAX_STEPS_BACK, size_limit=pattern_bytes
+            )
         return jsonschema_rs.validator_for(
-            _with_known_dialect(json.loads(schema_text)),
-            validate_formats=True,
-            pattern_options=jsonschema_rs.RegexOptions(size_limit=pattern_bytes),
-            offline=True,
+            schema, validate_formats=True, pattern_options=patterns, offline=True
         )
     except (ValueError, RecursionError, jsonschema_rs.ReferencingError) as error:
         raise SchemaUnusableError(str(error).split("\n", 1)[0][:300]) from error

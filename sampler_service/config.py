@@ -29,6 +29,9 @@ class SamplerConfig:
     """Most sequences that wait for a place; more are refused."""
     prefix_cache_bytes: int = 256 * 1024**2
     index_cache_bytes: int = 256 * 1024**2
+    """As they were fetched; what they learn in use comes on top."""
+    max_indexes: int = 128
+    """Loaded at once: each learns a few MiB in use, 96 at most."""
     max_index_bytes: int = 64 * 1024**2
     index_attempt_seconds: float = 10.0
     """Deadline of one call for an index."""
@@ -52,7 +55,14 @@ class SamplerConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
-        for name in ("slots", "prefill_chunk", "threads", "mask_threads", "max_waiting"):
+        for name in (
+            "slots",
+            "prefill_chunk",
+            "threads",
+            "mask_threads",
+            "max_waiting",
+            "max_indexes",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
         for name in ("parked_slots", "prefix_cache_bytes", "index_cache_bytes"):

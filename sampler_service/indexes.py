@@ -154,9 +154,14 @@ class Indexes:
         before = self._loaded.pop(index_id, None)
         self._bytes += loaded.size_bytes - (before.size_bytes if before else 0)
         self._loaded[index_id] = loaded
-        while self._bytes > self._config.index_cache_bytes and self._loaded:
+        while self._loaded and self._is_too_much:
             _, dropped = self._loaded.popitem(last=False)
             self._bytes -= dropped.size_bytes
+
+    @property
+    def _is_too_much(self) -> bool:
+        config = self._config
+        return self._bytes > config.index_cache_bytes or len(self._loaded) > config.max_indexes
 
     def _refresh(self, name: IndexName) -> None:
         if (name.index_id, bool(name.grammar)) in self._fetching:

@@ -101,12 +101,20 @@ def test_everything_an_index_depends_on_is_in_its_id() -> None:
         *(canonical_grammar(grammar=grammar) for grammar in GRAMMARS),
         canonical_grammar(options=IndexOptions(item_separator=", ")),
         canonical_grammar(options=IndexOptions(whitespace=Whitespace.BOUNDED, max_whitespace=1)),
+        canonical_grammar(options=IndexOptions(format_assertion=False)),
+        canonical_grammar(options=IndexOptions(remotes=(("urn:a", "{}"),))),
         canonical_grammar(budget=Budget(max_depth=3)),
         canonical_grammar(fingerprint=Fingerprint("e" * 64)),
         canonical_grammar(engine_version="another"),
     ]
     assert len({variant.index_id for variant in variants}) == len(variants)
     assert all(len(variant.index_id) == 64 for variant in variants)
+
+
+def test_options_come_back_from_bytes() -> None:
+    options = IndexOptions(remotes=(("urn:a", "{}"),), format_assertion=False, key_separator=": ")
+    canonical = canonical_grammar(options=options)
+    assert CanonicalGrammar.from_bytes(canonical.to_bytes()) == canonical
 
 
 @pytest.mark.parametrize("grammar", GRAMMARS, ids=repr)

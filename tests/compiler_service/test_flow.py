@@ -337,5 +337,24 @@ async def test_draining_ends_what_takes_too_long(one: Replica, grammar: Canonica
         await asked
 
 
+async def test_after_an_upgrade_of_the_engine_what_was_stored_is_compiled_again(
+    one: Replica, other: Replica, grammar: CanonicalGrammar, store: FakeIndexStore
+) -> None:
+    before = dataclasses.replace(grammar, engine_version="0.0.1+0")
+    await one.flow.ensure(before, P)
+    old = (await one.flow.ensure(before, P)).held.index
+    await until_async(lambda: is_stored(store, old.index_id))
+    new = await other.flow.ensure(grammar, P)
+    assert new.source is Source.COMPILED
+    assert new.held.index.index_id != old.index_id
+    assert (
+        await other.flow.fetch(new.held.index.index_id, 1, b"")
+    ).engine_version == ENGINE_VERSION
+
+
+async def is_stored(store: FakeIndexStore, index_id: IndexId) -> bool:
+    return await store.find_index(index_id) is not None
+
+
 def test_the_engine_version_is_part_of_what_is_stored(grammar: CanonicalGrammar) -> None:
     assert grammar.engine_version == ENGINE_VERSION

@@ -62,6 +62,8 @@ async def shared() -> AsyncIterator[Validators]:
         ({"type": "string", "format": "uuid"}, '"no"', False),
         ({"type": "string", "pattern": "^(a+)+$"}, '"' + "a" * 50_000 + '!"', False),
         ({"type": "string", "pattern": "^.{1,5000}$"}, '"x"', True),
+        ({"type": "string", "pattern": "^(?=.*b)[ab]+$"}, '"aab"', True),
+        ({"type": "string", "pattern": "^(?=.*b)[ab]+$"}, '"aaa"', False),
         ({"type": "number", "multipleOf": 0.01}, "19.99", True),
         ({"maximum": 123456789012345678901}, "123456789012345678902", False),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "null"}}}, "null", True),
@@ -84,7 +86,7 @@ async def test_an_answer_is_checked_with_formats_and_exact_numbers(
 @pytest.mark.parametrize(
     "schema",
     [
-        {"pattern": "^(?=a)b$"},
+        {"pattern": "^(?=a)b(?$"},
         {"pattern": "^[\\p{L}]{1,5000}$"},
         {"$ref": "http://nobody.example/schema"},
         {"$ref": "#/nowhere"},

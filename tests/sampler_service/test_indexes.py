@@ -125,6 +125,16 @@ async def test_memory_is_bounded_and_the_least_recently_used_leaves(
     assert len(mesh.compiler.requests) == len(names) + 1
 
 
+@pytest.mark.parametrize("sampler_options", [{"max_indexes": 1}])
+async def test_no_more_indexes_are_loaded_than_may_be(
+    mesh: WorkerMesh, indexes: Indexes, index: Index
+) -> None:
+    for name in (FIRST, SECOND, FIRST):
+        mesh.hold(index, name)
+        await indexes.get(IndexName(name, 1))
+    assert len(mesh.compiler.requests) == 3
+
+
 @pytest.mark.parametrize("sampler_options", [{"max_index_bytes": 100}])
 async def test_an_index_that_is_too_large_is_refused(
     mesh: WorkerMesh, indexes: Indexes, index: Index
