@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
-use crate::shape::{ShapeId, ShapeStep};
-use crate::vocabulary::{ALL_PLAIN, FreeTokens, Special, Trie, Vocabulary, allow, forbid};
+use crate::shape::{ShapeId, ShapeStep, Strays};
+use crate::vocabulary::{
+    ALL_PLAIN, FreeTokens, NON_ASCII, Special, Trie, Vocabulary, allow, forbid,
+};
 
 /// The part of a mask that a shape alone decides.
 #[derive(Default)]
@@ -94,11 +96,12 @@ impl ClosedMasks {
         }
         if let Some(listed) = grammar.listed(near) {
             let others = listed.others.filter(|others| *others != near);
-            if others.is_some_and(|others| grammar.is_settled(others)) {
+            let are_few = listed.characters.len() <= MAX_WALKED_CHARACTERS;
+            if are_few && others.is_some_and(|others| grammar.is_settled(others)) {
                 let usual = others.map(|others| (others, self.get(grammar, vocabulary, others)));
                 return ListWalk::run(grammar, vocabulary, near, usual);
             }
-            if listed.others.is_none() && listed.characters.len() <= MAX_WALKED_CHARACTERS {
+            if are_few && listed.others.is_none() {
                 return ListWalk::run(grammar, vocabulary, near, None);
             }
         }
@@ -298,9 +301,14 @@ impl Closed {
             }
         }
         let led = vocabulary.plain().containing(leading);
-        led.iter()
-            .filter(|id| reads(id))
-            .for_each(|id| allow(&mut base, *id));
+        let strays = match &usual.strays {
+            Strays::Some(characters) => vocabulary.plain().with_characters(characters),
+            Strays::All => vocabulary.plain().containing(NON_ASCII),
+        };
+        strays.iter().for_each(|id| forbid(&mut base, *id));
+        for id in led.iter().chain(&strays).filter(|id| reads(id)) {
+            allow(&mut base, *id);
+        }
         let special = free.special.iter().map(|token| &token.id);
         special
             .filter(|id| reads(id))

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::charset::CharSet;
 use crate::decimal::Decimal;
-use crate::formula::{FormulaId, Interner, Kind, TextId, ValueId, ids};
+use crate::formula::{Formula, FormulaId, Interner, Kind, TextId, ValueId, ids};
 use crate::grammar::{Branch, Grammar, NumberLanguageId, Place, Whitespace};
 use crate::hashing::IdMap;
 use crate::json::Value;
@@ -201,7 +201,6 @@ pub struct Machine {
     pub(crate) shapes: Shapes,
     pub(crate) live_sets: IdMap<RegexId, Arc<CharSet>>,
     pub(crate) near_shapes: IdMap<ShapeId, ShapeId>,
-    pub(crate) others_lead: IdMap<(ShapeId, ShapeId), bool>,
     pub(crate) listed: IdMap<ShapeId, Option<Listed>>,
     pub(crate) undying: IdMap<RegexId, bool>,
     pub(crate) farthest_ends: IdMap<RegexId, Option<u32>>,
@@ -229,7 +228,6 @@ impl Default for Machine {
             shapes: Shapes::default(),
             live_sets: IdMap::default(),
             near_shapes: IdMap::default(),
-            others_lead: IdMap::default(),
             listed: IdMap::default(),
             undying: IdMap::default(),
             farthest_ends: IdMap::default(),
@@ -444,6 +442,61 @@ impl Grammar {
             read: read.filter(|_| is_kept),
             bits: 0,
         })
+    }
+
+    /// Whether a text is an item of an array that must not repeat one, and all that it may become
+    /// are as good as each other: new ones, among endlessly many, of which nobody else takes note.
+    pub(crate) fn ends_fresh_item(&mut self, at: Configuration) -> bool {
+        let node = Arc::clone(self.machine.node(at.top));
+        let Node::Text {
+            shape,
+            role: Role::Value,
+            read: Some(_),
+            ..
+        } = *node
+        else {
+            return false;
+        };
+        let Some((parent, below)) = **self.machine.stacks.get(at.below) else {
+            return false;
+        };
+        let parent = Arc::clone(self.machine.node(parent));
+        let Node::Item { formulas, .. } = &*parent else {
+            return false;
+        };
+        let languages = self.machine.shapes.get(shape).languages.clone();
+        let mut live = languages.iter().filter(|l| **l != Regexes::NEVER);
+        !self.keeps_values(below)
+            && formulas.iter().all(|f| self.takes_items_alike(*f))
+            && live.all(|language| self.is_endless(*language))
+    }
+
+    /// Whether the value on top of a stack is part of one that is compared.
+    fn keeps_values(&self, stack: StackId) -> bool {
+        let Some((node, _)) = **self.machine.stacks.get(stack) else {
+            return false;
+        };
+        match &**self.machine.node(node) {
+            Node::Property { object, .. } => self.machine.object(*object).value.is_some(),
+            Node::Item { value, .. } => value.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether an array's formula asks the same of every item from here on, and that none repeats.
+    fn takes_items_alike(&self, formula: FormulaId) -> bool {
+        self.conjuncts(formula)
+            .into_iter()
+            .all(|part| match &**self.formulas.get(part) {
+                Formula::True | Formula::False | Formula::Unique(_) => true,
+                Formula::ItemCount { .. } => true,
+                Formula::Items {
+                    table,
+                    from,
+                    violated: false,
+                } => self.formulas.item_tables.get(*table).prefix.len() <= *from as usize,
+                _ => false,
+            })
     }
 
     /// Whether all ways out of a text that have this shape before the quote lead to one place.

@@ -218,17 +218,20 @@ impl Masks {
     ) -> Leaving {
         let mut leaving = Leaving::default();
         let mut last: Option<(ShapeId, Configuration)> = None;
+        let is_fresh = grammar.ends_fresh_item(at);
         for exit in exits {
             let after = match last {
                 Some((before, after)) if before == exit.before => Some(after),
                 _ => after_exit(grammar, vocabulary, at, *exit),
             };
             let Some(after) = after else { continue };
-            last = grammar
-                .leaves_alike(at.top, exit.before)
+            last = (is_fresh || grammar.leaves_alike(at.top, exit.before))
                 .then_some((exit.before, after));
             self.read_exit(grammar, vocabulary, (exit.node, after), &mut leaving.tokens);
             leaving.spans.push((exit.node, leaving.tokens.len() as u32));
+        }
+        if is_fresh {
+            drop_repeated_items(grammar, vocabulary, at, &mut leaving);
         }
         leaving
     }
@@ -284,6 +287,38 @@ impl Masks {
     }
 }
 
+/// Drop the tokens that write an item and the same one again: one item stood for all of them.
+fn drop_repeated_items(
+    grammar: &mut Grammar,
+    vocabulary: &Vocabulary,
+    at: Configuration,
+    leaving: &mut Leaving,
+) {
+    let exits = vocabulary.exits();
+    let mut kept = Leaving::default();
+    let mut start = 0;
+    for (node, end) in &leaving.spans {
+        let pairs = exits.at(*node);
+        let mut repeats = |id: &u32| {
+            let suffix = pairs.and_then(|pairs| pairs.iter().find(|(_, token)| token == id));
+            suffix.is_none_or(|(suffix, _)| exits.holds_string(*suffix))
+                && read(grammar, at, vocabulary.token_bytes(*id)).is_none()
+        };
+        let tokens = leaving.tokens[start as usize..*end as usize].iter();
+        let tokens: Vec<u32> = tokens.copied().filter(|id| !repeats(id)).collect();
+        kept.tokens.extend(tokens);
+        kept.spans.push((*node, kept.tokens.len() as u32));
+        start = *end;
+    }
+    *leaving = kept;
+}
+
+fn read(grammar: &mut Grammar, at: Configuration, bytes: &[u8]) -> Option<Configuration> {
+    bytes
+        .iter()
+        .try_fold(at, |at, byte| grammar.step(at, *byte))
+}
+
 impl Leaving {
     /// Add the tokens to others, but for those at some ranges of nodes, ascending.
     fn copy_without(&self, except: &[(u32, u32)], tokens: &mut Vec<u32>) {
@@ -326,12 +361,7 @@ fn repeating_tokens(grammar: &mut Grammar, vocabulary: &Vocabulary, at: Configur
     } else {
         suspects.extend(exits.tokens());
     }
-    let cannot_be_read = |id: &u32| {
-        let mut bytes = vocabulary.token_bytes(*id).iter();
-        bytes
-            .try_fold(at, |at, byte| grammar.step(at, *byte))
-            .is_none()
-    };
+    let cannot_be_read = |id: &u32| read(grammar, at, vocabulary.token_bytes(*id)).is_none();
     suspects.into_iter().filter(cannot_be_read).collect()
 }
 

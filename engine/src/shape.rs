@@ -12,7 +12,7 @@ use crate::formula::{Interner, ids};
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
 use crate::regex::{RegexId, Regexes};
-use crate::vocabulary::{NON_ASCII, signature_bit};
+use crate::vocabulary::NON_ASCII;
 
 ids! {
     /// An interned shape.
@@ -89,13 +89,24 @@ fn paired(high: u32, low: u32) -> u32 {
 }
 
 /// The shape that most characters lead to and then do not change, or only in length.
-#[derive(Copy, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Usual {
     pub shape: ShapeId,
     /// The signature of the characters that change nothing else; not empty.
     pub idle: u128,
     /// How many of them may follow.
     pub length: u32,
+    /// Which characters beyond ASCII the signature does not speak for.
+    pub strays: Strays,
+}
+
+/// Characters beyond ASCII at which tokens have to be read one by one.
+#[derive(Clone, Debug)]
+pub(crate) enum Strays {
+    /// These.
+    Some(Vec<u32>),
+    /// Any.
+    All,
 }
 
 /// The characters that a shape tells apart.
@@ -198,6 +209,20 @@ fn signature_of(set: &CharSet) -> u128 {
     let beyond = CharSet::from_ranges([(0x80, 0x10_FFFF)]);
     let all_others = beyond.difference(set).is_empty();
     ascii.fold(u128::from(all_others), |signature, c| signature | 1 << c)
+}
+
+/// Characters that are looked for one by one.
+const MAX_STRAYS: u32 = 512;
+
+fn list_few(set: &CharSet) -> Option<Vec<u32>> {
+    let sizes = set.ranges().iter().map(|(low, high)| high - low + 1);
+    let is_small = sizes.fold(0, u32::saturating_add) <= MAX_STRAYS;
+    is_small.then(|| {
+        set.ranges()
+            .iter()
+            .flat_map(|(low, high)| *low..=*high)
+            .collect()
+    })
 }
 
 /// Languages that are looked at to learn where one can lead.
@@ -459,78 +484,108 @@ impl Grammar {
         if shape.lexeme != Lexeme::Plain {
             return None;
         }
-        if let Some(usual) = self.repeated_set(id, &shape) {
-            return Some(usual);
+        if let Some((set, high)) = self.repeated_set(&shape) {
+            return self.usual_of((id, id), &set, high.unwrap_or(u32::MAX));
         }
-        let idle = self.idle_signature(&shape);
-        if idle != 0 {
-            return Some(Usual {
-                shape: id,
-                idle,
-                length: u32::MAX,
-            });
+        let idle = self.idle_characters(&shape);
+        if signature_of(&idle) != 0 {
+            return self.usual_of((id, id), &idle, u32::MAX);
         }
         let sample = self.largest_class(&shape)?;
         let ShapeStep::To(usual) = self.complete(&shape, sample) else {
             return None;
         };
         let next = Arc::clone(self.machine.shapes.get(usual));
-        let idle = self.idle_signature(&next);
+        let idle = self.idle_characters(&next);
+        self.usual_of((id, usual), &idle, u32::MAX)
+    }
+
+    fn usual_of(
+        &mut self,
+        (start, shape): (ShapeId, ShapeId),
+        idle: &CharSet,
+        length: u32,
+    ) -> Option<Usual> {
+        let beyond = CharSet::from_ranges([(0x80, 0x10_FFFF)]);
+        let leading = self.leading_to(start, shape, idle);
+        let usual = beyond.intersection(idle).intersection(&leading);
+        let alive = self
+            .live_characters(start)
+            .union(&self.live_characters(shape));
+        let (others, alive) = (beyond.difference(&usual), beyond.intersection(&alive));
+        let ascii = signature_of(&idle.difference(&beyond));
+        let (idle, strays) = match (list_few(&others), list_few(&alive)) {
+            (Some(strays), _) => (ascii | NON_ASCII, Strays::Some(strays)),
+            (None, Some(strays)) => (ascii, Strays::Some(strays)),
+            (None, None) => (ascii, Strays::All),
+        };
         (idle != 0).then_some(Usual {
-            shape: usual,
+            shape,
             idle,
-            length: u32::MAX,
+            length,
+            strays,
         })
     }
 
-    /// A shape that is a number of code points of a set.
-    fn repeated_set(&mut self, id: ShapeId, shape: &Shape) -> Option<Usual> {
+    /// The characters that lead from a shape to its usual one.
+    fn leading_to(&mut self, start: ShapeId, usual: ShapeId, idle: &CharSet) -> CharSet {
+        if start == usual {
+            return idle.clone();
+        }
+        let shape = Arc::clone(self.machine.shapes.get(start));
+        let [language] = *shape.languages else {
+            return CharSet::empty();
+        };
+        let classes = self.formulas.regexes.classes(language);
+        let mut leading = CharSet::empty();
+        for class in classes.iter() {
+            let sample = class.first().unwrap_or_default();
+            if self.complete(&shape, sample) == ShapeStep::To(usual) {
+                leading = leading.union(class);
+            }
+        }
+        leading
+    }
+
+    fn live_characters(&mut self, id: ShapeId) -> CharSet {
+        let shape = Arc::clone(self.machine.shapes.get(id));
+        let mut live = CharSet::empty();
+        for language in shape.languages.iter().filter(|l| **l != Regexes::NEVER) {
+            live = live.union(&self.live_set(*language));
+        }
+        live
+    }
+
+    /// The set and the greatest number, of a shape that is a number of code points of a set.
+    fn repeated_set(&mut self, shape: &Shape) -> Option<(CharSet, Option<u32>)> {
         let mut live = shape.languages.iter().filter(|l| **l != Regexes::NEVER);
         let (Some(language), None) = (live.next(), live.next()) else {
             return None;
         };
-        let (set, high) = self.formulas.regexes.repeated_set(*language)?;
-        let idle = signature_of(&set);
-        (idle != 0).then_some(Usual {
-            shape: id,
-            idle,
-            length: high.unwrap_or(u32::MAX),
-        })
+        self.formulas.regexes.repeated_set(*language)
     }
 
-    /// The bytes that a text may begin with without leading to its usual shape, and those that are
-    /// usual but may not begin it.
+    /// The ASCII bytes that a text may begin with without leading to its usual shape, and those
+    /// that are usual but may not begin it.
     pub(crate) fn unusual_beginnings(&mut self, id: ShapeId, usual: &Usual) -> Vec<u8> {
-        let is_usual = |byte: u8| usual.idle >> signature_bit(byte) & 1 == 1;
+        let is_usual = |byte: u8| usual.idle >> byte & 1 == 1;
         let ascii = (0x20..0x80u8).filter(|byte| !matches!(byte, b'"' | b'\\'));
-        let mut unusual: Vec<u8> = ascii
+        ascii
             .filter(|byte| match self.shape_step(id, *byte) {
                 ShapeStep::To(next) => next != usual.shape || !is_usual(*byte),
                 _ => is_usual(*byte),
             })
-            .collect();
-        if !(is_usual(0x80) && self.others_lead_to(id, usual.shape)) {
-            let alike = !is_usual(0x80) && !self.reads_beyond_ascii(id);
-            unusual.extend((0xC2..0xF5).filter(|_| !alike));
-        }
-        unusual
+            .collect()
     }
 
-    /// The signature of the characters that lead from the usual shape to another one.
+    /// The signature of the ASCII characters that lead from the usual shape to another one.
     pub(crate) fn leading_signature(&mut self, usual: &Usual) -> u128 {
         let ascii = (0x20..0x80u8).filter(|byte| !matches!(byte, b'"' | b'\\'));
         let leads = |byte: &u8| {
             usual.idle >> byte & 1 == 0
                 && matches!(self.shape_step(usual.shape, *byte), ShapeStep::To(_))
         };
-        let signature = ascii.filter(leads).fold(0, |all, byte| all | 1 << byte);
-        let beyond = usual.idle & NON_ASCII == 0 && self.reads_beyond_ascii(usual.shape);
-        signature | if beyond { NON_ASCII } else { 0 }
-    }
-
-    fn reads_beyond_ascii(&mut self, id: ShapeId) -> bool {
-        let shape = Arc::clone(self.machine.shapes.get(id));
-        self.reaches(&shape, (0x80, 0x10_FFFF))
+        ascii.filter(leads).fold(0, |all, byte| all | 1 << byte)
     }
 
     /// The bounds on a text's length where nothing else matters, and only if there is an upper one.
@@ -623,14 +678,13 @@ impl Grammar {
         self.machine.shapes.get(id).lexeme == Lexeme::Plain
     }
 
-    /// The signature of the characters that change nothing; the bit of all others only if none
-    /// does.
-    fn idle_signature(&mut self, shape: &Shape) -> u128 {
+    /// The characters that change nothing.
+    fn idle_characters(&mut self, shape: &Shape) -> CharSet {
         let mut idle = CharSet::all();
         for language in shape.languages.iter().filter(|l| **l != Regexes::NEVER) {
             idle = idle.intersection(&self.formulas.regexes.self_loop(*language));
         }
-        signature_of(&idle)
+        idle
     }
 
     fn largest_class(&mut self, shape: &Shape) -> Option<u32> {
@@ -644,31 +698,6 @@ impl Grammar {
                 .sum::<u32>()
         };
         classes.iter().max_by_key(size).and_then(CharSet::first)
-    }
-
-    /// Whether every character beyond ASCII leads from one shape to another.
-    pub(crate) fn others_lead_to(&mut self, from: ShapeId, to: ShapeId) -> bool {
-        if let Some(known) = self.machine.others_lead.get(&(from, to)) {
-            return *known;
-        }
-        let shape = Arc::clone(self.machine.shapes.get(from));
-        let others = CharSet::from_ranges([(0x80, 0x10_FFFF)]);
-        let all_lead = match *shape.languages {
-            [language] if shape.lexeme == Lexeme::Plain => {
-                let classes = self.formulas.regexes.classes(language);
-                let samples = classes
-                    .iter()
-                    .filter_map(|class| class.intersection(&others).first());
-                samples.collect::<Vec<_>>().into_iter().all(|sample| {
-                    matches!(self.complete(&shape, sample), ShapeStep::To(next) if next == to)
-                })
-            }
-            _ => false,
-        };
-        if !self.is_void() {
-            self.machine.others_lead.insert((from, to), all_lead);
-        }
-        all_lead
     }
 
     /// A shape with the same tokens in its mask, for which bounds on the length that no token can

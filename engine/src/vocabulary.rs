@@ -281,6 +281,8 @@ pub struct Exits {
     places: HashMap<u32, (u32, u32)>,
     /// Suffixes, and the tokens that end with them.
     pairs: Vec<(u32, u32)>,
+    /// By number: the suffix holds another whole string.
+    holds_string: Vec<bool>,
     /// The tokens that hold a text between two quotes.
     named: HashMap<Box<[u8]>, Vec<u32>>,
 }
@@ -315,6 +317,8 @@ impl Exits {
         let mut by_number: Vec<(u32, &[u8])> =
             numbers.iter().map(|(text, n)| (*n, *text)).collect();
         by_number.sort_unstable();
+        let quotes = |text: &[u8]| text.iter().filter(|byte| **byte == b'"').count();
+        exits.holds_string = by_number.iter().map(|(_, text)| quotes(text) > 1).collect();
         let suffixes = Tokens::copy(by_number.iter().map(|(_, text)| text))?;
         let ids = (0..suffixes.len() as u32).filter(|&n| !suffixes.get(n).is_empty());
         exits.suffixes = Trie::new(&suffixes, ids);
@@ -332,6 +336,11 @@ impl Exits {
             .map(|(suffix, _)| *suffix as usize + 1)
             .max()
             .unwrap_or(0)
+    }
+
+    /// Returns whether a suffix holds another whole string.
+    pub fn holds_string(&self, suffix: u32) -> bool {
+        self.holds_string.get(suffix as usize) == Some(&true)
     }
 
     /// Returns the tokens that hold a text between two quotes.
@@ -513,12 +522,16 @@ pub struct PlainTokens {
     long: Vec<usize>,
     /// The tokens that are not plain.
     pub rest: Trie,
+    /// The texts of the tokens that are not all ASCII.
+    beyond_ascii: Vec<(u32, Box<str>)>,
+    /// The tokens that have each character beyond ASCII; made when it is first needed.
+    characters: OnceLock<HashMap<u32, Vec<u32>>>,
 }
 
 impl PlainTokens {
     fn new(tokens: &Tokens, text_ids: impl Iterator<Item = u32>) -> Self {
         let (mut ids, mut lengths, mut signatures) = (Vec::new(), Vec::new(), Vec::new());
-        let mut rest = Vec::new();
+        let (mut rest, mut beyond_ascii) = (Vec::new(), Vec::new());
         for id in text_ids {
             let Some(text) = plain_text(tokens.get(id)) else {
                 rest.push(id);
@@ -526,6 +539,9 @@ impl PlainTokens {
             };
             ids.push(id);
             lengths.push(text.chars().count() as u16);
+            if !text.is_ascii() {
+                beyond_ascii.push((id, text.into()));
+            }
             signatures.push(signature(text));
         }
         let words = tokens.len().div_ceil(WORD_BITS);
@@ -535,6 +551,8 @@ impl PlainTokens {
             containing: masks_by_character(words, &ids, &signatures),
             long: (0..ids.len()).filter(is_long).collect(),
             rest: Trie::new(tokens, rest.into_iter()),
+            beyond_ascii,
+            characters: OnceLock::new(),
             ids,
             lengths,
             signatures,
@@ -555,6 +573,29 @@ impl PlainTokens {
     /// Returns whether a token is plain.
     pub fn is_plain(&self, id: u32) -> bool {
         self.mask()[id as usize / WORD_BITS] >> (id as usize % WORD_BITS) & 1 == 1
+    }
+
+    /// Returns the ids of the tokens with some of these characters beyond ASCII.
+    pub fn with_characters(&self, characters: &[u32]) -> Vec<u32> {
+        if characters.is_empty() {
+            return Vec::new();
+        }
+        let places = self.characters.get_or_init(|| self.index_characters());
+        let found = characters.iter().filter_map(|c| places.get(c)).flatten();
+        let mut ids: Vec<u32> = found.copied().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    fn index_characters(&self) -> HashMap<u32, Vec<u32>> {
+        let mut places: HashMap<u32, Vec<u32>> = HashMap::new();
+        for (id, text) in &self.beyond_ascii {
+            for c in text.chars().filter(|c| !c.is_ascii()) {
+                places.entry(u32::from(c)).or_default().push(*id);
+            }
+        }
+        places
     }
 
     /// Returns the ids of the tokens with some character of a signature.
