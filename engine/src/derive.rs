@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::formula::{Formula, FormulaId, ItemTableId, TextId, ValueId, ValueSetId};
 use crate::grammar::{Branch, Grammar};
+use crate::hashing::IdMap;
 
 impl Grammar {
     /// Whether an object or array may end with this left to fulfil.
@@ -272,20 +273,21 @@ impl Grammar {
         self.merge(branches)
     }
 
-    /// Branches without dead ones; those with the same child or the same rest become one.
+    /// Branches without dead ones; those with the same child, then those with the same rest,
+    /// become one.
     fn merge(&mut self, branches: impl IntoIterator<Item = Branch>) -> Arc<[Branch]> {
-        let mut kept: Vec<Branch> = Vec::new();
-        for branch in branches {
-            if branch.child == FormulaId::FALSE || branch.rest == FormulaId::FALSE {
-                continue;
-            }
-            if let Some(same) = kept.iter_mut().find(|b| b.child == branch.child) {
-                same.rest = self.formulas.or([same.rest, branch.rest]);
-            } else if let Some(same) = kept.iter_mut().find(|b| b.rest == branch.rest) {
-                same.child = self.formulas.or([same.child, branch.child]);
-            } else {
-                kept.push(branch);
-            }
+        let branches = branches.into_iter();
+        let alive = branches.filter(|b| b.child != FormulaId::FALSE && b.rest != FormulaId::FALSE);
+        let by_child = grouped(alive.map(|b| (b.child, b.rest)));
+        let mut joined = Vec::with_capacity(by_child.len());
+        for (child, rests) in by_child {
+            joined.push((self.formulas.or(rests), child));
+        }
+        let by_rest = grouped(joined.into_iter());
+        let mut kept = Vec::with_capacity(by_rest.len());
+        for (rest, children) in by_rest {
+            let child = self.formulas.or(children);
+            kept.push(Branch { child, rest });
         }
         kept.into()
     }
@@ -338,4 +340,20 @@ fn with(seen: &[ValueId], value: ValueId) -> Vec<ValueId> {
         seen.insert(place, value);
     }
     seen
+}
+
+/// The seconds of each first, in order of appearance.
+fn grouped(
+    pairs: impl Iterator<Item = (FormulaId, FormulaId)>,
+) -> Vec<(FormulaId, Vec<FormulaId>)> {
+    let mut places: IdMap<FormulaId, usize> = IdMap::default();
+    let mut groups: Vec<(FormulaId, Vec<FormulaId>)> = Vec::new();
+    for (first, second) in pairs {
+        let place = *places.entry(first).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, seconds)) => seconds.push(second),
+            None => groups.push((first, vec![second])),
+        }
+    }
+    groups
 }

@@ -6,11 +6,11 @@
 //! (alternating automata; Owens et al., "Regular-expression derivatives re-examined", 2009).
 
 use std::borrow::Borrow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, RandomState};
 use std::sync::Arc;
 
-use crate::hashing::{IdHasher, IdMap};
+use crate::hashing::{IdHasher, IdMap, IdSet};
 use crate::json::Value;
 use crate::number::{Bound, NumberGoal};
 use crate::regex::{RegexId, Regexes};
@@ -320,8 +320,14 @@ impl Formulas {
         match kept.len() {
             0 => FormulaId::TRUE,
             1 => kept[0],
-            _ => self.formulas.intern(Formula::And(kept.into())),
+            _ => self.make(kept.len(), Formula::And(kept.into())),
         }
+    }
+
+    /// A formula of so many parts; large ones are charged for.
+    fn make(&mut self, parts: usize, formula: Formula) -> FormulaId {
+        self.regexes.spend(parts as u64 / 8);
+        self.formulas.intern(formula)
     }
 
     /// A disjunction: flattened, without repetitions, in order of appearance.
@@ -339,7 +345,7 @@ impl Formulas {
         match kept.len() {
             0 => FormulaId::FALSE,
             1 => kept[0],
-            _ => self.formulas.intern(Formula::Or(kept.into())),
+            _ => self.make(kept.len(), Formula::Or(kept.into())),
         }
     }
 
@@ -762,7 +768,7 @@ fn range(low: u32, high: Option<u32>) -> Range {
 #[derive(Default)]
 struct Distinct {
     parts: Vec<FormulaId>,
-    known: HashSet<FormulaId>,
+    known: IdSet<FormulaId>,
 }
 
 impl Distinct {

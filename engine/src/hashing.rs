@@ -1,11 +1,13 @@
 //! Hash maps for ids: a multiplicative hash, fast and without a secret, for keys that the engine
 //! itself numbers. Texts and values that a caller chooses keep the standard, keyed hash.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map from ids, or small structures of ids.
 pub type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+/// A set of the same.
+pub type IdSet<K> = HashSet<K, BuildHasherDefault<IdHasher>>;
 
 /// Mixes words by multiplication and rotation (Knuth, "The Art of Computer Programming", 6.4).
 #[derive(Default)]

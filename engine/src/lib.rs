@@ -60,7 +60,8 @@
 //! * `number`: languages of number texts.
 //! * `formula`, `values`, `exclusion`: formulas, those of constants, those that exclude each other.
 //! * `schema`: JSON Schema, drafts 4 to 2020-12, to formulas.
-//! * `grammar`, `derive`, `satisfy`: a grammar, its branches, and whether it has a value.
+//! * `grammar`, `derive`, `satisfy`, `count`: a grammar, its branches, whether it has a value, and
+//!   how many at most.
 //! * `shape`, `machine`: strings, and all of JSON, byte by byte.
 //! * `vocabulary`: tokens and their trie.
 //! * `keys`, `memory`: which keys may come next; those that no node holds.
@@ -98,6 +99,7 @@ mod formula;
 mod schema;
 mod values;
 
+mod count;
 mod derive;
 mod grammar;
 mod satisfy;

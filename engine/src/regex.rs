@@ -83,6 +83,9 @@ pub struct Regexes {
 /// Members that a set may have to be listed.
 const MAX_LISTED: u32 = 96;
 
+/// Code points up to which members are counted.
+const MAX_COUNTED: u32 = 64;
+
 fn list_set(set: &CharSet, found: &mut Vec<u32>) -> bool {
     let sizes = set.ranges().iter().map(|(low, high)| high - low + 1);
     let is_small = sizes.fold(0u32, u32::saturating_add) <= MAX_LISTED;
@@ -229,6 +232,46 @@ impl Regexes {
                 .all(|child| self.list_exceptions(*child, found)),
             Node::Complement(child) => self.list_exceptions(*child, found),
             Node::Rule(_) => false,
+        }
+    }
+
+    /// At most so many members; None where they are endless or hard to count.
+    pub fn most_members(&self, id: RegexId) -> Option<u64> {
+        if self
+            .length_bounds(id)
+            .1
+            .is_none_or(|longest| longest > MAX_COUNTED)
+        {
+            return None;
+        }
+        match &self.nodes[id.index()] {
+            Node::Never => Some(0),
+            Node::Empty => Some(1),
+            Node::Set(set) => {
+                let sizes = set.ranges().iter().map(|(low, high)| high - low + 1);
+                Some(sizes.map(u64::from).sum())
+            }
+            Node::Words { from, to, .. } => Some(u64::from(to - from)),
+            Node::Concat(head, tail) => {
+                let (head, tail) = (self.most_members(*head)?, self.most_members(*tail)?);
+                Some(head.saturating_mul(tail))
+            }
+            Node::Repeat { body, low, high } => {
+                let body = self.most_members(*body)?;
+                let counts = (*low..=*high).map(|count| body.saturating_pow(count));
+                Some(counts.fold(0, u64::saturating_add))
+            }
+            Node::Union(children) => {
+                let counts = children.iter().map(|child| self.most_members(*child));
+                counts
+                    .into_iter()
+                    .try_fold(0u64, |all, count| Some(all.saturating_add(count?)))
+            }
+            Node::Intersection(children) => children
+                .iter()
+                .filter_map(|child| self.most_members(*child))
+                .min(),
+            Node::Complement(_) | Node::Rule(_) => None,
         }
     }
 

@@ -128,7 +128,7 @@ impl Grammar {
         }
     }
 
-    fn collect_goals(&mut self, id: FormulaId) -> Vec<NumberGoal> {
+    pub(crate) fn collect_goals(&mut self, id: FormulaId) -> Vec<NumberGoal> {
         if !self.spend(1) {
             return Vec::new();
         }
@@ -157,9 +157,10 @@ impl Grammar {
         self.may_end_formula(id)
             || self.decide(Question::Array(id), |g| {
                 let branches = g.item_branches(id);
-                branches
-                    .iter()
-                    .any(|b| g.is_satisfiable(b.child) && g.can_array_end(b.rest))
+                !g.lacks_values(id)
+                    && branches
+                        .iter()
+                        .any(|b| g.is_satisfiable(b.child) && g.can_array_end(b.rest))
             })
     }
 

@@ -169,6 +169,34 @@ fn check_along(schema: &str, options: &Options, text: &str) {
 }
 
 #[test]
+fn an_array_that_runs_out_of_new_items_is_none() {
+    let none = [
+        r#"{"type":"array","uniqueItems":true,"minItems":4,"items":{"type":"integer","minimum":0,"maximum":2}}"#,
+        r#"{"type":"array","uniqueItems":true,"minItems":3,"items":{"enum":["a",null]}}"#,
+        r#"{"type":"array","uniqueItems":true,"minItems":4,"items":{"type":["boolean","null"]}}"#,
+        r#"{"type":"array","uniqueItems":true,"minItems":3,"prefixItems":[{"type":"string"}],"items":{"const":1}}"#,
+    ];
+    for schema in none {
+        let input = Input::JsonSchema(schema.as_bytes());
+        assert!(
+            Index::compile(input, vocabulary(), &Options::default()).is_err(),
+            "{schema}"
+        );
+    }
+    let full = r#"{"type":"array","uniqueItems":true,"minItems":3,"items":{"type":"integer","minimum":0,"maximum":2}}"#;
+    for seed in 0..6 {
+        assert!(
+            walk(
+                Input::JsonSchema(full.as_bytes()),
+                &Options::default(),
+                seed
+            )
+            .is_some()
+        );
+    }
+}
+
+#[test]
 fn no_key_is_written_twice() {
     let wide = Options {
         whitespace: Whitespace::Bounded(1),
