@@ -5,10 +5,10 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run down test check protos baseline engine bench clean
+.PHONY: help setup run down test check protos baseline engine bench bench-engine clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv, or bring it up to date (every command does)
 	@bash infra/setup.sh
@@ -47,6 +47,10 @@ engine: setup ## build and install the grammar engine
 bench: setup ## many schemas through the running mesh: ARGS="FOLDER_OR_FILE..."
 	@$(PYTHON_ENV) -m infra.local run && set -a && . "$$($(PYTHON_ENV) -m infra.local client-env)" && set +a \
 	  && $(PYTHON_ENV) bench/mesh_schemas.py $(ARGS)
+
+bench-engine: setup ## the engine beside its peer: HARNESS=FOLDER of the benchmark harness, BENCH_PYTHON=with its packages
+	@$(PYTHON_ENV) bench/engine_table.py $(if $(HARNESS),$(HARNESS),$(error HARNESS= is the folder of maskbench.py)) \
+	  --python $(if $(BENCH_PYTHON),$(BENCH_PYTHON),$(PYTHON_ENV)) $(ARGS)
 
 clean: ## remove .venv and every cache; the mesh's data stays in FORMWORK_HOME
 	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
