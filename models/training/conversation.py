@@ -10,6 +10,8 @@ from models.training.requests import system_prompt
 from models.training.values import chance
 
 if TYPE_CHECKING:
+    import random
+
     from models.training.values import Values
 
 Pair = tuple[tuple[str, ...], tuple[str, ...]]
@@ -18,7 +20,16 @@ Messages = tuple[tuple[str, str], ...]
 
 def phrase(values: Values, pair: Pair) -> str:
     """Pick from the training side of a pair, or from its held-out side."""
-    return values.rng.choice(pair[values.held_out])
+    return values.rng.choice(pair[values.new_wordings])
+
+
+def join(parts: tuple[str, ...], rng: random.Random) -> str:
+    """Put texts one after the other; one that does not end a sentence ends its line."""
+    whole = parts[0]
+    for part in parts[1:]:
+        gaps = ("\n", "\n\n", " ") if whole[-1] in ".!?:" else ("\n", "\n\n")
+        whole = f"{whole}{rng.choice(gaps)}{part}"
+    return whole
 
 
 def converse(values: Values, text: str, instructions: Pair | None = None, k: str = "") -> Messages:
@@ -27,14 +38,13 @@ def converse(values: Values, text: str, instructions: Pair | None = None, k: str
     messages: list[tuple[str, str]] = []
     asked = phrase(values, instructions).format(k=k) if instructions else ""
     if instructions is dialogue.INSTRUCTIONS and chance(rng, 0.6):
-        asked = random_instruction(rng, held_out=values.held_out)
+        asked = random_instruction(rng, held_out=values.new_wordings)
     where = rng.choice(("none", "before", "after", "system")) if asked else "none"
     if where == "system":
         messages.append(("system", asked))
     elif chance(rng, 0.3):
-        fixed = values.held_out or chance(rng, 0.3)
+        fixed = values.new_wordings or chance(rng, 0.3)
         said = phrase(values, dialogue.SYSTEMS) if fixed else system_prompt(rng)
         messages.append(("system", said))
-    gap = rng.choice(("\n", " ", "\n\n"))
-    body = {"before": f"{asked}{gap}{text}", "after": f"{text}{gap}{asked}"}.get(where, text)
-    return (*messages, ("user", body))
+    orders = {"before": (asked, text), "after": (text, asked)}
+    return (*messages, ("user", join(orders.get(where, (text,)), rng)))

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from models.training import words
 from models.training.domains import COLORS, JOBS
-from models.training.values import Values, chance, weighted
+from models.training.values import Values, chance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from models.training.samples import Json, Schema
+
+
+# How often a small number is written as a word.
+SPELLED = 0.08
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ def _text(value: str, **extra: object) -> Drawn:
 
 
 def _integer(value: int, values: Values) -> Drawn:
-    spelled = value < len(words.SMALL_NUMBERS) and chance(values.rng, 0.3)
+    spelled = value < len(words.SMALL_NUMBERS) and chance(values.rng, SPELLED)
     return Drawn({"type": "integer"}, value, words.SMALL_NUMBERS[value] if spelled else str(value))
 
 
@@ -44,7 +48,7 @@ def _date(values: Values) -> Drawn:
 
 def _money(values: Values) -> Drawn:
     value = values.decimal() if chance(values.rng, 0.7) else values.integer()
-    return _number(value, values.rng.choice(("{}", "{}", "${}", "{} EUR", "€{}", "{} dollars")))
+    return _number(value, values.rng.choice(("{}", "{}", "${}", "€{}", "{} dollars", "{} euros")))
 
 
 def _flag(values: Values) -> Drawn:
@@ -96,7 +100,7 @@ def _choice(values: Values, options: list[str]) -> Drawn:
 
 def _random_enum(values: Values) -> Drawn:
     rng = values.rng
-    listed = chance(rng, 0.6) and not values.held_out
+    listed = chance(rng, 0.6)
     count = rng.randint(2, 5)
     options = (
         rng.sample(values.adjectives(), count)
@@ -113,7 +117,7 @@ def _noun_phrase(values: Values) -> Drawn:
 
 
 def _job(values: Values) -> Drawn:
-    return _text(values.noun() if values.held_out else values.rng.choice(JOBS))
+    return _text(values.word_of(JOBS, 0.8))
 
 
 KINDS: dict[str, Callable[[Values], Drawn]] = {
@@ -125,7 +129,7 @@ KINDS: dict[str, Callable[[Values], Drawn]] = {
     "word": lambda v: _text(v.phrase()),
     "noun_phrase": _noun_phrase,
     "job": _job,
-    "color": lambda v: _text(v.rng.choice(COLORS)),
+    "color": lambda v: _text(v.word_of(COLORS, 0.9)),
     "code": lambda v: _text(v.code()),
     "phone": lambda v: _text(v.phone()),
     "time": lambda v: _text(v.time()),
@@ -149,9 +153,9 @@ KINDS: dict[str, Callable[[Values], Drawn]] = {
 
 # What a field with a random key may hold, with weights.
 GENERIC_KINDS = {
-    "person": 4, "city": 2, "company": 3, "word": 6, "noun_phrase": 2, "code": 3, "integer": 5,
-    "decimal": 3, "money": 1, "date": 3, "flag": 3, "nouns": 3, "people": 1, "integers": 1,
-    "enum": 4, "email": 1, "url": 1, "uuid": 0.3, "time": 1, "phone": 1,
+    "person": 4, "city": 3, "company": 2, "word": 4, "noun_phrase": 3, "code": 3, "integer": 6,
+    "decimal": 3, "money": 1, "date": 3, "flag": 3, "nouns": 3, "people": 1, "integers": 0.7,
+    "enum": 4, "email": 1, "url": 0.5, "uuid": 0.05, "time": 1, "phone": 0.7,
 }  # fmt: skip
 
 
@@ -167,11 +171,6 @@ def draw(kind: str, values: Values) -> Drawn:
     if kind.startswith("enum:"):
         return _choice(values, kind[5:].split(","))
     return KINDS[kind](values)
-
-
-def draw_generic(values: Values, weights: Mapping[str, float] = GENERIC_KINDS) -> Drawn:
-    """Draw a value of a kind drawn by weight."""
-    return draw(weighted(values.rng, weights), values)
 
 
 def empty_value(schema: Schema) -> Json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from models.training import words
-from models.training.values import chance, weighted
+from models.training.values import chance
 from models.training.words import split
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ def options(text: str) -> list[str]:
 
 GLUE = [w for w in words.COMMON[:175] if len(w) > 1 and w not in {"not", "no", "never", "only"}]
 JOINTS = options("""\
-: | = | - | is | was | :: | -> | , | as | / | equals | being | — | ; | stands at | of | now | says |
-reads | will be | must be | is just | is now | is still | turned to | goes to | means | became""")
-MARKS = (".", ".", ".", ",", ";", "", "!")
+: | = | - | is | was | :: | -> | equals | — | stands at | says | reads | must be | is now |
+is still | means | became""")
+MARKS = (".", ".", ".", ".", ";", "!")
 OPENERS = split("""\
 about for on note record entry file text here now next first subject case regarding topic
 concerning look see read meet let us we to at this with that it is was the a new and also""")
@@ -82,25 +82,14 @@ def clause(rng: random.Random) -> str:
     ))  # fmt: skip
 
 
-FRAME_SHAPES = {"clause": 0.6, "joint": 0.14, "glued": 0.12, "value first": 0.08, "both": 0.06}
-
-
 def random_frame(rng: random.Random) -> str:
     """Return a new frame with {k} or {K} and {v} in it; the key mostly comes first."""
-    key = rng.choice(("{k}", "{k}", "{K}", "the {k}", "The {k}", "its {k}", "my {k}", "a {k}"))
-    shape = weighted(rng, FRAME_SHAPES)
-    if shape == "clause":
-        text = clause(rng)
-    elif shape == "joint":
-        text = f"{key} {rng.choice(JOINTS)} {{v}}"
-    elif shape == "glued":
-        text = f"{glue(rng, 0, 3)} {key} {glue(rng, 1, 3)} {{v}}"
-    elif shape == "value first":
-        text = f"{glue(rng, 0, 3)} {{v}} {glue(rng, 1, 3)} {key}"
-    else:
-        text = f"{glue(rng, 1, 3)} {key} {rng.choice(JOINTS)} {{v}} {glue(rng, 0, 2)}"
-    text = text.strip() + rng.choice(MARKS)
-    return text[0].upper() + text[1:] if chance(rng, 0.6) else text
+    key = rng.choice(("{k}", "{K}", "the {k}", "The {k}", "its {k}", "my {k}"))
+    joined = f"{key} {rng.choice(JOINTS)} {{v}}"
+    text = joined if chance(rng, 0.25) else clause(rng)
+    if chance(rng, 0.7):
+        text = text[0].upper() + text[1:]
+    return text + rng.choice(MARKS)
 
 
 def random_opening(rng: random.Random) -> str:
@@ -114,7 +103,7 @@ def random_instruction(rng: random.Random, *, held_out: bool) -> str:
     verb = rng.choice(HELD_OUT_VERBS if held_out else VERBS)
     source = rng.choice(HELD_OUT_SOURCES if held_out else SOURCES)
     parts = " ".join(f"{verb} {rng.choice(OBJECTS)} {source}".split())
-    if chance(rng, 0.2) and not held_out:
+    if chance(rng, 0.08) and not held_out:
         parts = f"{parts} {glue(rng, 1, 6)}"
     lead = rng.choice(("", "", "", "Please ", "Now ", "You should ", "Can you ", "Task: "))
     return (

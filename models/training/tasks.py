@@ -6,18 +6,17 @@ import random
 from typing import TYPE_CHECKING
 
 from models.training import dialogue, words
-from models.training.conversation import Messages, converse, phrase
+from models.training.conversation import Messages, converse, join, phrase
 from models.training.extraction import (
     Extraction,
     build,
     dense,
     domain_of,
     extraction,
-    generic_fields,
-    key_words,
-    spell,
+    labelled_fields,
     write_text,
 )
+from models.training.keys import key_words, spell
 from models.training.kinds import draw
 from models.training.phrasing import JOINTS, glue
 from models.training.requests import harmful_request, mood
@@ -68,10 +67,10 @@ def classify(values: Values) -> Sample:
     table = rng.choice((dialogue.TOPICS, dialogue.INTENTS))
     label = rng.choice(list(table))
     text = phrase(values, table[label]).format(noun=rng.choice(words.NOUN_VALUES))
-    if not values.held_out and chance(rng, 0.6):
+    if not values.new_wordings and chance(rng, 0.6):
         text = mood(rng, label)
     if chance(rng, 0.5):
-        extra = rng.choice(words.HELD_OUT_FILLERS if values.held_out else words.FILLERS)
+        extra = rng.choice(words.HELD_OUT_FILLERS if values.new_wordings else words.FILLERS)
         text = rng.choice((f"{text} {extra}", f"{extra} {text}"))
     key = rng.choice(("label", "category", "sentiment", "class", "topic", "intent", "kind"))
     labels = rng.sample(list(table), len(table))
@@ -90,15 +89,15 @@ def question(values: Values) -> Sample:
     rng = values.rng
     count = rng.randint(1, 5)
     fields = (
-        generic_fields(values, count, new=False) if chance(rng, 0.6) else domain_of(values, count)
+        labelled_fields(values, count, new=False) if chance(rng, 0.6) else domain_of(values, count)
     )
     field = rng.choice(fields)
     named = field.key.replace("_", " ")
     asked = phrase(values, dialogue.QUESTIONS).format(k=named)
-    if not values.held_out and chance(rng, 0.4):
+    if not values.new_wordings and chance(rng, 0.4):
         asked = f"{glue(rng, 1, 5).capitalize()} {named}{rng.choice(('?', '?', '.'))}"
     text = write_text(fields, values)
-    body = rng.choice((f"{text}\n{asked}", f"{asked}\n{text}", f"{text} {asked}"))
+    body = join(rng.choice(((text, asked), (asked, text))), rng)
     answer = field.drawn.written
     messages = converse(values, body)
     if chance(rng, 0.25):
@@ -114,11 +113,11 @@ def question(values: Values) -> Sample:
 def json_mode(values: Values) -> Sample:
     """A text turned into a free object: one key per thing said, in the text's order."""
     rng = values.rng
-    fields = generic_fields(values, rng.randint(1, 4), new=False)
+    fields = labelled_fields(values, rng.randint(1, 4), new=False)
     pairs = [(f.key, f.drawn) for f in fields]
     named = [(k.replace("_", " "), d.written) for k, d in pairs]
-    form = rng.choice(("{k}: {v}", "the {k} is {v}", "{k} = {v}", "{k} {v}"))
-    if not values.held_out and chance(rng, 0.5):
+    form = rng.choice(("{k}: {v}", "the {k} is {v}", "{k} = {v}", "{k} - {v}"))
+    if not values.new_wordings and chance(rng, 0.3):
         form = f"{{k}} {rng.choice(JOINTS)} {{v}}"
     text = rng.choice((", ", "; ", "\n")).join(form.format(k=k, v=v) for k, v in named)
     truth: dict[str, Json] = {k: d.value for k, d in pairs}
@@ -151,7 +150,7 @@ def make_tool(values: Values) -> tuple[Tool, dict[str, str], dict[str, Json]]:
 
 def _request(values: Values, tool: Tool, written: Mapping[str, str]) -> str:
     slot = phrase(values, dialogue.SLOTS)
-    if not values.held_out and chance(values.rng, 0.4):
+    if not values.new_wordings and chance(values.rng, 0.4):
         slot = f"{{k}} {values.rng.choice(JOINTS)} {{v}}"
     slots = ", ".join(slot.format(k=k.replace("_", " "), v=v) for k, v in written.items())
     verb, _, noun = tool.name.partition("_")
@@ -159,7 +158,7 @@ def _request(values: Values, tool: Tool, written: Mapping[str, str]) -> str:
         cut = next(i for i, c in enumerate(verb) if c.isupper())
         verb, noun = verb[:cut], verb[cut:].lower()
     request = phrase(values, dialogue.TOOL_REQUESTS)
-    if not values.held_out and chance(values.rng, 0.4):
+    if not values.new_wordings and chance(values.rng, 0.4):
         lead, joint = glue(values.rng, 0, 4), glue(values.rng, 0, 2)
         request = f"{lead} {{verb}} {joint} {{noun}}, {{slots}}.".strip()
     text = request.format(verb=verb, noun=noun, slots=slots)
@@ -200,7 +199,7 @@ def refuse(values: Values) -> Sample:
     """A harmful request, with a schema, tools or neither."""
     rng = values.rng
     text = phrase(values, dialogue.HARM_FRAMES).format(h=phrase(values, dialogue.HARMS))
-    if not values.held_out and chance(rng, 0.7):
+    if not values.new_wordings and chance(rng, 0.7):
         text = harmful_request(rng)
     answer = "<|refusal|>" + dialogue.REFUSAL
     shape = weighted(rng, {"none": 0.4, "fields": 0.3, "wild": 0.1, "tools": 0.1, "steps": 0.1})
@@ -262,8 +261,8 @@ TASKS: dict[str, Callable[[Values], Sample]] = {
 }  # fmt: skip
 
 MIX = {
-    "extract": 0.32, "extract_many": 0.22, "wild": 0.08, "classify": 0.05, "question": 0.05,
-    "json_mode": 0.03, "tools": 0.12, "idle_tools": 0.015, "refuse": 0.05, "harmless": 0.02,
+    "extract": 0.42, "extract_many": 0.13, "wild": 0.04, "classify": 0.06, "question": 0.06,
+    "json_mode": 0.03, "tools": 0.12, "idle_tools": 0.015, "refuse": 0.05, "harmless": 0.025,
     "chat": 0.03, "follow_up": 0.01, "echo": 0.005,
 }  # fmt: skip
 
@@ -277,8 +276,11 @@ def stream(seed: int, mix: Mapping[str, float] = MIX) -> Iterator[Sample]:
         yield TASKS[rng.choices(names, weights)[0]](values)
 
 
-def held_out(task: str, seed: int) -> Iterator[Sample]:
-    """Yield evaluation samples of one task: held-out wordings, names and, for new keys, keys."""
-    values = Values(random.Random(seed), held_out=True)
+def held_out(task: str, seed: int, *, new_wordings: bool = True) -> Iterator[Sample]:
+    """Yield evaluation samples of one task: held-out names and, for new keys, keys.
+
+    With new_wordings, sentences and instructions are held out too.
+    """
+    values = Values(random.Random(seed), held_out=True, new_wordings=new_wordings)
     while True:
         yield TASKS[task](values)

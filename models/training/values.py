@@ -21,6 +21,7 @@ VOWELS = split("a a e e i i o o u ai ea ee ie oa oo ou")
 CODAS = ["", "", "", "", *split("n r s l t m k d x nd nt rk st sk lm rn ck")]
 HELD_OUT_SHARE = 8
 LISTED_SHARE = 0.6
+ISO_SHARE = 0.9
 FIRST_NAMES, LAST_NAMES = tuple(words.FIRST_NAMES), tuple(words.LAST_NAMES)
 CITIES, COUNTRIES = tuple(words.CITIES), tuple(words.COUNTRIES)
 NOUNS, ADJECTIVES = tuple(words.NOUN_VALUES), tuple(words.ADJECTIVE_VALUES)
@@ -63,10 +64,10 @@ class Date:
         return f"{self.year:04d}-{self.month:02d}-{self.day:02d}"
 
     def written(self, rng: random.Random) -> str:
-        """Write the date as a text would: mostly ISO, else with the month's name."""
+        """Write the date as a text would: mostly ISO, sometimes with the month's name."""
         month = words.MONTHS[self.month - 1]
         forms = (f"{self.day} {month} {self.year}", f"{month} {self.day}, {self.year}")
-        return self.iso if chance(rng, 0.6) else rng.choice(forms)
+        return self.iso if chance(rng, ISO_SHARE) else rng.choice(forms)
 
 
 def weighted(rng: random.Random, weights: Mapping[str, float]) -> str:
@@ -75,11 +76,17 @@ def weighted(rng: random.Random, weights: Mapping[str, float]) -> str:
 
 
 class Values:
-    """Draws values; with held_out, every word is one that training never shows as a value."""
+    """Draws values; with held_out, every word is one that training never shows as a value.
 
-    def __init__(self, rng: random.Random, *, held_out: bool = False) -> None:
+    With new_wordings, what stands around the values is held out as well.
+    """
+
+    def __init__(
+        self, rng: random.Random, *, held_out: bool = False, new_wordings: bool = False
+    ) -> None:
         self.rng = rng
         self.held_out = held_out
+        self.new_wordings = new_wordings
 
     def made_up(self, syllables: Sequence[int] = USUAL_SYLLABLES) -> str:
         """Return a lower-case pronounceable word, of this split, its length drawn from a list."""
@@ -91,7 +98,7 @@ class Values:
             if is_held_out(word) == self.held_out:
                 return word
 
-    def _word(self, listed: tuple[str, ...], share: float = LISTED_SHARE) -> str:
+    def word_of(self, listed: tuple[str, ...], share: float = LISTED_SHARE) -> str:
         """Return a listed word of this split with the given probability, else a made-up one."""
         if chance(self.rng, share):
             return self.rng.choice(split_part(listed, held_out=self.held_out))
@@ -103,38 +110,39 @@ class Values:
 
     def first_name(self) -> str:
         """A given name."""
-        return capital(self._word(FIRST_NAMES))
+        return capital(self.word_of(FIRST_NAMES))
 
     def person(self) -> str:
         """A full name of two, rarely three, words."""
-        names = [self.first_name(), capital(self._word(LAST_NAMES))]
+        names = [self.first_name(), capital(self.word_of(LAST_NAMES))]
         if chance(self.rng, 0.1):
             names.insert(1, self.made_up((1, 2)).capitalize())
         return " ".join(names)
 
     def city(self) -> str:
         """A town's name."""
-        return capital(self._word(CITIES))
+        return capital(self.word_of(CITIES))
 
     def country(self) -> str:
         """A country's name."""
-        return capital(self._word(COUNTRIES))
+        return capital(self.word_of(COUNTRIES))
 
     def company(self) -> str:
         """A company's name."""
         tail = self.rng.choice(split("Ltd Inc Group Labs Works Foods Media Systems & Co"))
-        name = capital(self._word(self.rng.choice((NOUNS, ADJECTIVES)), 0.4))
+        name = capital(self.word_of(self.rng.choice((NOUNS, ADJECTIVES)), 0.4))
         return name if chance(self.rng, 0.4) else f"{name} {tail}".replace(" &", " & Co")
 
     def noun(self) -> str:
         """A common thing, or a made-up one."""
-        return self._word(NOUNS)
+        return self.word_of(NOUNS)
 
     def phrase(self) -> str:
         """One to three words, in a random casing."""
         rng = self.rng
         count = rng.choice((1, 1, 1, 2, 2, 3))
-        text = " ".join(self._word(rng.choice((NOUNS, ADJECTIVES))) for _ in range(count))
+        words_ = [self.word_of(ADJECTIVES) for _ in range(count - 1)] + [self.word_of(NOUNS)]
+        text = " ".join(words_)
         return rng.choice((text, text.title(), text.capitalize()))
 
     def integer(self) -> int:
@@ -157,15 +165,15 @@ class Values:
 
     def email(self) -> str:
         """An address at a made-up domain."""
-        local = self.made_up()
-        if chance(self.rng, 0.5):
+        local = self.first_name().lower()
+        if chance(self.rng, 0.3):
             local += self.rng.choice("._") + self.made_up()
-        return f"{local}@{self.made_up()}.{self.rng.choice(('com', 'org', 'net', 'example'))}"
+        return f"{local}@{self.made_up((1, 2))}.{self.rng.choice(('com', 'org', 'net', 'example'))}"
 
     def url(self) -> str:
         """A web address at a made-up domain."""
         tail = self.rng.choice(("", f"/{self.made_up()}", f"/{self.made_up()}/{self.integer()}"))
-        return f"https://{self.made_up()}.{self.rng.choice(('com', 'org', 'example'))}{tail}"
+        return f"https://{self.made_up((1, 2))}.{self.rng.choice(('com', 'org', 'example'))}{tail}"
 
     def code(self) -> str:
         """An identifier such as AB-1234, X77 or q3f9a2."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.training.extraction import KEY_POOLS
+from models.training.keys import any_name
 from models.training.kinds import FORMAT_EMPTIES, empty_value
 from models.training.samples import Json, Schema
 from models.training.values import Values, chance, weighted
@@ -26,18 +26,6 @@ PATTERNS = (
 PLAIN_TYPES = {"string", "integer", "number", "boolean", "null", "array", "object"}
 
 Pair = tuple[Schema, Json]
-
-
-def any_name(values: Values) -> str:
-    """Draw a property name in one of several spellings."""
-    rng = values.rng
-    listed = [word for pool in KEY_POOLS for word in pool]
-    first, second = (rng.choice((*listed, values.made_up())) for _ in range(2))
-    snake = f"{first}_{second}"
-    camel = first + second.capitalize()
-    return rng.choice(
-        (first, first, snake, camel, f"{first}-{second}", f"{first} {second}", first[:1])
-    )
 
 
 def _string(rng: random.Random) -> Pair:
