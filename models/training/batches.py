@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from tokenizers import Tokenizer
 
-POOL = 384
+POOL = 1024
+# Pools are sorted by length in steps of this many tokens, then by where the answer starts.
+LENGTH_STEP = 8
 MAX_TOKENS = 1024
 JUMP_SHARE = 0.05
 MAX_POSITIONS = 4096
@@ -34,10 +36,14 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Batch:
-    """tokens, positions: (rows, length); targets (n,) belong to the flat places `where` (n,)."""
+    """tokens, positions: (rows, length); no answer is predicted before place `first`.
+
+    Targets (n,) belong to the flat places `where` (n,) of what is left from there on.
+    """
 
     tokens: Tensor
     positions: Tensor
+    first: int
     where: Tensor
     targets: Tensor
 
@@ -60,6 +66,7 @@ def jumped_positions(length: int, rng: random.Random) -> list[int]:
 def collate(rows: list[Encoded], rng: random.Random) -> Batch:
     """Pad rows to a common length and list where their answers are predicted."""
     length = max(len(r.ids) for r in rows)
+    first = min(r.start for r in rows) - 1
     tokens = torch.full((len(rows), length), PAD)
     positions = torch.zeros((len(rows), length), dtype=torch.long)
     where: list[int] = []
@@ -68,9 +75,10 @@ def collate(rows: list[Encoded], rng: random.Random) -> Batch:
         size = len(row.ids)
         tokens[index, :size] = torch.tensor(row.ids)
         positions[index, :size] = torch.tensor(jumped_positions(size, rng))
-        where += range(index * length + row.start - 1, index * length + size - 1)
+        base = index * (length - first) - first
+        where += range(base + row.start - 1, base + size - 1)
         targets += row.ids[row.start :]
-    return Batch(tokens, positions, torch.tensor(where), torch.tensor(targets))
+    return Batch(tokens, positions, first, torch.tensor(where), torch.tensor(targets))
 
 
 def batches(
@@ -83,7 +91,7 @@ def batches(
             for row in (encode(tokenizer, draw()) for _ in range(POOL))
             if len(row.ids) <= MAX_TOKENS
         ]
-        pool.sort(key=lambda row: len(row.ids))
+        pool.sort(key=lambda row: (len(row.ids) // LENGTH_STEP, row.start))
         groups: list[list[Encoded]] = [[]]
         for row in pool:
             if (len(groups[-1]) + 1) * len(row.ids) > budget:

@@ -15,11 +15,15 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from models.training.llama import Attention, Layer, Llama
 
 HEAD, HALF = 64, 32
 IDENTITY, PREVIOUS, EARLIER, CONSTANT = 0, 128, 192, 255
 IDENTITY_SCALE, REST_SCALE, CONSTANT_SCALE = 0.07, 0.01, 0.3
+# How much of a capitalised token's identity is that of its lower-case form (a squared cosine).
+TWIN_SHARE = 0.5
 # Rotary pairs from this index on turn so slowly that content can be compared across a context.
 SLOW_PAIR = 18
 # For each head of the second layer: whether it compares two tokens, and its first dimension.
@@ -28,9 +32,12 @@ SLOW_ROWS = [*range(SLOW_PAIR, HALF), *range(HALF + SLOW_PAIR, HEAD)]
 
 
 @torch.no_grad()
-def write_copying_heads(model: Llama) -> None:
-    """Overwrite the embedding and the first two layers' attention of a 256-wide, 4-headed model."""
-    _embedding(model.model.embed_tokens)
+def write_copying_heads(model: Llama, twins: Mapping[int, int] | None = None) -> None:
+    """Overwrite the embedding and the first two layers' attention of a 256-wide, 4-headed model.
+
+    Twins are tokens (capitalised: lower case) that begin alike, so that `City` is found as `city`.
+    """
+    _embedding(model.model.embed_tokens, twins or {})
     layers = [cast("Layer", layer) for layer in model.model.layers]
     for layer in layers:
         layer.mlp.down_proj.weight.mul_(0.2)
@@ -42,9 +49,21 @@ def write_copying_heads(model: Llama) -> None:
         _match_head(match, head, bigram=bigram, start=start)
 
 
-def _embedding(table: nn.Embedding) -> None:
+def twins_of(vocabulary: Mapping[str, int]) -> dict[int, int]:
+    """Return every capitalised token whose lower-case form is a token too."""
+    return {
+        index: vocabulary[token.lower()]
+        for token, index in vocabulary.items()
+        if token[:1].isupper() and token.lower() in vocabulary
+    }
+
+
+def _embedding(table: nn.Embedding, twins: Mapping[int, int]) -> None:
     table.weight.normal_(std=REST_SCALE)
-    table.weight[:, :PREVIOUS].normal_(std=IDENTITY_SCALE)
+    identity = table.weight[:, :PREVIOUS].normal_(std=IDENTITY_SCALE)
+    capitals, plain = list(twins.keys()), list(twins.values())
+    own, shared = (1 - TWIN_SHARE) ** 0.5, TWIN_SHARE**0.5
+    identity[capitals] = own * identity[capitals] + shared * identity[plain]
     table.weight[:, CONSTANT] = CONSTANT_SCALE
 
 

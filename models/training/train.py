@@ -20,14 +20,14 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 
 from models.training.batches import Batch, batches
-from models.training.initial import write_copying_heads
+from models.training.initial import twins_of, write_copying_heads
 from models.training.llama import Llama, LlamaConfig
 from models.training.tasks import MIX, stream
 
 if TYPE_CHECKING:
     from models.training.samples import Sample
 
-BUILT_IN = LlamaConfig(hidden_size=256, intermediate_size=512, layers=5, heads=4, kv_heads=4)
+BUILT_IN = LlamaConfig(hidden_size=256, intermediate_size=512, layers=4, heads=4, kv_heads=4)
 # Copying is learnt first on short texts; the warm-up mix leans on it.
 WARM_MIX = {**MIX, "echo": 0.5, "follow_up": 0.0}
 
@@ -37,20 +37,20 @@ class Plan:
     """Settings of a run; times are in seconds of wall clock, budgets in tokens."""
 
     seconds: float
-    batch_tokens: int = 1536
+    batch_tokens: int = 1024
     warm_steps: int = 150
-    rate: float = 5e-4
+    rate: float = 1e-3
     decay_share: float = 0.5
     weight_decay: float = 0.01
     average: float = 0.998
     checkpoint_seconds: float = 180.0
-    mean_seconds: float = 40.0
+    mean_seconds: float = 60.0
     processes: int = 1
 
 
 def rate_factor(plan: Plan, step: int, spent: float) -> float:
-    """Warm up over 100 steps, hold, then fall linearly to 2 % at the deadline."""
-    warm = min(1.0, (step + 1) / 100)
+    """Warm up over 200 steps, hold, then fall linearly to 2 % at the deadline."""
+    warm = min(1.0, (step + 1) / 200)
     left = max(0.0, 1 - spent / plan.seconds)
     return max(0.02, warm * min(1.0, left / plan.decay_share))
 
@@ -64,6 +64,7 @@ class Run:
     step: int = 0
     spent: float = 0.0
     tokens: int = 0
+    met: int = -1
     averaged: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -74,7 +75,7 @@ class Run:
 
     def train_on(self, batch: Batch) -> float:
         """Take one step; return the mean loss of the answer's tokens in nats."""
-        hidden, _ = self.model.hidden(batch.tokens, batch.positions)
+        hidden = self.model.hidden_from(batch.first, batch.tokens, batch.positions)
         logits = self.model.logits(hidden.flatten(0, 1)[batch.where])
         loss = functional.cross_entropy(logits, batch.targets)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -95,14 +96,17 @@ class Run:
             self.averaged[name].lerp_(value, 1 - weight)
 
     def take_mean(self) -> None:
-        """Set the weights of every process to their mean; the averaged ones too."""
+        """Set the weights of every process to their mean, each counting by its steps since."""
+        share = torch.tensor([self.step - self.met + 1e-3])
+        total = share.clone()
+        distributed.all_reduce(total)
         for state in (self.model.state_dict(), self.averaged):
-            flat = torch.cat([value.flatten() for value in state.values()])
+            flat = torch.cat([value.flatten() for value in state.values()]) * (share / total)
             distributed.all_reduce(flat)
-            flat.div_(self.plan.processes)
             parts = torch.split(flat, [v.numel() for v in state.values()])
             for value, mean in zip(state.values(), parts, strict=True):
                 value.copy_(mean.view_as(value))
+        self.met = self.step
 
     def save(self, path: Path) -> None:
         """Write a checkpoint in one move."""
@@ -124,6 +128,7 @@ class Run:
         self.adam.load_state_dict(state["adam"])
         self.averaged = state["averaged"]
         self.step, self.spent, self.tokens = state["step"], state["spent"], state["tokens"]
+        self.met = self.step - 1
 
 
 def train(run: Run, tokenizer: Tokenizer, rank: int, checkpoint: Path, log: TextIO) -> None:
@@ -174,6 +179,7 @@ class Options:
 def train_process(rank: int, options: Options) -> None:
     """Train as one of the plan's processes, on one thread."""
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     torch.manual_seed(rank)
     if options.plan.processes > 1:
         meeting = (options.out / "meeting").resolve().as_uri()
@@ -181,14 +187,14 @@ def train_process(rank: int, options: Options) -> None:
             "gloo", init_method=meeting, rank=rank, world_size=options.plan.processes
         )
     model = Llama(BUILT_IN)
-    write_copying_heads(model)
+    tokenizer = Tokenizer.from_file(str(options.folder / "tokenizer.json"))
+    write_copying_heads(model, twins_of(tokenizer.get_vocab()))
     run = Run(model, options.plan)
     checkpoint = options.out / "checkpoint.pt"
     if options.resume:
         run.load(checkpoint)
     elif options.plan.processes > 1:
         run.take_mean()
-    tokenizer = Tokenizer.from_file(str(options.folder / "tokenizer.json"))
     with (options.out / f"log{rank}.txt").open("a") as log:
         train(run, tokenizer, rank, checkpoint, log)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+import random
 
+import torch
+from torch.nn import functional
+
+from models.training.batches import Encoded, collate
 from models.training.decode import greedy
-from models.training.initial import write_copying_heads
+from models.training.initial import twins_of, write_copying_heads
 from models.training.llama import Llama, LlamaConfig
 from models.training.train import BUILT_IN, Plan, rate_factor
 
@@ -35,6 +39,31 @@ def test_a_neighbour_changes_no_greedy_answer() -> None:
     long, short = list(range(2, 14)), [5, 9, 5]
     together = greedy(model, [long, short], [None, None], end=1, limit=8)
     assert together == [greedy(model, [p], [None], end=1, limit=8)[0] for p in (long, short)]
+
+
+def test_the_states_of_an_answer_alone_are_those_of_the_whole() -> None:
+    model = made(SMALL)
+    tokens = torch.randint(1, 64, (2, 9))
+    places = torch.arange(9).expand(2, 9)
+    whole, _ = model.hidden(tokens, places)
+    torch.testing.assert_close(model.hidden_from(4, tokens, places), whole[:, 4:])
+
+
+def test_a_batch_points_at_the_answers() -> None:
+    rows = [Encoded([5, 6, 7, 8, 9], 3), Encoded([5, 6, 7, 8], 2)]
+    batch = collate(rows, random.Random(2))
+    assert batch.targets.tolist() == [8, 9, 7, 8]
+    assert batch.first == 1
+    left = batch.tokens[:, batch.first :].flatten()
+    assert left[batch.where].tolist() == [7, 8, 6, 7]
+
+
+def test_a_capitalised_token_begins_near_its_lower_case_form() -> None:
+    model = made(BUILT_IN)
+    write_copying_heads(model, {30: 40})
+    table = model.model.embed_tokens.weight
+    assert functional.cosine_similarity(table[30], table[40], dim=0) > 0.5
+    assert twins_of({"City": 7, "city": 9, "Ci": 3}) == {7: 9}
 
 
 def test_an_untrained_model_already_copies() -> None:
