@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,27 @@ if TYPE_CHECKING:
 ROWS = 60
 LIMIT = 256
 SEED = 20_000
-# Task, and what its row in the table is called.
-ROWS_OF = {
-    "extract": "extract, seen keys", "extract_new": "extract, new keys", "wild": "wild schemas",
-    "json_mode": "JSON mode", "classify": "classify", "tools": "tool calls",
-    "idle_tools": "tools not needed", "question": "question", "chat": "chat",
-    "harmless": "dark words, harmless", "refuse": "harmful request",
-}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: its name, the task, and whether wordings are held out too."""
+
+    name: str
+    task: str
+    new_wordings: bool = True
+
+
+TABLE = (
+    Row("extract, seen keys", "extract", new_wordings=False),
+    Row("extract, new keys", "extract_new", new_wordings=False),
+    Row("extract, seen keys, new wordings", "extract"),
+    Row("extract, new keys, new wordings", "extract_new"),
+    Row("wild schemas", "wild"), Row("JSON mode", "json_mode"), Row("classify", "classify"),
+    Row("tool calls", "tools"), Row("tools not needed", "idle_tools"), Row("question", "question"),
+    Row("chat", "chat"), Row("dark words, harmless", "harmless"), Row("harmful request", "refuse"),
+)  # fmt: skip
+MODES = ("free", "constrained")
 MARK_START, MARK_END = "<!-- figures -->", "<!-- /figures -->"
 
 
@@ -57,13 +72,25 @@ def _batched(samples: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
     return (samples[i : i + ROWS] for i in range(0, len(samples), ROWS))
 
 
-def measure(model: Llama, folder: Path, task: str, n: int, *, constrained: bool) -> Score:
-    """Score n held-out samples of a task."""
-    samples = list(itertools.islice(held_out(task, SEED), n))
-    total = Score()
-    for sample, text, ended in answers(model, folder, samples, constrained=constrained):
-        score(total, sample, text, ended=ended)
-    return total
+@dataclass(frozen=True)
+class Bench:
+    """A model folder under measurement: n samples for each row of the goal, `rest` for others."""
+
+    model: Llama
+    folder: Path
+    n: int
+    rest: int
+
+    def measure(self, row: Row, *, constrained: bool) -> Score:
+        """Score held-out samples of a row."""
+        source = held_out(row.task, SEED, new_wordings=row.new_wordings)
+        samples = list(itertools.islice(source, self.rest if row.new_wordings else self.n))
+        total = Score()
+        for sample, text, ended in answers(
+            self.model, self.folder, samples, constrained=constrained
+        ):
+            score(total, sample, text, ended=ended)
+        return total
 
 
 def percent(part: int, whole: int) -> str:
@@ -71,18 +98,18 @@ def percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}" if whole else "-"
 
 
-def table_row(task: str, mode: str, s: Score) -> str:
+def table_row(name: str, mode: str, s: Score) -> str:
     """Write one line of the table."""
     cells = (
-        ROWS_OF[task], mode, str(s.answers), percent(s.ended, s.answers),
+        name, mode, str(s.answers), percent(s.ended, s.answers),
         percent(s.valid, s.structured), percent(s.right_fields, s.fields),
         percent(s.exact, s.answers), percent(s.right_names, s.calls), percent(s.refused, s.answers),
     )  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 
 
-def table(model: Llama, folder: Path, n: int, tasks: Sequence[str], *, show: int = 0) -> str:
-    """Return the Markdown table of every task, free and constrained."""
+def table(bench: Bench, rows: Sequence[Row], modes: Sequence[str] = MODES, show: int = 0) -> str:
+    """Return the Markdown table of the rows, free and constrained."""
     lines = [
         (
             "| task | decoding | n | ended % | valid of ended % | fields % | exact % "
@@ -90,13 +117,14 @@ def table(model: Llama, folder: Path, n: int, tasks: Sequence[str], *, show: int
         ),
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for task in tasks:
-        for mode in ("free", "constrained"):
-            result = measure(model, folder, task, n, constrained=mode == "constrained")
-            lines.append(table_row(task, mode, result))
+    for row in rows:
+        for mode in modes:
+            result = bench.measure(row, constrained=mode == "constrained")
+            lines.append(table_row(row.name, mode, result))
             print(lines[-1], flush=True)  # noqa: T201 - progress of a command
-            for wanted, got in result.wrong[:show]:
-                print("   want", wanted, "\n   got ", got, flush=True)  # noqa: T201 - asked for
+            for sample, got in result.wrong[:show]:
+                text = repr(sample.messages[-1][1])
+                print(f"  text {text}\n  want {sample.answer}\n  got  {got}", flush=True)  # noqa: T201 - asked for
     return "\n".join(lines)
 
 
@@ -112,15 +140,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--n", type=int, default=300)
-    parser.add_argument("--tasks", nargs="*", default=list(ROWS_OF))
+    parser.add_argument("--rest", type=int, help="samples for rows outside the goal, if not n")
+    parser.add_argument("--tasks", nargs="*", help="only the rows of these tasks")
+    parser.add_argument("--modes", nargs="*", default=list(MODES))
     parser.add_argument("--card", type=Path, help="write the table between this card's marks")
     parser.add_argument("--show", type=int, default=0, help="print this many wrong answers each")
     options = parser.parse_args()
     torch.set_num_threads(1)
     began = time.monotonic()
-    text = table(
-        load_model(options.model), options.model, options.n, options.tasks, show=options.show
-    )
+    rows = [row for row in TABLE if not options.tasks or row.task in options.tasks]
+    rest = options.n if options.rest is None else options.rest
+    bench = Bench(load_model(options.model), options.model, options.n, rest)
+    text = table(bench, rows, options.modes, options.show)
     print(f"{time.monotonic() - began:.0f} s")  # noqa: T201 - the command's answer
     if options.card:
         write_into_card(options.card, text)

@@ -31,7 +31,7 @@ class Score:
     refused: int = 0
     right_names: int = 0
     calls: int = 0
-    wrong: list[tuple[str, str]] = field(default_factory=list)
+    wrong: list[tuple[Sample, str]] = field(default_factory=list)
 
 
 def leaves(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
@@ -86,7 +86,7 @@ def score(total: Score, sample: Sample, answer: str, *, ended: bool) -> None:
     else:
         total.exact += answer == sample.truth
     if len(total.wrong) < KEPT_WRONG and answer != sample.answer:
-        total.wrong.append((sample.answer, answer))
+        total.wrong.append((sample, answer))
 
 
 def _score_object(total: Score, sample: Sample, answer: str, *, ended: bool) -> None:

@@ -96,6 +96,12 @@ def test_a_word_is_spelled_alike_wherever_it_stands() -> None:
         assert any(ids[i : i + len(alone)] == alone for i in range(len(ids)))
 
 
+@pytest.mark.parametrize("word", ["marvik", "kolmer", "order", "breit", "stoogle"])
+def test_a_capital_changes_the_first_piece_of_a_word_only(word: str) -> None:
+    first, *rest = TOKENIZER.encode(word).tokens
+    assert TOKENIZER.encode(word.capitalize()).tokens == [first.capitalize(), *rest]
+
+
 def test_the_written_settings_are_what_the_code_says() -> None:
     text = (FOLDER / "chat_template.jinja").read_text()
     assert read_json(FOLDER / "card.json") == card()
