@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,21 +25,26 @@ MAX_TOKENS = 1024
 JUMP_SHARE = 0.05
 MAX_POSITIONS = 4096
 PAD = 0
+STRUCTURE_WEIGHT, BEGINNING_WEIGHT = 0.3, 2.0
+BEFORE_VALUES = {'"', ":", "[", ","}
+KEY = re.compile(r'"[^"]*":')
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids of one sample; the answer starts at `start`."""
+    """Token ids of one sample; the answer starts at `start`, its tokens have weights."""
 
     ids: list[int]
     start: int
+    weights: list[float]
 
 
 @dataclass(frozen=True)
 class Batch:
     """tokens, positions: (rows, length); no answer is predicted before place `first`.
 
-    Targets (n,) belong to the flat places `where` (n,) of what is left from there on.
+    Targets (n,), weighted by `weights` (n,), belong to the flat places `where` (n,) of what is
+    left from there on.
     """
 
     tokens: Tensor
@@ -46,12 +52,38 @@ class Batch:
     first: int
     where: Tensor
     targets: Tensor
+    weights: Tensor
+
+
+def is_structure(answer: str) -> list[bool]:
+    """Tell for each character of an answer in JSON whether it is a key or punctuation."""
+    marks = [not character.isalnum() for character in answer]
+    for key in KEY.finditer(answer):
+        marks[key.start() : key.end()] = [True] * (key.end() - key.start())
+    return marks
+
+
+def answer_weights(answer: str, places: list[tuple[int, int]]) -> list[float]:
+    """Return the weight of each token of an answer in JSON, at places (start, end) of its text.
+
+    The constraint writes most keys and punctuation, so what a value is counts more, and how it
+    begins most of all: that is where it is found in the text.
+    """
+    marks = is_structure(answer)
+    return [
+        STRUCTURE_WEIGHT if all(marks[start:end])
+        else BEGINNING_WEIGHT if answer[start - 1 : start] in BEFORE_VALUES else 1.0
+        for start, end in places
+    ]  # fmt: skip
 
 
 def encode(tokenizer: Tokenizer, sample: Sample) -> Encoded:
     """Encode a sample; its texts hold no special token that the template did not write."""
-    prompt = tokenizer.encode(prompt_text(sample)).ids
-    return Encoded(prompt + tokenizer.encode(answer_text(sample)).ids, len(prompt))
+    prompt, text = tokenizer.encode(prompt_text(sample)).ids, answer_text(sample)
+    answer = tokenizer.encode(text)
+    is_json = sample.schema is not None or bool(sample.tools)
+    weights = answer_weights(text, answer.offsets) if is_json else [1.0] * len(answer.ids)
+    return Encoded(prompt + answer.ids, len(prompt), weights)
 
 
 def jumped_positions(length: int, rng: random.Random) -> list[int]:
@@ -71,6 +103,7 @@ def collate(rows: list[Encoded], rng: random.Random) -> Batch:
     positions = torch.zeros((len(rows), length), dtype=torch.long)
     where: list[int] = []
     targets: list[int] = []
+    weights: list[float] = []
     for index, row in enumerate(rows):
         size = len(row.ids)
         tokens[index, :size] = torch.tensor(row.ids)
@@ -78,7 +111,9 @@ def collate(rows: list[Encoded], rng: random.Random) -> Batch:
         base = index * (length - first) - first
         where += range(base + row.start - 1, base + size - 1)
         targets += row.ids[row.start :]
-    return Batch(tokens, positions, first, torch.tensor(where), torch.tensor(targets))
+        weights += row.weights
+    answers = (torch.tensor(where), torch.tensor(targets), torch.tensor(weights))
+    return Batch(tokens, positions, first, *answers)
 
 
 def batches(

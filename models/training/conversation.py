@@ -39,10 +39,10 @@ def converse(values: Values, text: str, instructions: Pair | None = None, k: str
     asked = phrase(values, instructions).format(k=k) if instructions else ""
     if instructions is dialogue.INSTRUCTIONS and chance(rng, 0.6):
         asked = random_instruction(rng, held_out=values.new_wordings)
-    where = rng.choice(("none", "before", "after", "system")) if asked else "none"
+    where = rng.choice(("none", "none", "none", "before", "after", "system")) if asked else "none"
     if where == "system":
         messages.append(("system", asked))
-    elif chance(rng, 0.3):
+    elif chance(rng, 0.15):
         fixed = values.new_wordings or chance(rng, 0.3)
         said = phrase(values, dialogue.SYSTEMS) if fixed else system_prompt(rng)
         messages.append(("system", said))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 # How often a small number is written as a word.
-SPELLED = 0.08
+SPELLED = 0.03
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ KINDS: dict[str, Callable[[Values], Drawn]] = {
 GENERIC_KINDS = {
     "person": 4, "city": 3, "company": 2, "word": 4, "noun_phrase": 3, "code": 3, "integer": 6,
     "decimal": 3, "money": 1, "date": 3, "flag": 3, "nouns": 3, "people": 1, "integers": 0.7,
-    "enum": 4, "email": 1, "url": 0.5, "uuid": 0.05, "time": 1, "phone": 0.7,
+    "enum": 4, "email": 0.6, "url": 0.2, "uuid": 0.02, "time": 1, "phone": 0.5,
 }  # fmt: skip
 
 

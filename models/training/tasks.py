@@ -14,6 +14,7 @@ from models.training.extraction import (
     domain_of,
     extraction,
     labelled_fields,
+    many_records,
     write_text,
 )
 from models.training.keys import key_words, spell
@@ -42,6 +43,11 @@ def extract(values: Values) -> Sample:
 def extract_many(values: Values) -> Sample:
     """Many short fields of one text."""
     return from_extraction(values, dense(values), "extract_many")
+
+
+def extract_rows(values: Values) -> Sample:
+    """The records that a text lists."""
+    return from_extraction(values, many_records(values), "extract_rows")
 
 
 def extract_new(values: Values) -> Sample:
@@ -254,16 +260,17 @@ def echo(values: Values) -> Sample:
 
 
 TASKS: dict[str, Callable[[Values], Sample]] = {
-    "extract": extract, "extract_many": extract_many, "extract_new": extract_new,
+    "extract": extract, "extract_many": extract_many,
+    "extract_rows": extract_rows, "extract_new": extract_new,
     "wild": wild_task, "classify": classify, "question": question, "json_mode": json_mode,
     "tools": call_tools, "idle_tools": idle_tools,
     "refuse": refuse, "harmless": harmless, "chat": chat, "follow_up": follow_up, "echo": echo,
 }  # fmt: skip
 
 MIX = {
-    "extract": 0.42, "extract_many": 0.13, "wild": 0.04, "classify": 0.06, "question": 0.06,
-    "json_mode": 0.03, "tools": 0.12, "idle_tools": 0.015, "refuse": 0.05, "harmless": 0.025,
-    "chat": 0.03, "follow_up": 0.01, "echo": 0.005,
+    "extract": 0.48, "extract_many": 0.11, "extract_rows": 0.07, "wild": 0.02, "classify": 0.05,
+    "question": 0.05, "json_mode": 0.02, "tools": 0.1, "idle_tools": 0.01, "refuse": 0.035,
+    "harmless": 0.015, "chat": 0.025, "follow_up": 0.01, "echo": 0.005,
 }  # fmt: skip
 
 

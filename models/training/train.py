@@ -38,13 +38,14 @@ class Plan:
 
     seconds: float
     batch_tokens: int = 1024
+    answer_weight: float = 150.0
     warm_steps: int = 150
-    rate: float = 1e-3
+    rate: float = 1.5e-3
     decay_share: float = 0.5
     weight_decay: float = 0.01
-    average: float = 0.998
+    average: float = 0.995
     checkpoint_seconds: float = 180.0
-    mean_seconds: float = 60.0
+    mean_seconds: float = 90.0
     processes: int = 1
 
 
@@ -74,11 +75,15 @@ class Run:
         self.averaged = {n: p.detach().clone() for n, p in self.model.state_dict().items()}
 
     def train_on(self, batch: Batch) -> float:
-        """Take one step; return the mean loss of the answer's tokens in nats."""
+        """Take one step; return the weighted sum of the loss of the answers' tokens in nats.
+
+        It is a sum because a mean would make the tokens of tasks with short answers, which share
+        batches, count several times.
+        """
         hidden = self.model.hidden_from(batch.first, batch.tokens, batch.positions)
         logits = self.model.logits(hidden.flatten(0, 1)[batch.where])
-        loss = functional.cross_entropy(logits, batch.targets)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss = batch.weights @ functional.cross_entropy(logits, batch.targets, reduction="none")
+        (loss / self.plan.answer_weight).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.adam.param_groups[0]["lr"] = self.plan.rate * rate_factor(
             self.plan, self.step, self.spent
@@ -139,14 +144,15 @@ def train(run: Run, tokenizer: Tokenizer, rank: int, checkpoint: Path, log: Text
     def draw() -> Sample:
         return next(warm if run.step < run.plan.warm_steps else mixed)
 
-    plan, losses = run.plan, 0.0
+    plan, losses, answers = run.plan, 0.0, 0.0
     began, saved, met = time.monotonic() - run.spent, run.spent, run.spent
     for batch in batches(tokenizer, draw, plan.batch_tokens, random.Random(seed)):
         losses += run.train_on(batch)
+        answers += float(batch.weights.sum())
         run.spent = time.monotonic() - began
         if run.step % 50 == 0:
-            _report(run, losses / 50, log)
-            losses = 0.0
+            _report(run, losses / answers, log)
+            losses, answers = 0.0, 0.0
         # Whole intervals only, so that every process meets the others equally often.
         while plan.processes > 1 and met + plan.mean_seconds <= min(run.spent, plan.seconds):
             run.take_mean()

@@ -7,7 +7,7 @@ import random
 import torch
 from torch.nn import functional
 
-from models.training.batches import Encoded, collate
+from models.training.batches import Encoded, answer_weights, collate
 from models.training.decode import greedy
 from models.training.initial import twins_of, write_copying_heads
 from models.training.llama import Llama, LlamaConfig
@@ -50,12 +50,21 @@ def test_the_states_of_an_answer_alone_are_those_of_the_whole() -> None:
 
 
 def test_a_batch_points_at_the_answers() -> None:
-    rows = [Encoded([5, 6, 7, 8, 9], 3), Encoded([5, 6, 7, 8], 2)]
+    rows = [Encoded([5, 6, 7, 8, 9], 3, [1, 2]), Encoded([5, 6, 7, 8], 2, [3, 4])]
     batch = collate(rows, random.Random(2))
     assert batch.targets.tolist() == [8, 9, 7, 8]
+    assert batch.weights.tolist() == [1, 2, 3, 4]
     assert batch.first == 1
     left = batch.tokens[:, batch.first :].flatten()
     assert left[batch.where].tolist() == [7, 8, 6, 7]
+
+
+def test_the_beginnings_of_values_count_most_and_keys_least() -> None:
+    answer = '{"age":34,"city":"New Porto"}'
+    parts = ['{"', "age", '":', "34", ',"', "city", '":"', "New", " ", "Porto", '"}']
+    ends = [sum(map(len, parts[: i + 1])) for i in range(len(parts))]
+    places = [(end - len(part), end) for part, end in zip(parts, ends, strict=True)]
+    assert answer_weights(answer, places) == [0.3, 0.3, 0.3, 2, 0.3, 0.3, 0.3, 2, 0.3, 1, 0.3]
 
 
 def test_a_capitalised_token_begins_near_its_lower_case_form() -> None:
