@@ -9,7 +9,7 @@ from models.training import words
 from models.training.domains import DOMAINS, Attribute, Domain
 from models.training.keys import key_words, kind_of, spell
 from models.training.kinds import GENERIC_KINDS, SHORT_KINDS, Drawn, draw, empty_value
-from models.training.phrasing import random_frame, random_opening
+from models.training.phrasing import random_frame
 from models.training.values import Values, chance, is_held_out, weighted
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ The {k} will be {v}.""".splitlines()
 LAYOUTS = (
     ("{K}: {v}", "\n"), ("{k}: {v}", ", "), ("{K}: {v}", "; "), ("{k} = {v}", "\n"),
     ("- {k}: {v}", "\n"), ("* {K}: {v}", "\n"), ("| {k} | {v} |", "\n"), ("{K} - {v}", "\n"),
-    ("{k}: {v}", " | "), ("{k} {v}", ", "), ("{v} ({k})", ", "), ("{k}={v}", "; "),
+    ("{k}: {v}", " | "), ("{k} {v}", ", "), ("{k}={v}", "; "),
     ("the {k} is {v}", ", "), ("{k}: {v}", "\n"), ("{K}: {v}.", " "),
 )  # fmt: skip
 HELD_OUT_LAYOUTS = (("{K} => {v}", "\n"), ("{k} -> {v}", "; "), ("[{k}] {v}", "\n"))
@@ -75,7 +75,7 @@ HELD_OUT_OPENINGS = ("Let us look at {v}.", "Now to {v}.")
 
 # Chances, named so that the mix can be read in one place.
 ALL_MENTIONED, ALL_WANTED, DESCRIBED, OPTIONAL, NULLABLE = 0.92, 0.8, 0.05, 0.15, 0.06
-NESTED, FILLER, CLOSED, LAID_OUT, FRESH_FRAME, FRESH_OPENING = 0.12, 0.08, 0.8, 0.6, 0.1, 0.1
+NESTED, FILLER, CLOSED, LAID_OUT, FRESH_FRAME = 0.12, 0.08, 0.8, 0.6, 0.1
 SHAPES = {"prose": 0.34, "terse": 0.18, "labelled": 0.38, "records": 0.1}
 NEW_SHAPES = {"labelled": 0.9, "records": 0.1}
 COUNTS = (1, 2, 2, 3, 3, 3, 4, 4, 5, 6)
@@ -165,8 +165,6 @@ def domain_fields(values: Values, count: int, domain: Domain) -> list[Field]:
     rng = values.rng
     subject = draw(domain.subject_kind, values)
     opening = rng.choice(HELD_OUT_OPENINGS if values.new_wordings else OPENINGS)
-    if not values.new_wordings and chance(rng, FRESH_OPENING):
-        opening = random_opening(rng)
     fields = [Field(rng.choice(domain.subject_keys), subject, opening.format(v=subject.written))]
     chosen = rng.sample(domain.attributes, min(count - 1, len(domain.attributes)))
     return _distinct(

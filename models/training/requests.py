@@ -112,6 +112,5 @@ def system_prompt(rng: random.Random) -> str:
         f"You are a {rng.choice(ADJECTIVES)} {rng.choice(ROLES)}.",
         f"{rng.choice(ORDERS)} {rng.choice(MANNERS)}.",
         f"{rng.choice(ORDERS)} {rng.choice(MANNERS)} and {rng.choice(MANNERS)}.",
-        f"{glue(rng, 3, 9).capitalize()}.",
     )
     return " ".join(rng.sample(parts, rng.choice((1, 1, 2))))

@@ -176,12 +176,11 @@ class Values:
         return f"https://{self.made_up((1, 2))}.{self.rng.choice(('com', 'org', 'example'))}{tail}"
 
     def code(self) -> str:
-        """An identifier such as AB-1234, X77 or q3f9a2."""
+        """An identifier such as AB-1234 or X77."""
         rng = self.rng
         letters = "".join(rng.choices(string.ascii_uppercase, k=rng.randint(1, 3)))
-        digits = "".join(rng.choices(string.digits, k=rng.randint(2, 6)))
-        hexed = "".join(rng.choices("0123456789abcdef", k=rng.randint(5, 8)))
-        return rng.choice((f"{letters}-{digits}", letters + digits, f"{letters}{digits}", hexed))
+        digits = "".join(rng.choices(string.digits, k=rng.randint(2, 5)))
+        return rng.choice((f"{letters}-{digits}", letters + digits))
 
     def uuid(self) -> str:
         """A version 4 UUID."""
