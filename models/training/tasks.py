@@ -9,7 +9,6 @@ from models.training import dialogue, words
 from models.training.conversation import Messages, converse, join, phrase
 from models.training.extraction import (
     Extraction,
-    build,
     dense,
     domain_of,
     extraction,
@@ -223,7 +222,7 @@ def harmless(values: Values) -> Sample:
     """A text with dark words in it, to be read like any other."""
     rng = values.rng
     dark = phrase(values, dialogue.BENIGN).format(city=values.city(), n=rng.randrange(1000))
-    made = extraction(values) if chance(rng, 0.7) else build(domain_of(values, 3), values)
+    made = extraction(values)
     text = rng.choice((f"{dark} {made.text}", f"{made.text}\n{dark}"))
     messages = converse(values, text, dialogue.INSTRUCTIONS)
     return Sample("harmless", messages, compact(made.truth), made.schema, truth=made.truth)
