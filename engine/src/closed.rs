@@ -27,6 +27,19 @@ pub(crate) struct Closed {
     pub elsewhere: Option<Elsewhere>,
     /// Of the free shape: its tokens that are not plain.
     special: Arc<[Special]>,
+    /// How the base comes from what the vocabulary knows, if it nearly does.
+    recipe: Option<Recipe>,
+}
+
+/// A base that the vocabulary knows, or that others are like.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Recipe {
+    /// Where any text may follow.
+    Free,
+    /// Where any text of at most so many code points may follow.
+    Length(u32),
+    /// The plain tokens of at most so many of the characters of a signature.
+    Within(u128, u32),
 }
 
 /// What leaves a string as it leaves one of another shape.
@@ -51,6 +64,7 @@ pub(crate) struct Exit {
 #[derive(Default)]
 pub(crate) struct ClosedMasks {
     known: IdMap<ShapeId, Arc<Closed>>,
+    recipes: Vec<(Arc<[u32]>, Recipe)>,
     /// About how many bytes they take.
     bytes: usize,
 }
@@ -70,6 +84,9 @@ impl ClosedMasks {
         let closed = Arc::new(self.work_out(grammar, vocabulary, near));
         if !grammar.is_void() {
             self.bytes += closed.bytes();
+            if let (Some(base), Some(recipe)) = (&closed.base, closed.recipe) {
+                self.recipes.push((Arc::clone(base), recipe));
+            }
             self.known.insert(near, Arc::clone(&closed));
         }
         closed
@@ -78,6 +95,15 @@ impl ClosedMasks {
     /// About how many bytes they take.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What a base that was made here is like.
+    pub fn recipe(&self, base: &Arc<[u32]>) -> Option<Recipe> {
+        let made = self
+            .recipes
+            .iter()
+            .find(|(made, _)| Arc::ptr_eq(made, base));
+        made.map(|(_, recipe)| *recipe)
     }
 
     fn work_out(
@@ -231,23 +257,19 @@ impl Closed {
             base: Some(Arc::clone(&free.base)),
             exits: free.exits.iter().map(exit).collect(),
             special: Arc::clone(&free.special),
+            recipe: Some(Recipe::Free),
             ..Closed::default()
         }
     }
 
     /// What may follow where only the number of code points matters, from what may follow anywhere.
     fn of_length(free: &Closed, vocabulary: &Vocabulary, (low, high): (u32, u32)) -> Self {
-        let mut base = vec![0; vocabulary.words()];
-        let length = usize::try_from(high).unwrap_or(usize::MAX);
-        vocabulary
-            .plain()
-            .allow_within(ALL_PLAIN, length, &mut base);
-        let short = free.special.iter().filter(|token| token.read <= high);
-        short.for_each(|token| allow(&mut base, token.id));
+        let base = short_texts(vocabulary, &free.special, high);
         let fits = |exit: &&Exit| (low..=high).contains(&exit.read);
         Closed {
             base: Some(base.into()),
             exits: free.exits.iter().filter(fits).copied().collect(),
+            recipe: Some(Recipe::Length(high)),
             ..Closed::default()
         }
     }
@@ -316,6 +338,7 @@ impl Closed {
         Some(Closed {
             base: Some(base.into()),
             exits: free.exits_from(grammar, vocabulary, shape),
+            recipe: Some(Recipe::Within(usual.idle, usual.length)),
             ..Closed::default()
         })
     }
@@ -346,6 +369,30 @@ impl Exit {
             &vocabulary.token_bytes(*id)[..trie.depths[node] as usize]
         })
     }
+}
+
+impl Recipe {
+    /// The base, or what it is like; None where it takes work that was not done for free text yet.
+    pub fn follow(self, vocabulary: &Vocabulary, all_spellings: bool) -> Option<Vec<u32>> {
+        let free = vocabulary.free_tokens(all_spellings);
+        Some(match self {
+            Recipe::Free => free?.base.to_vec(),
+            Recipe::Length(high) => short_texts(vocabulary, &free?.special, high),
+            Recipe::Within(characters, length) => {
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                vocabulary.plain_within(characters, length)
+            }
+        })
+    }
+}
+
+/// The tokens of texts of at most so many code points.
+fn short_texts(vocabulary: &Vocabulary, special: &[Special], high: u32) -> Vec<u32> {
+    let length = usize::try_from(high).unwrap_or(usize::MAX);
+    let mut base = vocabulary.plain_within(ALL_PLAIN, length);
+    let short = special.iter().filter(|token| token.read <= high);
+    short.for_each(|token| allow(&mut base, token.id));
+    base
 }
 
 /// Walk the whole trie inside a string.

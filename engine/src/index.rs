@@ -4,11 +4,14 @@ use std::ops::{Deref, DerefMut};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::closing::Ends;
 use crate::cursor::Cursor;
 use crate::error::EngineError;
 use crate::formula::{FormulaId, Formulas};
+use crate::frozen::FrozenReader;
+use crate::frozen_tables::Tables;
 use crate::grammar::{Exhausted, Grammar, Limits, Writing};
 use crate::index_bytes::{self, Writer, read_source, write_source};
 use crate::json::{self, JsonCause, JsonError, JsonLimits, Value};
@@ -102,6 +105,15 @@ pub(crate) struct Working {
     room: usize,
 }
 
+impl Working {
+    /// Goes on with another reader, in which cursors find their places anew.
+    fn replace(&mut self, reader: Box<dyn Reader>) {
+        self.reader = reader;
+        self.generation += 1;
+        self.ends = Ends::default();
+    }
+}
+
 impl Deref for Working {
     type Target = dyn Reader;
 
@@ -138,6 +150,8 @@ struct Shared {
     source: Source,
     /// What one step or mask of a cursor may cost.
     mask_fuel: u64,
+    /// What it was filled with.
+    tables: Mutex<Option<Arc<[u8]>>>,
     working: Mutex<Working>,
 }
 
@@ -217,6 +231,7 @@ impl Index {
                 vocabulary,
                 source,
                 mask_fuel,
+                tables: Mutex::default(),
                 working: Mutex::new(Working {
                     reader,
                     generation: 0,
@@ -251,17 +266,21 @@ impl Index {
             if let Source::Linked(links) = &self.shared.source {
                 return Ok(links.reader());
             }
-            let bytes = self.dump();
-            let mut reader = index_bytes::Reader::open(&bytes, &self.vocabulary().fingerprint())?;
-            let (input, options) = read_source(&mut reader)?;
-            reader_of(input, &options)
+            self.new_reader()
         };
         if let Ok(reader) = made() {
-            working.reader = reader;
-            working.generation += 1;
-            working.ends = Ends::default();
+            working.replace(reader);
         }
         working.room = working.learnt_bytes() + MAX_LEARNT_BYTES;
+    }
+
+    /// Compiles a grammar again.
+    fn new_reader(&self) -> Result<Box<dyn Reader>, EngineError> {
+        let Source::Compiled(source) = &self.shared.source else {
+            return Ok(Box::new(Nothing));
+        };
+        let (input, options) = read_source(&mut index_bytes::Reader::of_body(source.body()))?;
+        reader_of(input, &options)
     }
 
     /// Returns a cursor at the start.
@@ -273,10 +292,22 @@ impl Index {
     /// Returns the bytes that `load` takes.
     #[must_use]
     pub fn dump(&self) -> Vec<u8> {
-        self.seal(match &self.shared.source {
-            Source::Compiled(source) => source.clone(),
-            Source::Linked(links) => links.written(true),
-        })
+        match &self.shared.source {
+            Source::Compiled(source) => match self.tables() {
+                Some(tables) => source.clone().seal_with(&self.fingerprint(), &tables),
+                None => self.seal(source.clone()),
+            },
+            Source::Linked(links) => self.seal(links.written(true)),
+        }
+    }
+
+    fn tables(&self) -> Option<Arc<[u8]>> {
+        let tables = self.shared.tables.lock();
+        tables.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn fingerprint(&self) -> Digest {
+        self.shared.vocabulary.fingerprint()
     }
 
     /// Returns the bytes that `load_linked` takes: of a linked index only its envelope and the
@@ -302,7 +333,7 @@ impl Index {
     }
 
     fn seal(&self, body: Writer) -> Vec<u8> {
-        body.seal(&self.shared.vocabulary.fingerprint())
+        body.seal(&self.fingerprint())
     }
 
     /// Returns the index that `dump` wrote.
@@ -340,11 +371,66 @@ impl Index {
         }
         let (input, options) = read_source(&mut reader)?;
         reader.finish()?;
-        Self::compile(input, vocabulary, &options)
+        match index_bytes::tables_of(bytes)? {
+            Some(tables) => Self::load_filled(input, vocabulary, &options, tables),
+            None => Self::compile(input, vocabulary, &options),
+        }
     }
 
-    /// Works out masks ahead.
-    pub fn fill(&self, _milliseconds: u64) {}
+    fn load_filled(
+        input: Input,
+        vocabulary: Arc<Vocabulary>,
+        options: &Options,
+        tables: &[u8],
+    ) -> Result<Index, EngineError> {
+        let mut source = Writer::new();
+        write_source(&mut source, &input, options);
+        let reader = frozen_reader(&source, options, tables)?;
+        let source = Source::Compiled(source);
+        let index = Self::of_reader(reader, source, vocabulary, options.budget.mask_fuel)?;
+        index.keep_tables(tables.into());
+        Ok(index)
+    }
+
+    /// How many bytes of what `dump` returns were filled.
+    #[cfg(test)]
+    pub(crate) fn filled_bytes(&self) -> usize {
+        self.tables().map_or(0, |tables| tables.len())
+    }
+
+    fn keep_tables(&self, tables: Arc<[u8]>) {
+        let lock = self.shared.tables.lock();
+        *lock.unwrap_or_else(PoisonError::into_inner) = Some(tables);
+    }
+
+    /// Works out ahead, for about so long, what cursors will need: all of them read with it from
+    /// then on, and `dump` writes it. A linked index fills its parts, each for its share. Answers
+    /// that are no JSON have nothing that could be filled.
+    pub fn fill(&self, milliseconds: u64) {
+        let Source::Compiled(source) = &self.shared.source else {
+            return self.fill_parts(milliseconds);
+        };
+        let time = Duration::from_millis(milliseconds);
+        let filled = || -> Option<()> {
+            let mut reader = self.new_reader().ok()?;
+            let tables = reader.fill(self.vocabulary(), time)?;
+            let body = &mut index_bytes::Reader::of_body(source.body());
+            let (_, options) = read_source(body).ok()?;
+            let reader = frozen_reader(source, &options, &tables).ok()?;
+            self.keep_tables(tables.into());
+            self.working().replace(reader);
+            Some(())
+        };
+        filled();
+    }
+
+    fn fill_parts(&self, milliseconds: u64) {
+        if let Source::Linked(links) = &self.shared.source {
+            let parts = &links.envelope.parts;
+            let share = milliseconds / parts.len().max(1) as u64;
+            parts.iter().for_each(|part| part.fill(share));
+        }
+    }
 
     /// The vocabulary that it was compiled for.
     pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
@@ -404,7 +490,9 @@ impl Index {
 
 fn reader_of(input: Input, options: &Options) -> Result<Box<dyn Reader>, EngineError> {
     match input {
-        Input::JsonSchema(_) | Input::AnyJson => json_reader(input, options),
+        Input::JsonSchema(_) | Input::AnyJson => {
+            Ok(Box::new(JsonReader::new(json_grammar(input, options)?)))
+        }
         Input::Regex(pattern) => {
             check_bytes(pattern, &options.budget)?;
             expression_reader(pattern, &options.budget)
@@ -414,6 +502,25 @@ fn reader_of(input: Input, options: &Options) -> Result<Box<dyn Reader>, EngineE
             grammar_reader(definition, &options.budget)
         }
     }
+}
+
+/// The reader of the tables that a grammar was filled with.
+fn frozen_reader(
+    source: &Writer,
+    options: &Options,
+    tables: &[u8],
+) -> Result<Box<dyn Reader>, EngineError> {
+    let (tables, source) = (Tables::open(tables)?, source.clone());
+    let compile = move || {
+        let (input, options) =
+            read_source(&mut index_bytes::Reader::of_body(source.body())).ok()?;
+        Some(JsonReader::new(json_grammar(input, &options).ok()?))
+    };
+    Ok(Box::new(FrozenReader::new(
+        tables,
+        writing_of(options),
+        Box::new(compile),
+    )))
 }
 
 fn check_bytes(text: &str, budget: &Budget) -> Result<(), EngineError> {
@@ -428,7 +535,7 @@ fn check_bytes(text: &str, budget: &Budget) -> Result<(), EngineError> {
     })
 }
 
-fn json_reader(input: Input, options: &Options) -> Result<Box<dyn Reader>, EngineError> {
+fn json_grammar(input: Input, options: &Options) -> Result<Grammar, EngineError> {
     let (formulas, root) = formulas_of(input, options)?;
     let mut grammar = Grammar::new(formulas, root, writing_of(options), limits_of(options));
     if !grammar.is_satisfiable(root) {
@@ -439,7 +546,7 @@ fn json_reader(input: Input, options: &Options) -> Result<Box<dyn Reader>, Engin
             reason: "has no value".into(),
         });
     }
-    Ok(Box::new(JsonReader::new(grammar)))
+    Ok(grammar)
 }
 
 fn formulas_of(input: Input, options: &Options) -> Result<(Formulas, FormulaId), EngineError> {

@@ -5,8 +5,10 @@
 //! * 0: magic "FWINDEX" and a zero byte;
 //! * 8: format version, 2 bytes; length n of the engine version, 2; length m of the body, 4;
 //! * 16: the fingerprint of the vocabulary, 32;
-//! * 48: SHA-256 of everything else, 32;
-//! * 80: the engine version, n bytes of ASCII; then the body, m bytes.
+//! * 48: SHA-256 of everything else but the tables, 32;
+//! * 80: the engine version, n bytes of ASCII; then the body, m bytes;
+//! * of a filled index (format version 3): its tables, which have a checksum of their own
+//!   (`frozen_tables`).
 //!
 //! Whatever the bytes, reading gives a value or `IndexFormat`: lengths are compared with what is
 //! there before anything is allocated, and the checksum is compared before the body is read.
@@ -18,8 +20,12 @@ use crate::sha256::{Digest, Sha256};
 /// Which engine this is: its release, then what is raised with every change of what a grammar is
 /// compiled to. Part of every index, so that none outlives its engine.
 pub const ENGINE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+1");
-/// The version of the layout above; 1 is the Python face's own.
+/// The version of the layout above without tables; 1 is the Python face's own.
 pub const FORMAT_VERSION: u16 = 2;
+/// The version of the layout with tables.
+pub const FILLED_VERSION: u16 = 3;
+/// Bytes that tables may have at most.
+pub const MAX_TABLES_BYTES: usize = 64 << 20;
 /// Bytes that a body may have at most.
 pub const MAX_BODY_BYTES: usize = 64 << 20;
 
@@ -84,9 +90,25 @@ impl Writer {
 
     /// Returns the bytes of the index. No reader takes a body longer than `MAX_BODY_BYTES`.
     pub fn seal(self, fingerprint: &Digest) -> Vec<u8> {
+        self.sealed(FORMAT_VERSION, fingerprint)
+    }
+
+    /// The same with tables.
+    pub fn seal_with(self, fingerprint: &Digest, tables: &[u8]) -> Vec<u8> {
+        let mut index = self.sealed(FILLED_VERSION, fingerprint);
+        index.extend_from_slice(tables);
+        index
+    }
+
+    /// Returns what has been written.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    fn sealed(self, version: u16, fingerprint: &Digest) -> Vec<u8> {
         let mut index = Vec::with_capacity(HEADER_BYTES + ENGINE_VERSION.len() + self.body.len());
         index.extend(MAGIC);
-        index.extend(FORMAT_VERSION.to_le_bytes());
+        index.extend(version.to_le_bytes());
         index.extend((ENGINE_VERSION.len() as u16).to_le_bytes());
         index.extend((self.body.len() as u32).to_le_bytes());
         index.extend(fingerprint);
@@ -125,17 +147,21 @@ impl<'a> Reader<'a> {
             return Err(refused("not an index"));
         }
         let version = u16::from_le_bytes(header.read_array()?);
-        if version != FORMAT_VERSION {
-            let text = format!("format version {version}, not {FORMAT_VERSION}");
+        if version != FORMAT_VERSION && version != FILLED_VERSION {
+            let text = format!("format version {version}, not {FILLED_VERSION}");
             return Err(refused(text));
         }
         let engine_size = usize::from(u16::from_le_bytes(header.read_array()?));
         let body_size = header.read_u32()? as usize;
         let (written_for, written): (Digest, Digest) = (header.read_array()?, header.read_array()?);
-        if body_size > MAX_BODY_BYTES || header.rest.len() != engine_size + body_size {
+        let is_filled = version == FILLED_VERSION;
+        let tables_size = header.rest.len().checked_sub(engine_size + body_size);
+        let fits = |size| (size > 0) == is_filled && size <= MAX_TABLES_BYTES;
+        if body_size > MAX_BODY_BYTES || !tables_size.is_some_and(fits) {
             return Err(refused("truncated or overlong"));
         }
-        if checksum(index) != written {
+        let end = index.len() - tables_size.unwrap_or(0);
+        if checksum(&index[..end]) != written {
             return Err(refused("damaged: the checksum differs"));
         }
         let engine = header.take(engine_size)?;
@@ -146,7 +172,9 @@ impl<'a> Reader<'a> {
         if written_for != *fingerprint {
             return Err(refused("of another vocabulary"));
         }
-        Ok(header)
+        Ok(Self {
+            rest: &header.rest[..body_size],
+        })
     }
 
     /// Returns the reader of a body that has no header.
@@ -240,6 +268,17 @@ fn ends_early() -> EngineError {
 
 fn refused(reason: impl Into<String>) -> EngineError {
     EngineError::IndexFormat(reason.into())
+}
+
+/// The tables of an index that `Reader::open` has taken; None of one that was not filled.
+pub fn tables_of(index: &[u8]) -> Result<Option<&[u8]>, EngineError> {
+    let mut header = Reader { rest: index };
+    header.take(MAGIC.len())?;
+    let version = u16::from_le_bytes(header.read_array()?);
+    let engine_size = usize::from(u16::from_le_bytes(header.read_array()?));
+    let body_size = header.read_u32()? as usize;
+    let tables = index.get(HEADER_BYTES + engine_size + body_size..);
+    Ok(tables.filter(|_| version == FILLED_VERSION))
 }
 
 /// Writes a grammar and its options.

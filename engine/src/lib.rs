@@ -107,7 +107,12 @@ mod satisfy;
 mod closed;
 mod crossings;
 mod envelope_bytes;
+mod fill;
 mod free_text;
+mod frozen;
+mod frozen_live;
+mod frozen_masks;
+mod frozen_tables;
 mod keys;
 mod lark;
 mod linked;
@@ -129,6 +134,8 @@ mod late;
 
 #[cfg(test)]
 mod closing_tests;
+#[cfg(test)]
+mod frozen_tests;
 #[cfg(test)]
 mod fuel_tests;
 #[cfg(test)]

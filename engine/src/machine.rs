@@ -264,6 +264,16 @@ impl Machine {
             + self.memories.bytes()
     }
 
+    /// The node on top of a stack and the stack below it; None for the empty one.
+    pub(crate) fn stack(&self, id: StackId) -> Option<(NodeId, StackId)> {
+        **self.stacks.get(id)
+    }
+
+    /// The stack of a node on another.
+    pub(crate) fn intern_stack(&mut self, node: NodeId, below: StackId) -> StackId {
+        self.stacks.intern(Some((node, below)))
+    }
+
     /// The id of a node, old or new.
     pub(crate) fn intern_node(&mut self, node: Node) -> NodeId {
         self.nodes.intern(node)
@@ -527,7 +537,7 @@ impl Grammar {
         })
     }
 
-    fn action(&mut self, id: NodeId, byte: u8) -> Action {
+    pub(crate) fn action(&mut self, id: NodeId, byte: u8) -> Action {
         if let Some(known) = self.machine.known(id, byte) {
             return known;
         }
@@ -987,7 +997,7 @@ impl Grammar {
     }
 
     /// What the node below becomes when the value above it has ended so.
-    fn resume(&mut self, below: NodeId, outcome: OutcomeId) -> Option<NodeId> {
+    pub(crate) fn resume(&mut self, below: NodeId, outcome: OutcomeId) -> Option<NodeId> {
         if let Some(known) = self.machine.resumed.get(&(below, outcome)) {
             return *known;
         }

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use crate::closed::{ClosedMasks, Elsewhere, Exit};
+use crate::closed::{ClosedMasks, Elsewhere, Exit, Recipe};
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
 use crate::machine::{Configuration, Node};
+use crate::memory::MemoryId;
 use crate::shape::ShapeId;
-use crate::vocabulary::{Trie, Vocabulary, allow, forbid};
+use crate::vocabulary::{Trie, Vocabulary, WORD_BITS, allow, forbid};
 
 /// Allowed tokens: all of a base that is shared but some, and some others.
 #[derive(Default)]
@@ -29,6 +30,38 @@ impl Mask {
             forbidden: Vec::new(),
             tokens,
         }
+    }
+
+    /// The tokens of a base but some, and others.
+    pub fn of_parts(base: Option<Arc<[u32]>>, forbidden: Vec<u32>, tokens: Vec<u32>) -> Self {
+        Mask {
+            base,
+            forbidden,
+            tokens,
+        }
+    }
+
+    /// The base that most of the tokens come from.
+    pub fn base(&self) -> Option<&Arc<[u32]>> {
+        self.base.as_ref()
+    }
+
+    /// Tokens of the base that are not allowed.
+    pub fn forbidden(&self) -> &[u32] {
+        &self.forbidden
+    }
+
+    /// The tokens that are not of the base.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Whether a token is allowed.
+    pub fn contains(&self, id: u32) -> bool {
+        let (word, bit) = (id as usize / WORD_BITS, id as usize % WORD_BITS);
+        let is_in = |base: &Arc<[u32]>| base.get(word).is_some_and(|word| word >> bit & 1 == 1);
+        let of_base = self.base.as_ref().is_some_and(is_in) && !self.forbidden.contains(&id);
+        of_base || self.tokens.contains(&id)
     }
 
     /// About how many bytes it takes, but for a base that others may share.
@@ -63,13 +96,18 @@ impl Mask {
     }
 
     /// The same mask without some tokens.
-    fn without(&self, ids: &[u32]) -> Self {
+    pub fn without(&self, ids: &[u32]) -> Self {
         let kept = self.tokens.iter().filter(|id| !ids.contains(id));
         Mask {
             base: self.base.clone(),
             forbidden: [&self.forbidden, ids].concat(),
             tokens: kept.copied().collect(),
         }
+    }
+
+    /// Allows more tokens.
+    pub fn extend(&mut self, ids: impl Iterator<Item = u32>) {
+        self.tokens.extend(ids);
     }
 
     /// Write the mask over a buffer that holds the vocabulary's words.
@@ -116,6 +154,11 @@ impl Masks {
         self.bytes + self.closed.bytes()
     }
 
+    /// What the base of a mask is like.
+    pub fn recipe(&self, base: &Arc<[u32]>) -> Option<Recipe> {
+        self.closed.recipe(base)
+    }
+
     /// The tokens that may come next; whether the text may end is not part of it.
     pub fn mask(
         &mut self,
@@ -150,7 +193,8 @@ impl Masks {
                 while child < trie.len() {
                     let end = trie.ends[child] as usize;
                     if node.may_begin_with(trie.bytes[child]) {
-                        walk(grammar, trie, (child, end), at, &mut tokens);
+                        let step = &mut |at, byte| grammar.step(at, byte);
+                        walk(step, trie, (child, end), at, &mut tokens);
                     }
                     child = end;
                 }
@@ -253,7 +297,8 @@ impl Masks {
         let (trie, exit) = (vocabulary.trie(), node as usize);
         tokens.extend_from_slice(trie.tokens_at(exit));
         let inside = (exit + 1, trie.ends[exit] as usize);
-        walk(grammar, trie, inside, after, tokens);
+        let step = &mut |at, byte| grammar.step(at, byte);
+        walk(step, trie, inside, after, tokens);
     }
 
     /// Which suffixes of tokens can be read from a configuration.
@@ -269,7 +314,7 @@ impl Masks {
         let exits = vocabulary.exits();
         let mut read = Vec::new();
         walk(
-            grammar,
+            &mut |at, byte| grammar.step(at, byte),
             &exits.suffixes,
             (0, exits.suffixes.len()),
             at,
@@ -338,10 +383,21 @@ impl Leaving {
 
 /// The tokens of a place's mask that would write an undeclared key once more.
 fn repeating_tokens(grammar: &mut Grammar, vocabulary: &Vocabulary, at: Configuration) -> Vec<u32> {
-    if !grammar.has_remembered(at.memory) {
+    let suspects = repeating_suspects(grammar, vocabulary, at.memory);
+    let cannot_be_read = |id: &u32| read(grammar, at, vocabulary.token_bytes(*id)).is_none();
+    suspects.into_iter().filter(cannot_be_read).collect()
+}
+
+/// Tokens that could write an undeclared key once more; all others cannot.
+pub(crate) fn repeating_suspects(
+    grammar: &mut Grammar,
+    vocabulary: &Vocabulary,
+    memory: MemoryId,
+) -> Vec<u32> {
+    if !grammar.has_remembered(memory) {
         return Vec::new();
     }
-    let remembered = grammar.remembered(at.memory, vocabulary.trie().height());
+    let remembered = grammar.remembered(memory, vocabulary.trie().height());
     let exits = vocabulary.exits();
     let is_plain = |text: &[u8]| {
         text.iter()
@@ -361,8 +417,7 @@ fn repeating_tokens(grammar: &mut Grammar, vocabulary: &Vocabulary, at: Configur
     } else {
         suspects.extend(exits.tokens());
     }
-    let cannot_be_read = |id: &u32| read(grammar, at, vocabulary.token_bytes(*id)).is_none();
-    suspects.into_iter().filter(cannot_be_read).collect()
+    suspects
 }
 
 /// Where a text leads when it is left at a node of the trie, its shape before the quote known.
@@ -383,8 +438,8 @@ fn after_exit(
 }
 
 /// Collect the tokens among a range of sibling subtrees that can be read from a configuration.
-fn walk(
-    grammar: &mut Grammar,
+pub(crate) fn walk(
+    step: &mut impl FnMut(Configuration, u8) -> Option<Configuration>,
     trie: &Trie,
     range: (usize, usize),
     at: Configuration,
@@ -399,7 +454,7 @@ fn walk(
     while node < end {
         let depth = trie.depths[node] as usize - top;
         places.truncate(depth + 1);
-        match grammar.step(places[depth], trie.bytes[node]) {
+        match step(places[depth], trie.bytes[node]) {
             Some(next) => {
                 places.push(next);
                 tokens.extend_from_slice(trie.tokens_at(node));

@@ -148,6 +148,44 @@ impl Grammar {
         )
     }
 
+    /// The memory here that remembers what one of another grammar does.
+    pub(crate) fn copy_memory(&mut self, from: &Grammar, id: MemoryId) -> MemoryId {
+        let (mut links, mut next) = (Vec::new(), id);
+        let mut copied = loop {
+            let link = from.machine.memories.get(next);
+            match link {
+                Memory::Blank => break MemoryId::BLANK,
+                Memory::Bottom => break self.machine.memories.0.intern(Memory::Bottom),
+                Memory::Frame { below, .. } => next = below,
+                Memory::Reading { before, .. } => next = before,
+            }
+            links.push(link);
+        };
+        for link in links.into_iter().rev() {
+            let link = match link {
+                Memory::Frame { seen, .. } => Memory::Frame {
+                    below: copied,
+                    seen: self.copy_keys(from, seen),
+                },
+                Memory::Reading { unit, .. } => Memory::Reading {
+                    before: copied,
+                    unit,
+                },
+                other => other,
+            };
+            copied = self.machine.memories.0.intern(link);
+        }
+        copied
+    }
+
+    fn copy_keys(&mut self, from: &Grammar, keys: KeySetId) -> KeySetId {
+        let keys = from.formulas.key_sets.get(keys).iter();
+        let texts = keys.map(|key| (**from.formulas.texts.get(*key)).clone());
+        let mut keys: Vec<_> = texts.map(|text| self.formulas.texts.intern(text)).collect();
+        keys.sort_unstable();
+        self.formulas.key_sets.intern(keys)
+    }
+
     /// Whether some open value has undeclared keys.
     pub(crate) fn has_remembered(&self, id: MemoryId) -> bool {
         let mut frame = self.machine.memories.forget_key(id);

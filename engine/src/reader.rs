@@ -4,9 +4,11 @@
 //! more. Readers learn as they are used, so they are taken one at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::byte_set::ByteSet;
 use crate::closing::search_ending;
+use crate::fill::fill;
 use crate::grammar::{Exhausted, Grammar};
 use crate::machine::Configuration;
 use crate::mask::{Mask, Masks};
@@ -64,6 +66,11 @@ pub(crate) trait Reader: Send {
         None
     }
 
+    /// Works ahead for about so long; gives the tables to read with from then on, if it has any.
+    fn fill(&mut self, _vocabulary: &Vocabulary, _time: Duration) -> Option<Vec<u8>> {
+        None
+    }
+
     /// About how many bytes it has learnt.
     fn learnt_bytes(&self) -> usize {
         0
@@ -77,8 +84,8 @@ pub(crate) trait Reader: Send {
 
 /// JSON, against formulas.
 pub(crate) struct JsonReader {
-    grammar: Grammar,
-    masks: Masks,
+    pub(crate) grammar: Grammar,
+    pub(crate) masks: Masks,
 }
 
 impl JsonReader {
@@ -112,24 +119,8 @@ impl Reader for JsonReader {
         self.grammar.limit_reached()
     }
 
-    /// How a value begins tells how it ends.
     fn last_bytes(&mut self) -> ByteSet {
-        let kinds: [(&[u8], &[u8]); 6] = [
-            (b"{", b"}"),
-            (b"[", b"]"),
-            (b"\"", b"\""),
-            (b"tf", b"e"),
-            (b"n", b"l"),
-            (b"-0123456789", b"0123456789"),
-        ];
-        let start = self.start();
-        let mut last = ByteSet::default();
-        for (first, ends) in kinds {
-            if first.iter().any(|byte| self.step(start, *byte).is_some()) {
-                last.extend(ends.iter().copied());
-            }
-        }
-        last
+        last_bytes_of_json(self)
     }
 
     fn refuel(&mut self, fuel: u64) {
@@ -152,6 +143,10 @@ impl Reader for JsonReader {
         self.grammar.ending(at)
     }
 
+    fn fill(&mut self, vocabulary: &Vocabulary, time: Duration) -> Option<Vec<u8>> {
+        Some(fill(self, vocabulary, time))
+    }
+
     fn most_bytes_in_text(&mut self, at: Configuration) -> Option<u32> {
         self.grammar.most_bytes_in_text(at)
     }
@@ -163,6 +158,27 @@ impl Reader for JsonReader {
     fn is_full(&self) -> bool {
         self.grammar.is_full()
     }
+}
+
+/// How a JSON value begins tells how it ends.
+pub(crate) fn last_bytes_of_json(reader: &mut dyn Reader) -> ByteSet {
+    let kinds: [(&[u8], &[u8]); 6] = [
+        (b"{", b"}"),
+        (b"[", b"]"),
+        (b"\"", b"\""),
+        (b"tf", b"e"),
+        (b"n", b"l"),
+        (b"-0123456789", b"0123456789"),
+    ];
+    let start = reader.start();
+    let mut last = ByteSet::default();
+    for (first, ends) in kinds {
+        let begins = |byte: &u8| reader.step(start, *byte).is_some();
+        if first.iter().any(begins) {
+            last.extend(ends.iter().copied());
+        }
+    }
+    last
 }
 
 /// What is left where a reader was taken away.

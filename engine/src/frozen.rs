@@ -1,0 +1,420 @@
+//! Reading with the tables of a filled index.
+//!
+//! Nodes have the numbers of the tables. What the tables do not hold is asked of a grammar that is
+//! compiled then, once for the index: each node of the tables has its like there, and what is
+//! learnt from it is read here from then on, as if it had been in the tables. So a filled index
+//! says exactly what one that is compiled says. Memories are this reader's own: they are no part of
+//! the tables.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::byte_set::ByteSet;
+use crate::closed::ClosedMasks;
+use crate::formula::{FormulaId, Formulas};
+use crate::frozen_live::Live;
+use crate::frozen_masks::{read_base, read_mask};
+use crate::frozen_tables::Tables;
+use crate::grammar::{Exhausted, Grammar, Limits, Writing};
+use crate::hashing::IdMap;
+use crate::machine::{Action, Configuration, NodeId, OutcomeId, StackId};
+use crate::mask::{Mask, repeating_suspects, walk};
+use crate::reader::{JsonReader, Reader, last_bytes_of_json};
+use crate::vocabulary::Vocabulary;
+
+/// Compiles the grammar that tables were filled from.
+pub(crate) type Compile = Box<dyn Fn() -> Option<JsonReader> + Send>;
+
+/// JSON, read with tables.
+pub(crate) struct FrozenReader {
+    tables: Tables,
+    compile: Compile,
+    live: Option<Live>,
+    /// Its grammar could not be compiled: nothing more can be learnt.
+    is_dead: bool,
+    fuel: u64,
+    /// Only for memories and for what any JSON may be.
+    blank: Grammar,
+    stacks: Vec<(NodeId, StackId)>,
+    stack_numbers: IdMap<(NodeId, StackId), StackId>,
+    /// What was learnt since.
+    actions: IdMap<(NodeId, u8), Action>,
+    resumed: IdMap<(NodeId, OutcomeId), Option<NodeId>>,
+    masks: IdMap<Configuration, Arc<Mask>>,
+    /// Masks and bases of the tables that were asked for.
+    read: Vec<Option<Arc<Mask>>>,
+    bases: Vec<Option<Arc<[u32]>>>,
+    bytes: usize,
+}
+
+impl FrozenReader {
+    /// A reader with some tables.
+    pub fn new(tables: Tables, writing: Writing, compile: Compile) -> Self {
+        let (masks, bases) = tables.mask_counts();
+        let mut stacks = vec![(NodeId(0), StackId::EMPTY)];
+        stacks.extend_from_slice(&tables.stacks);
+        let numbered = stacks.iter().enumerate().skip(1);
+        let stack_numbers = numbered
+            .map(|(at, stack)| (*stack, StackId(at as u32)))
+            .collect();
+        FrozenReader {
+            compile,
+            live: None,
+            is_dead: false,
+            fuel: u64::MAX,
+            blank: Grammar::new(Formulas::new(), FormulaId::TRUE, writing, Limits::default()),
+            stacks,
+            stack_numbers,
+            actions: IdMap::default(),
+            resumed: IdMap::default(),
+            masks: IdMap::default(),
+            read: vec![None; masks],
+            bases: vec![None; bases],
+            bytes: 0,
+            tables,
+        }
+    }
+
+    /// The compiled grammar; None where there is none.
+    fn live(&mut self) -> Option<&mut Live> {
+        if self.live.is_none() && !self.is_dead {
+            let compiled = (self.compile)();
+            self.live = compiled.map(|reader| Live::new(reader, &self.tables));
+            self.is_dead = self.live.is_none();
+            let fuel = self.fuel;
+            self.live.iter_mut().for_each(|live| live.refuel(fuel));
+        }
+        self.live.as_mut()
+    }
+
+    #[inline]
+    fn action(&mut self, node: NodeId, byte: u8) -> Action {
+        match self.tables.action(node, byte) {
+            Some(action) => action,
+            None => self.learn_action(node, byte),
+        }
+    }
+
+    #[cold]
+    fn learn_action(&mut self, node: NodeId, byte: u8) -> Action {
+        if let Some(known) = self.actions.get(&(node, byte)) {
+            return *known;
+        }
+        let Some(learnt) = self.live().and_then(|live| live.action(node, byte)) else {
+            return Action::Dead;
+        };
+        self.bytes += ENTRY;
+        self.actions.insert((node, byte), learnt);
+        learnt
+    }
+
+    fn resume(&mut self, below: NodeId, outcome: OutcomeId) -> Option<NodeId> {
+        if let Some(known) = self.tables.resumed(below, outcome) {
+            return known;
+        }
+        if let Some(known) = self.resumed.get(&(below, outcome)) {
+            return *known;
+        }
+        let learnt = self.live()?.resume(below, outcome)?;
+        self.bytes += ENTRY;
+        self.resumed.insert((below, outcome), learnt);
+        learnt
+    }
+
+    fn push(&mut self, node: NodeId, below: StackId) -> StackId {
+        let next = StackId(self.stacks.len() as u32);
+        let number = *self.stack_numbers.entry((node, below)).or_insert(next);
+        if number == next {
+            self.stacks.push((node, below));
+        }
+        number
+    }
+
+    fn pop(&mut self, at: Configuration, outcome: OutcomeId) -> Option<Configuration> {
+        if at.below == StackId::EMPTY {
+            return None;
+        }
+        let (node, below) = *self.stacks.get(at.below.0 as usize)?;
+        Some(Configuration {
+            top: self.resume(node, outcome)?,
+            below,
+            memory: self.blank.machine.memories.close(at.memory),
+        })
+    }
+
+    /// How a number that ends here has ended; None elsewhere.
+    fn yielded(&mut self, node: NodeId) -> Option<OutcomeId> {
+        // No number goes on with a comma.
+        match self.action(node, b',') {
+            Action::Yield(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    fn is_end(&mut self, node: NodeId) -> bool {
+        self.tables.end == Some(node) || self.live.as_ref().is_some_and(|live| live.is_end(node))
+    }
+
+    /// The mask where no undeclared key has been written yet.
+    fn mask_of_place(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Option<Arc<Mask>> {
+        if let Some(mask) = self.known_mask(vocabulary, at) {
+            return Some(mask);
+        }
+        let mask = self.work_out_mask(vocabulary, at)?;
+        let is_void = self.limit_reached().is_some();
+        if !is_void {
+            self.bytes += ENTRY + mask.bytes();
+            self.masks.insert(at, Arc::clone(&mask));
+        }
+        Some(mask)
+    }
+
+    /// The same if it takes no work.
+    fn known_mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Option<Arc<Mask>> {
+        if let Some(number) = self.tables.mask_of(at.top, at.below) {
+            return self.table_mask(vocabulary, number);
+        }
+        self.masks.get(&at).cloned()
+    }
+
+    /// A mask of the tables; None where it cannot be read.
+    fn table_mask(&mut self, vocabulary: &Vocabulary, number: usize) -> Option<Arc<Mask>> {
+        if let Some(Some(mask)) = self.read.get(number) {
+            return Some(Arc::clone(mask));
+        }
+        let FrozenReader {
+            tables,
+            bases,
+            blank,
+            ..
+        } = self;
+        let read = read_mask(tables.mask_bytes(number), vocabulary, |base| {
+            if let Some(known) = bases.get(base)? {
+                return Some(Arc::clone(known));
+            }
+            know_free_text(blank, vocabulary);
+            let bytes = tables.base_bytes(base);
+            let read = read_base(bytes, vocabulary, blank.writing.all_spellings).ok()?;
+            bases[base] = Some(Arc::clone(&read));
+            Some(read)
+        });
+        let mask = Arc::new(read.ok()?);
+        self.bytes += ENTRY + mask.bytes();
+        *self.read.get_mut(number)? = Some(Arc::clone(&mask));
+        Some(mask)
+    }
+
+    fn work_out_mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Option<Arc<Mask>> {
+        if (at.top.0 as usize) < self.tables.node_count() {
+            if !self.tables.is_text(at.top) {
+                let (trie, mut tokens) = (vocabulary.trie(), Vec::new());
+                let step = &mut |at, byte| self.step(at, byte);
+                walk(step, trie, (0, trie.len()), at, &mut tokens);
+                return Some(Arc::new(Mask::new(None, tokens)));
+            }
+            if let Some(mask) = self.text_mask(vocabulary, at) {
+                return Some(mask);
+            }
+        }
+        let stack = self.nodes_below(at.below);
+        self.live()?.mask(vocabulary, at.top, &stack)
+    }
+
+    /// The mask inside a string, from that of the same node on another stack: only tokens with a
+    /// quote can leave the string, so that only they depend on the stack.
+    fn text_mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Option<Arc<Mask>> {
+        let other = self.tables.mask_with_top(at.top)?;
+        let other = self.table_mask(vocabulary, other)?;
+        let mut quoting: Vec<u32> = vocabulary.exits().tokens().collect();
+        quoting.sort_unstable();
+        quoting.dedup();
+        let mut mask = other.without(&quoting);
+        let reads = |id: &u32| {
+            let mut bytes = vocabulary.token_bytes(*id).iter();
+            bytes
+                .try_fold(at, |at, byte| self.step(at, *byte))
+                .is_some()
+        };
+        mask.extend(quoting.iter().copied().filter(reads));
+        Some(Arc::new(mask))
+    }
+
+    /// The nodes of a stack, the lowest first.
+    fn nodes_below(&self, mut stack: StackId) -> Vec<NodeId> {
+        let mut nodes = Vec::new();
+        while stack != StackId::EMPTY {
+            let Some((node, below)) = self.stacks.get(stack.0 as usize) else {
+                break;
+            };
+            nodes.push(*node);
+            stack = *below;
+        }
+        nodes.reverse();
+        nodes
+    }
+
+    /// The same place in the compiled grammar.
+    fn live_place(&mut self, at: Configuration) -> Option<Configuration> {
+        let stack = self.nodes_below(at.below);
+        self.live()?;
+        let FrozenReader { live, blank, .. } = self;
+        live.as_mut()?.place((at.top, &stack), blank, at.memory)
+    }
+
+    fn repeating_tokens(
+        &mut self,
+        vocabulary: &Vocabulary,
+        at: Configuration,
+        mask: &Mask,
+    ) -> Vec<u32> {
+        let suspects = repeating_suspects(&mut self.blank, vocabulary, at.memory);
+        let cannot_be_read = |id: &u32| {
+            let mut bytes = vocabulary.token_bytes(*id).iter();
+            let read = |at, byte: &u8| self.step(at, *byte);
+            mask.contains(*id) && bytes.try_fold(at, read).is_none()
+        };
+        suspects.into_iter().filter(cannot_be_read).collect()
+    }
+}
+
+/// What an entry of a map takes besides its contents.
+const ENTRY: usize = 64;
+
+/// Works out, once for a vocabulary, what may follow where any text may.
+fn know_free_text(blank: &mut Grammar, vocabulary: &Vocabulary) {
+    if vocabulary
+        .free_tokens(blank.writing.all_spellings)
+        .is_none()
+    {
+        blank.refuel("mask_fuel", u64::MAX);
+        let free = blank.free_shape();
+        ClosedMasks::default().get(blank, vocabulary, free);
+    }
+}
+
+impl Reader for FrozenReader {
+    fn start(&self) -> Configuration {
+        let (top, below) = self.tables.start;
+        let memory = self.blank.first_configuration().memory;
+        Configuration { top, below, memory }
+    }
+
+    fn step(&mut self, mut at: Configuration, byte: u8) -> Option<Configuration> {
+        loop {
+            return match self.action(at.top, byte) {
+                Action::Dead => None,
+                Action::To(top) => Some(Configuration { top, ..at }),
+                Action::Spell { to: top, unit } => {
+                    let memory = self.blank.machine.memories.spell(at.memory, unit);
+                    Some(Configuration { top, memory, ..at })
+                }
+                Action::Recall(top) => {
+                    let memory = self.blank.machine.memories.forget_key(at.memory);
+                    Some(Configuration { top, memory, ..at })
+                }
+                Action::Name(top) => {
+                    let memory = self.blank.name_key(at.memory)?;
+                    Some(Configuration { top, memory, ..at })
+                }
+                Action::Push { below, above } => Some(Configuration {
+                    top: above,
+                    below: self.push(below, at.below),
+                    memory: self.blank.open_memory(at.memory),
+                }),
+                Action::Close(outcome) => self.pop(at, outcome),
+                Action::Yield(outcome) => {
+                    at = self.pop(at, outcome)?;
+                    continue;
+                }
+            };
+        }
+    }
+
+    fn may_end(&mut self, at: Configuration) -> bool {
+        if self.is_end(at.top) {
+            return true;
+        }
+        let Some((below, StackId::EMPTY)) = self.stacks.get(at.below.0 as usize).copied() else {
+            return false;
+        };
+        if at.below == StackId::EMPTY {
+            return false;
+        }
+        let next = self
+            .yielded(at.top)
+            .and_then(|outcome| self.resume(below, outcome));
+        next.is_some_and(|next| self.is_end(next))
+    }
+
+    fn mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Arc<Mask> {
+        let mask = self
+            .mask_of_place(vocabulary, at.without_memory())
+            .unwrap_or_default();
+        let repeating = self.repeating_tokens(vocabulary, at, &mask);
+        if repeating.is_empty() {
+            return mask;
+        }
+        Arc::new(mask.without(&repeating))
+    }
+
+    fn limit_reached(&mut self) -> Option<Exhausted> {
+        if self.is_dead {
+            let limit = "compile_fuel";
+            return Some(Exhausted {
+                limit,
+                maximum: self.fuel,
+            });
+        }
+        self.live.as_mut().and_then(Live::limit_reached)
+    }
+
+    fn last_bytes(&mut self) -> ByteSet {
+        last_bytes_of_json(self)
+    }
+
+    fn refuel(&mut self, fuel: u64) {
+        self.fuel = fuel;
+        self.live.iter_mut().for_each(|live| live.refuel(fuel));
+    }
+
+    fn fuel_left(&self) -> u64 {
+        self.live.as_ref().map_or(self.fuel, Live::fuel_left)
+    }
+
+    fn remembered(&mut self, at: Configuration) -> Option<(Arc<Mask>, bool)> {
+        if self.blank.has_remembered(at.memory) {
+            return None;
+        }
+        let known = at.without_memory();
+        let number = self.tables.mask_of(at.top, at.below);
+        let mask = match number {
+            Some(number) => self.read.get(number)?.clone(),
+            None => self.masks.get(&known).cloned(),
+        };
+        Some((mask?, self.may_end(at)))
+    }
+
+    fn ending(&mut self, at: Configuration) -> Option<Vec<u8>> {
+        let place = self.live_place(at)?;
+        self.live()?.grammar().ending(place)
+    }
+
+    fn most_bytes_in_text(&mut self, at: Configuration) -> Option<u32> {
+        let place = self.live_place(at)?;
+        self.live()?.grammar().most_bytes_in_text(place)
+    }
+
+    fn fill(&mut self, vocabulary: &Vocabulary, time: Duration) -> Option<Vec<u8>> {
+        (self.compile)()?.fill(vocabulary, time)
+    }
+
+    fn learnt_bytes(&self) -> usize {
+        let stacks = self.stacks.len() - self.tables.stacks.len();
+        let live = self.live.as_ref().map_or(0, Live::learnt_bytes);
+        self.bytes + ENTRY * stacks + self.blank.learnt_bytes() + live
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_dead || self.live.as_ref().is_some_and(Live::is_full)
+    }
+}

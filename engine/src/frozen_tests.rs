@@ -1,0 +1,184 @@
+//! Filled indexes say what compiled ones say, however much of them was filled; other bytes are
+//! refused or say something, and nothing worse.
+
+use std::sync::Arc;
+
+use crate::cursor::Cursor;
+use crate::error::EngineError;
+use crate::frozen_tables::{Draft, Tables, sealed};
+use crate::index::{Index, Input, Options, Whitespace};
+use crate::vocabulary::Vocabulary;
+use crate::walk_tests::{Dice, SCHEMAS, allowed, vocabulary};
+
+fn wide() -> Options {
+    Options {
+        whitespace: Whitespace::Bounded(1),
+        any_order: true,
+        all_spellings: true,
+        ..Options::default()
+    }
+}
+
+fn compiled(schema: &str, options: &Options, vocabulary: &Arc<Vocabulary>) -> Index {
+    let input = Input::JsonSchema(schema.as_bytes());
+    Index::compile(input, Arc::clone(vocabulary), options).unwrap()
+}
+
+/// The index that is loaded from the bytes of one that was filled.
+fn filled(index: &Index, vocabulary: &Arc<Vocabulary>, milliseconds: u64) -> Index {
+    index.fill(milliseconds);
+    Index::load(&index.dump(), Arc::clone(vocabulary)).unwrap()
+}
+
+/// Walks both at random and compares all that they say.
+fn walk_both(one: &Index, other: &Index, vocabulary: &Vocabulary, dice: &mut Dice) {
+    let (mut one, mut other) = (one.cursor(), other.cursor());
+    for _ in 0..60 {
+        let tokens = allowed(&mut one, vocabulary.words());
+        assert_eq!(allowed(&mut other, vocabulary.words()), tokens);
+        assert_eq!(other.may_end(), one.may_end());
+        assert_eq!(other.shortest_end(), one.shortest_end());
+        let forbidden = dice.roll(vocabulary.size()) as u32;
+        let taken = |cursor: &Cursor| cursor.fork().advance(forbidden).is_ok();
+        assert_eq!(taken(&other), taken(&one));
+        let token = tokens[dice.roll(tokens.len())];
+        one.advance(token).unwrap();
+        other.advance(token).unwrap();
+        if one.is_ended() {
+            return;
+        }
+    }
+}
+
+fn compare(options: &Options, milliseconds: u64) {
+    let vocabulary = vocabulary();
+    for schema in SCHEMAS {
+        let index = compiled(schema, options, &vocabulary);
+        let frozen = filled(
+            &compiled(schema, options, &vocabulary),
+            &vocabulary,
+            milliseconds,
+        );
+        let mut dice = Dice(milliseconds);
+        for _ in 0..4 {
+            walk_both(&index, &frozen, &vocabulary, &mut dice);
+        }
+    }
+}
+
+#[test]
+fn a_filled_index_says_what_a_compiled_one_says() {
+    compare(&Options::default(), 400);
+    compare(&wide(), 400);
+}
+
+#[test]
+fn so_does_one_that_was_hardly_filled() {
+    compare(&Options::default(), 0);
+    compare(&wide(), 3);
+}
+
+#[test]
+fn cursors_go_on_when_their_index_is_filled() {
+    let vocabulary = vocabulary();
+    let index = compiled(SCHEMAS[8], &Options::default(), &vocabulary);
+    let mut cursor = index.cursor();
+    b"{\"a\":\"x"
+        .iter()
+        .for_each(|b| cursor.advance((*b).into()).unwrap());
+    let before = allowed(&mut cursor.fork(), vocabulary.words());
+    index.fill(200);
+    cursor.advance(u32::from(b'y')).unwrap();
+    assert_eq!(allowed(&mut cursor, vocabulary.words()), before);
+}
+
+#[test]
+fn an_index_that_was_not_filled_is_written_as_before() {
+    let vocabulary = vocabulary();
+    let bytes = compiled("{}", &Options::default(), &vocabulary).dump();
+    assert_eq!(bytes[8..10], [2, 0]);
+    assert!(Index::load(&bytes, vocabulary).is_ok());
+}
+
+fn bytes_of_filled(vocabulary: &Arc<Vocabulary>) -> Vec<u8> {
+    let index = compiled(SCHEMAS[8], &Options::default(), vocabulary);
+    index.fill(500);
+    index.dump()
+}
+
+#[test]
+fn truncated_and_flipped_bytes_are_refused() {
+    let vocabulary = vocabulary();
+    let bytes = bytes_of_filled(&vocabulary);
+    let refused = |bytes: &[u8]| {
+        let loaded = Index::load(bytes, Arc::clone(&vocabulary));
+        matches!(loaded, Err(EngineError::IndexFormat(_)))
+    };
+    for length in (0..bytes.len()).step_by(7) {
+        assert!(refused(&bytes[..length]));
+    }
+    for place in (0..bytes.len() * 8).step_by(13) {
+        let mut bytes = bytes.clone();
+        bytes[place / 8] ^= 1 << (place % 8);
+        assert!(refused(&bytes), "{place}");
+    }
+}
+
+#[test]
+fn hostile_tables_with_a_right_checksum_are_refused_or_say_something() {
+    let vocabulary = vocabulary();
+    let bytes = bytes_of_filled(&vocabulary);
+    let index = Index::load(&bytes, Arc::clone(&vocabulary)).unwrap();
+    let size = index.filled_bytes();
+    let (head, tables) = bytes.split_at(bytes.len() - size);
+    let mut dice = Dice(3);
+    for _ in 0..400 {
+        let mut tables = tables[8..].to_vec();
+        for _ in 0..=dice.roll(3) {
+            let at = dice.roll(tables.len());
+            tables[at] = [0, 1, 0x7F, 0x80, 0xFF, dice.roll(256) as u8][dice.roll(6)];
+        }
+        tables.truncate(tables.len() - dice.roll(2) * dice.roll(40));
+        let bytes = [head, &sealed(&tables)].concat();
+        if let Ok(index) = Index::load(&bytes, Arc::clone(&vocabulary)) {
+            wander(&index, &vocabulary, &mut dice);
+        }
+    }
+}
+
+/// Takes whatever is allowed.
+fn wander(index: &Index, vocabulary: &Vocabulary, dice: &mut Dice) {
+    let (mut cursor, mut mask) = (index.cursor(), vec![0; vocabulary.words()]);
+    for _ in 0..12 {
+        if cursor.mask(&mut mask).is_err() {
+            return;
+        }
+        let is_in = |id: &u32| mask[*id as usize / 32] >> (id % 32) & 1 == 1;
+        let tokens: Vec<u32> = (0..vocabulary.size() as u32).filter(is_in).collect();
+        let _ = cursor.shortest_end();
+        if tokens.is_empty() || cursor.advance(tokens[dice.roll(tokens.len())]).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn the_layout_is_what_it_was() {
+    let draft = Draft {
+        nodes: vec![(0, false), (0, true)],
+        resumed: vec![(1, 0, 2), (0, 3, 0)],
+        stacks: vec![(1, 0)],
+        start: (0, 1),
+        end: 2,
+        places: vec![(1, 0, 0)],
+        masks: vec![vec![0, 0, 1, 5]],
+        ..Draft::default()
+    };
+    let bytes = draft.write();
+    let body = [
+        2, 0, 0, 0, 1, 2, 0, 3, 0, 1, 0, 2, 1, 1, 0, 0, 1, 2, 0, 1, 1, 1, 0, 0, 4, 0, 0, 1, 5,
+    ];
+    assert_eq!(bytes[8..], body);
+    let tables = Tables::open(&bytes).unwrap();
+    assert_eq!(tables.mask_bytes(0), [0, 0, 1, 5]);
+}
