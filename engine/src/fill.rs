@@ -15,13 +15,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::frozen_masks::{write_base, write_mask};
-use crate::frozen_tables::{Code, Draft, MAX_ROWS, Row};
+use crate::frozen_tables::{Code, Draft, Inside, MAX_ROWS, Row};
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
 use crate::machine::{Action, Configuration, Node, NodeId, OutcomeId, StackId};
-use crate::mask::Mask;
+use crate::mask::{Mask, walk};
 use crate::memory::MemoryId;
 use crate::reader::{JsonReader, Reader};
+use crate::shape::Lexeme;
 use crate::vocabulary::Vocabulary;
 
 /// Nodes that tables may have.
@@ -61,7 +62,8 @@ pub(crate) fn fill(reader: &mut JsonReader, vocabulary: &Vocabulary, time: Durat
 struct Nodes {
     numbers: IdMap<NodeId, u32>,
     list: Vec<NodeId>,
-    rows: Vec<Option<Box<[Action; 256]>>>,
+    /// None for bytes that are left to the grammar.
+    rows: Vec<Option<Box<[Option<Action>; 256]>>>,
     outcomes: IdMap<OutcomeId, u32>,
     resumed: IdMap<(NodeId, OutcomeId), Option<NodeId>>,
     /// Pairs of the node that a value began with and a node inside that value.
@@ -132,19 +134,20 @@ impl Nodes {
         }
         let id = self.list[at];
         let node = Arc::clone(grammar.machine.node(id));
-        let mut row = Box::new([Action::Dead; 256]);
+        let mut row = Box::new([Some(Action::Dead); 256]);
         for byte in 0..=255u8 {
             if !node.may_begin_with(byte) {
                 continue;
             }
             grammar.refuel("mask_fuel", FUEL);
-            row[byte as usize] = grammar.action(id, byte);
+            let action = grammar.action(id, byte);
+            row[byte as usize] = Some(action).filter(|action| !is_rare(grammar, *action));
             if grammar.limit_reached().is_some() {
                 grammar.refuel("mask_fuel", FUEL);
                 return false;
             }
         }
-        for action in row.iter() {
+        for action in row.iter().flatten() {
             self.number_targets(*action);
         }
         self.rows[at] = Some(row);
@@ -172,8 +175,8 @@ impl Nodes {
 
     fn different_actions(&self, number: u32) -> Vec<Action> {
         let mut different: Vec<Action> = Vec::new();
-        let row = self.rows[number as usize].iter().flat_map(|row| row.iter());
-        for action in row {
+        let row = self.rows[number as usize].iter();
+        for action in row.flat_map(|row| row.iter().flatten()) {
             if *action != Action::Dead && !different.contains(action) {
                 different.push(*action);
             }
@@ -251,10 +254,14 @@ impl Nodes {
             });
             let is_kept = number as usize <= MAX_ROWS;
             let node = grammar.machine.node(self.list[at]);
-            let is_text = matches!(**node, Node::Text { .. });
-            draft
-                .nodes
-                .push((if is_kept { number } else { 0 }, is_text));
+            let inside = match **node {
+                Node::Text { shape, .. } => match grammar.machine.shapes.get(shape).lexeme {
+                    Lexeme::Plain => Inside::Text,
+                    _ => Inside::Character,
+                },
+                _ => Inside::None,
+            };
+            draft.nodes.push((if is_kept { number } else { 0 }, inside));
         }
         draft.rows.truncate(MAX_ROWS);
         for ((below, outcome), next) in &self.resumed {
@@ -271,13 +278,17 @@ impl Nodes {
     fn coded(
         &self,
         from: u32,
-        row: &[Action; 256],
+        row: &[Option<Action>; 256],
         codes: &mut HashMap<Code, u16>,
         draft: &mut Draft,
     ) -> Option<Box<Row>> {
         let mut coded = Box::new([0; 256]);
         for (code, action) in coded.iter_mut().zip(row) {
-            let Some(made) = Code::of(from, self.numbered(*action)) else {
+            let made = match action {
+                Some(action) => Code::of(from, self.numbered(*action)),
+                None => Some(Code::UNKNOWN),
+            };
+            let Some(made) = made else {
                 continue;
             };
             *code = match codes.get(&made) {
@@ -312,6 +323,26 @@ impl Nodes {
     }
 }
 
+/// Whether a byte leads to a node that few texts have.
+fn is_rare(grammar: &Grammar, action: Action) -> bool {
+    let (Action::To(to) | Action::Spell { to, .. }) = action else {
+        return false;
+    };
+    is_rare_node(grammar, to)
+}
+
+/// Whether a node is inside a character of a text that is remembered as it is read: there every
+/// character has nodes of its own, and few texts have any of them.
+fn is_rare_node(grammar: &Grammar, node: NodeId) -> bool {
+    match **grammar.machine.node(node) {
+        Node::Text { shape, read, .. } => {
+            let lexeme = grammar.machine.shapes.get(shape).lexeme;
+            read.is_some() && !matches!(lexeme, Lexeme::Plain | Lexeme::Escape)
+        }
+        _ => false,
+    }
+}
+
 /// The places at which tokens begin.
 struct Places<'a> {
     nodes: &'a mut Nodes,
@@ -319,8 +350,7 @@ struct Places<'a> {
     /// Bytes that may still be added.
     room: usize,
     stacks: IdMap<StackId, u32>,
-    /// By address, which stays while the masks that were made are kept.
-    bases: HashMap<*const u32, (usize, Arc<[u32]>)>,
+    bases: HashMap<Arc<[u32]>, usize>,
     masks: HashMap<Vec<u8>, u32>,
 }
 
@@ -328,6 +358,7 @@ struct Places<'a> {
 const TOKEN: u32 = 2;
 const PART_OF_TOKEN: u32 = 3;
 const UNDECLARED: u32 = 9;
+const PART_OF_CHARACTER: u32 = 7;
 
 impl Places<'_> {
     fn explore(&mut self, reader: &mut JsonReader, vocabulary: &Vocabulary, until: Instant) {
@@ -344,7 +375,7 @@ impl Places<'_> {
         open.push(Reverse((0, 0)));
         while let Some(Reverse((cost, at))) = open.pop() {
             let place = met[at];
-            if !seen.insert(place) {
+            if !seen.insert(place) || is_passed_over(&reader.grammar, place.top) {
                 continue;
             }
             if self.room == 0 || Instant::now() > until {
@@ -419,7 +450,7 @@ impl Places<'_> {
     }
 
     fn base(&mut self, reader: &JsonReader, vocabulary: &Vocabulary, base: &Arc<[u32]>) -> usize {
-        if let Some((known, _)) = self.bases.get(&base.as_ptr()) {
+        if let Some(known) = self.bases.get(base) {
             return *known;
         }
         let recipe = reader.masks.recipe(base);
@@ -432,8 +463,21 @@ impl Places<'_> {
         self.room = self.room.saturating_sub(bytes.len() + 2);
         let number = self.draft.bases.len();
         self.draft.bases.push(bytes);
-        self.bases.insert(base.as_ptr(), (number, Arc::clone(base)));
+        self.bases.insert(Arc::clone(base), number);
         number
+    }
+}
+
+/// Whether no mask is kept of a node: few tokens begin there, and their mask is found when it is
+/// asked for.
+fn is_passed_over(grammar: &Grammar, node: NodeId) -> bool {
+    let Node::Text { shape, read, .. } = **grammar.machine.node(node) else {
+        return false;
+    };
+    match grammar.machine.shapes.get(shape).lexeme {
+        Lexeme::Plain => false,
+        Lexeme::Utf8 { .. } | Lexeme::Escape => read.is_some(),
+        _ => true,
     }
 }
 
@@ -450,7 +494,9 @@ fn followed(
         .map(|id| vocabulary.token_bytes(*id))
         .collect();
     tokens.truncate(MAX_FOLLOWED);
+    tokens.extend(remembered_tokens(&mut reader.grammar, vocabulary, place));
     tokens.sort_unstable();
+    let parts = tokens.len() > mask.tokens().len();
     let singles: Vec<[u8; 1]> = (0..=255).map(|byte| [byte]).collect();
     let mut costs: HashMap<Configuration, u32> = HashMap::new();
     let mut follow = |token: &[u8], cost: u32| {
@@ -474,11 +520,44 @@ fn followed(
     }
     if mask.base().is_some() {
         // All tokens that stay in a string are made of single bytes.
-        singles.iter().for_each(|byte| follow(byte, TOKEN));
+        for byte in &singles {
+            let is_plain = byte[0].is_ascii() && byte[0] != b'\\';
+            let part = if parts { PART_OF_TOKEN } else { 0 };
+            follow(
+                byte,
+                TOKEN + if is_plain { part } else { PART_OF_CHARACTER },
+            );
+        }
     }
     let mut places: Vec<_> = costs.into_iter().collect();
     places.sort_unstable_by_key(|(place, cost)| (*cost, place.below.0, place.top.0));
     places
+}
+
+/// The tokens that a text which is remembered as it is read goes on with and is remembered still:
+/// parts of declared keys, where undeclared ones may be written too.
+fn remembered_tokens<'a>(
+    grammar: &mut Grammar,
+    vocabulary: &'a Vocabulary,
+    place: Configuration,
+) -> Vec<&'a [u8]> {
+    let is_remembered = |grammar: &Grammar, node| {
+        matches!(
+            **grammar.machine.node(node),
+            Node::Text { read: Some(_), .. }
+        )
+    };
+    if !is_remembered(grammar, place.top) {
+        return Vec::new();
+    }
+    let (trie, mut ids) = (vocabulary.trie(), Vec::new());
+    let step = &mut |at, byte: u8| {
+        let next = (byte.is_ascii() && byte != b'\\').then(|| grammar.step(at, byte))??;
+        is_remembered(grammar, next.top).then_some(next)
+    };
+    walk(step, trie, (0, trie.len()), place, &mut ids);
+    ids.truncate(MAX_FOLLOWED);
+    ids.iter().map(|id| vocabulary.token_bytes(*id)).collect()
 }
 
 /// Where some bytes lead, and what is unlikely about them.

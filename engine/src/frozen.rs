@@ -14,7 +14,7 @@ use crate::closed::ClosedMasks;
 use crate::formula::{FormulaId, Formulas};
 use crate::frozen_live::Live;
 use crate::frozen_masks::{read_base, read_mask};
-use crate::frozen_tables::Tables;
+use crate::frozen_tables::{Inside, Tables};
 use crate::grammar::{Exhausted, Grammar, Limits, Writing};
 use crate::hashing::IdMap;
 use crate::machine::{Action, Configuration, NodeId, OutcomeId, StackId};
@@ -205,8 +205,8 @@ impl FrozenReader {
     }
 
     fn work_out_mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Option<Arc<Mask>> {
-        if (at.top.0 as usize) < self.tables.node_count() {
-            if !self.tables.is_text(at.top) {
+        if let Some(inside) = self.tables.inside(at.top) {
+            if inside != Inside::Text {
                 let (trie, mut tokens) = (vocabulary.trie(), Vec::new());
                 let step = &mut |at, byte| self.step(at, byte);
                 walk(step, trie, (0, trie.len()), at, &mut tokens);

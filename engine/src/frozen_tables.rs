@@ -7,7 +7,7 @@
 //!   from the node that the byte is read at, so that nodes that differ only in where they stand
 //!   share their rows;
 //! * rows: a code for each byte (0 for dead), as what differs from an earlier row;
-//! * nodes: each with its row, if its steps are known, and whether it is inside a string;
+//! * nodes: each with its row, if its steps are known, and what it is inside of;
 //! * what a node below becomes when the value above it has ended so, ascending;
 //! * stacks, each a node and an earlier stack; where the text begins and ends;
 //! * places, by stack and node, ascending, each with its mask;
@@ -45,9 +45,11 @@ pub(crate) enum CodeKind {
     Push,
     Close,
     Yield,
+    /// What it does is not in the tables.
+    Unknown,
 }
 
-const KINDS: [CodeKind; 9] = [
+const KINDS: [CodeKind; 10] = [
     CodeKind::To,
     CodeKind::SpellByte,
     CodeKind::SpellPending,
@@ -57,6 +59,7 @@ const KINDS: [CodeKind; 9] = [
     CodeKind::Push,
     CodeKind::Close,
     CodeKind::Yield,
+    CodeKind::Unknown,
 ];
 
 /// A node: by its number, or by its distance.
@@ -112,6 +115,14 @@ fn zigzag(number: i32) -> u32 {
 }
 
 impl Code {
+    /// For bytes that are rarely read.
+    pub const UNKNOWN: Code = Code {
+        kind: CodeKind::Unknown,
+        to: Target::Off(0),
+        above: Target::Off(0),
+        number: 0,
+    };
+
     /// What an action is at a node; None for nothing.
     pub fn of(from: u32, action: Action) -> Option<Self> {
         let none = Target::Off(0);
@@ -142,11 +153,15 @@ impl Code {
     }
 
     fn has_target(self) -> bool {
-        !matches!(self.kind, CodeKind::Close | CodeKind::Yield)
+        !self.has_outcome() && self.kind != CodeKind::Unknown
+    }
+
+    fn has_outcome(self) -> bool {
+        matches!(self.kind, CodeKind::Close | CodeKind::Yield)
     }
 
     fn has_number(self) -> bool {
-        !self.has_target() || self.kind == CodeKind::SpellCharacter
+        self.has_outcome() || self.kind == CodeKind::SpellCharacter
     }
 
     fn write(self, bytes: &mut Vec<u8>) {
@@ -179,7 +194,7 @@ impl Code {
         if code.has_number() {
             code.number = input.small()?;
         }
-        if !code.has_target() {
+        if code.has_outcome() {
             input.check(code.number as usize, MAX_OUTCOMES)?;
         }
         if kind == CodeKind::SpellCharacter && char::from_u32(code.number).is_none() {
@@ -188,17 +203,19 @@ impl Code {
         Ok(code)
     }
 
-    /// The action at a node, for a byte; dead where a distance leads out of the tables.
-    fn action(self, from: u32, byte: u8, nodes: usize) -> Action {
+    /// The action at a node, for a byte, if it is known; dead where a distance leads out of the
+    /// tables.
+    fn action(self, from: u32, byte: u8, nodes: usize) -> Option<Action> {
         let node = |target: Target| {
             let number = target.number(from).filter(|n| (*n as usize) < nodes);
             number.map(NodeId)
         };
         let Some(to) = node(self.to) else {
-            return Action::Dead;
+            return Some(Action::Dead);
         };
         let spell = |unit| Action::Spell { to, unit };
-        match self.kind {
+        Some(match self.kind {
+            CodeKind::Unknown => return None,
             CodeKind::To => Action::To(to),
             CodeKind::SpellByte => spell(Unit::Byte(byte)),
             CodeKind::SpellPending => spell(Unit::Pending),
@@ -212,9 +229,22 @@ impl Code {
             }
             CodeKind::Close => Action::Close(OutcomeId(self.number)),
             CodeKind::Yield => Action::Yield(OutcomeId(self.number)),
-        }
+        })
     }
 }
+
+/// What a node is inside of.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Inside {
+    /// No string.
+    None,
+    /// A string, between two characters.
+    Text,
+    /// A character or an escape of a string.
+    Character,
+}
+
+const INSIDES: [Inside; 3] = [Inside::None, Inside::Text, Inside::Character];
 
 /// A code for each byte, 0 for dead, else the code's number from 1.
 pub(crate) type Row = [u16; 256];
@@ -227,8 +257,8 @@ const COMPARED: usize = 24;
 pub(crate) struct Draft {
     pub codes: Vec<Code>,
     pub rows: Vec<Box<Row>>,
-    /// A row's number from 1, or 0; and whether the node is inside a string.
-    pub nodes: Vec<(u32, bool)>,
+    /// A row's number from 1, or 0; and what kind of node it is.
+    pub nodes: Vec<(u32, Inside)>,
     /// A node, an outcome, and the node that comes of it from 1, or 0.
     pub resumed: Vec<(u32, u32, u32)>,
     /// From number 1: the first stack is empty.
@@ -250,8 +280,8 @@ impl Draft {
         write_count(&mut bytes, self.codes.len());
         self.codes.iter().for_each(|code| code.write(&mut bytes));
         self.write_rows(&mut bytes);
-        for (row, is_text) in &self.nodes {
-            write_number(&mut bytes, (u64::from(*row) << 1) | u64::from(*is_text));
+        for (row, inside) in &self.nodes {
+            write_number(&mut bytes, u64::from(*row) * 3 + *inside as u64);
         }
         self.resumed.sort_unstable();
         write_triples(&mut bytes, &self.resumed);
@@ -316,7 +346,7 @@ fn runs(from: &Row, to: &Row) -> Vec<(u8, u8, u16)> {
 pub(crate) struct Tables {
     codes: Vec<Code>,
     rows: Vec<Row>,
-    nodes: Vec<(u32, bool)>,
+    nodes: Vec<(u32, Inside)>,
     resumed: Vec<(u32, u32, u32)>,
     pub stacks: Vec<(NodeId, StackId)>,
     pub start: (NodeId, StackId),
@@ -394,9 +424,10 @@ impl Tables {
         self.nodes.reserve_exact(nodes);
         for _ in 0..nodes {
             let number = input.number()?;
-            let row = number >> 1;
+            let row = number / 3;
             input.check(row as usize, self.rows.len() + 1)?;
-            self.nodes.push((row as u32, number & 1 == 1));
+            self.nodes
+                .push((row as u32, INSIDES[(number % 3) as usize]));
         }
         self.resumed = input.triples((nodes, MAX_OUTCOMES, nodes + 1))?;
         Ok(())
@@ -445,7 +476,7 @@ impl Tables {
 
     /// One more than the greatest number of an outcome.
     pub fn outcome_count(&self) -> usize {
-        let ends = self.codes.iter().filter(|code| !code.has_target());
+        let ends = self.codes.iter().filter(|code| code.has_outcome());
         let outcomes = ends
             .map(|code| code.number)
             .chain(self.resumed.iter().map(|r| r.1));
@@ -462,10 +493,10 @@ impl Tables {
     pub fn action(&self, node: NodeId, byte: u8) -> Option<Action> {
         let (row, _) = *self.nodes.get(node.0 as usize)?;
         let row = self.rows.get(row.checked_sub(1)? as usize)?;
-        let code = row[byte as usize].checked_sub(1);
-        Some(code.map_or(Action::Dead, |code| {
-            self.codes[code as usize].action(node.0, byte, self.nodes.len())
-        }))
+        let Some(code) = row[byte as usize].checked_sub(1) else {
+            return Some(Action::Dead);
+        };
+        self.codes[code as usize].action(node.0, byte, self.nodes.len())
     }
 
     /// One byte for each thing that a node's bytes do.
@@ -482,11 +513,9 @@ impl Tables {
         (0..=255).filter(is_new).collect()
     }
 
-    /// Whether a node is inside a string.
-    pub fn is_text(&self, node: NodeId) -> bool {
-        self.nodes
-            .get(node.0 as usize)
-            .is_some_and(|(_, text)| *text)
+    /// What a node of the tables is inside of.
+    pub fn inside(&self, node: NodeId) -> Option<Inside> {
+        Some(self.nodes.get(node.0 as usize)?.1)
     }
 
     /// What a node becomes when the value above has ended so: Some(None) for nothing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cursor::Cursor;
 use crate::error::EngineError;
-use crate::frozen_tables::{Draft, Tables, sealed};
+use crate::frozen_tables::{Draft, Inside, Tables, sealed};
 use crate::index::{Index, Input, Options, Whitespace};
 use crate::vocabulary::Vocabulary;
 use crate::walk_tests::{Dice, SCHEMAS, allowed, vocabulary};
@@ -165,7 +165,7 @@ fn wander(index: &Index, vocabulary: &Vocabulary, dice: &mut Dice) {
 #[test]
 fn the_layout_is_what_it_was() {
     let draft = Draft {
-        nodes: vec![(0, false), (0, true)],
+        nodes: vec![(0, Inside::None), (0, Inside::Text)],
         resumed: vec![(1, 0, 2), (0, 3, 0)],
         stacks: vec![(1, 0)],
         start: (0, 1),

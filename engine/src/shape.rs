@@ -361,7 +361,24 @@ impl Grammar {
         if low > high.min(0x10_FFFF) || !self.reaches(shape, (low, high.min(0x10_FFFF))) {
             return ShapeStep::Dead;
         }
-        self.stay(shape, Lexeme::Utf8 { bits, left })
+        let shape = self.reaching(shape, (low, high.min(0x10_FFFF)));
+        self.stay(&shape, Lexeme::Utf8 { bits, left })
+    }
+
+    /// The shape without the languages that no code point of a range can follow in: they are given
+    /// up where the character begins, so that keys that are no declared ones are known soon.
+    fn reaching(&mut self, shape: &Shape, range: (u32, u32)) -> Shape {
+        let mut reaching = shape.clone();
+        for language in &mut reaching.languages {
+            let alone = Shape {
+                languages: [*language].into(),
+                lexeme: shape.lexeme,
+            };
+            if !self.reaches(&alone, range) {
+                *language = Regexes::NEVER;
+            }
+        }
+        reaching
     }
 
     fn step_escape(&mut self, shape: &Shape, byte: u8) -> ShapeStep {
