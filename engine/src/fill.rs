@@ -248,7 +248,7 @@ impl Nodes {
             let number = row.map_or(0, |row| {
                 let next = draft.rows.len() as u32 + 1;
                 *rows.entry(row.clone()).or_insert_with(|| {
-                    draft.rows.push(row);
+                    draft.rows.push(*row);
                     next
                 })
             });

@@ -256,7 +256,7 @@ const COMPARED: usize = 24;
 #[derive(Clone, Default)]
 pub(crate) struct Draft {
     pub codes: Vec<Code>,
-    pub rows: Vec<Box<Row>>,
+    pub rows: Vec<Row>,
     /// A row's number from 1, or 0; and what kind of node it is.
     pub nodes: Vec<(u32, Inside)>,
     /// A node, an outcome, and the node that comes of it from 1, or 0.
@@ -342,7 +342,6 @@ fn runs(from: &Row, to: &Row) -> Vec<(u8, u8, u16)> {
 }
 
 /// Tables that were opened.
-#[derive(Default)]
 pub(crate) struct Tables {
     codes: Vec<Code>,
     rows: Vec<Row>,
@@ -355,18 +354,6 @@ pub(crate) struct Tables {
     bases: Vec<Range<usize>>,
     masks: Vec<Range<usize>>,
     bytes: Box<[u8]>,
-}
-
-impl Default for NodeId {
-    fn default() -> Self {
-        NodeId(0)
-    }
-}
-
-impl Default for StackId {
-    fn default() -> Self {
-        StackId::EMPTY
-    }
 }
 
 impl Tables {
@@ -387,13 +374,21 @@ impl Tables {
         let codes = (0..input.count(2)?).map(|_| Code::read(input, nodes));
         let mut tables = Tables {
             codes: codes.collect::<Result<_, _>>()?,
-            ..Tables::default()
+            rows: Vec::new(),
+            nodes: Vec::new(),
+            resumed: Vec::new(),
+            stacks: Vec::new(),
+            start: (NodeId(0), StackId::EMPTY),
+            end: None,
+            places: Vec::new(),
+            bases: Vec::new(),
+            masks: Vec::new(),
+            bytes: body.into(),
         };
         tables.read_rows(input)?;
         tables.read_nodes(input, nodes)?;
         tables.read_stacks(input)?;
         tables.read_masks(input)?;
-        tables.bytes = body.into();
         Ok(tables)
     }
 

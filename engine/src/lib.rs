@@ -36,6 +36,14 @@
 //! ends and what follows begins. Those are looked for from the border, at the few nodes of the trie
 //! where a byte that can end the part has one behind it that can go on (`crossings`).
 //!
+//! # Filled indexes
+//!
+//! An index can be *filled* (`fill`): its nodes, what bytes do to them, and the masks of the places
+//! at which tokens are likely to begin are worked out ahead and written with it as *tables*
+//! (`frozen_tables`, `frozen_masks`). One that is loaded with tables is read with them (`frozen`)
+//! and compiles nothing until it is asked what they do not hold: then the grammar is compiled and
+//! its nodes are paired with theirs (`frozen_live`), so that it says what it would say unfilled.
+//!
 //! # What a caller holds
 //!
 //! * A `Vocabulary`: the token bytes of one tokenizer.
@@ -69,6 +77,8 @@
 //! * `text`: answers that are no JSON; regular expressions.
 //! * `lark`: context-free grammars.
 //! * `reader`: what an index is read with, whatever its input was.
+//! * `frozen_tables`, `frozen_masks`, `fill`: the tables of a filled index, and how they are made.
+//! * `frozen`, `frozen_live`: reading with tables, and the grammar behind them.
 //! * `crossings`, `free_text`: where tokens run out of a text; text that nothing constrains.
 //! * `envelope`, `envelope_bytes`, `linked`: envelopes, and indexes linked from others.
 //! * `index_bytes`, `index`, `cursor`: what a caller holds.
