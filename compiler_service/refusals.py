@@ -26,12 +26,8 @@ def as_refusal(error: EngineError, grammar: GrammarInput) -> FormworkError:
     """Return the error that says where and why the engine refused a grammar."""
     kind = SchemaRefusedError if isinstance(grammar, JsonSchema) else GrammarRefusedError
     match error:
-        case UnsupportedError():
-            return _located(
-                kind, error.pointer, error.keyword, f"'{error.keyword}' {error.reason}."
-            )
-        case MalformedError():
-            return _located(kind, error.pointer, error.keyword, _sentence(error.reason))
+        case UnsupportedError() | MalformedError():
+            return _located(kind, error.pointer, error.keyword, _sentence(error))
         case TooLargeError():
             return _too_large(kind, error)
     return InternalError("The grammar could not be compiled.")
@@ -73,5 +69,6 @@ def _parts(pointer: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in parts]
 
 
-def _sentence(reason: str) -> str:
-    return reason if reason.endswith(".") else f"{reason}."
+def _sentence(error: UnsupportedError | MalformedError) -> str:
+    keyword = f"'{error.keyword}': " if error.keyword else ""
+    return f"{keyword}{error.reason.removesuffix('.')}."

@@ -543,7 +543,7 @@ fn json_grammar(input: Input, options: &Options) -> Result<Grammar, EngineError>
         return Err(EngineError::Unsupported {
             pointer: String::new(),
             keyword: "schema".into(),
-            reason: "has no value".into(),
+            reason: "allows no value".into(),
         });
     }
     Ok(grammar)
