@@ -108,9 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("models", help="list the models")
     chat_parser = commands.add_parser("chat", help="send one message and print the answer")
-    chat_parser.add_argument("text")
-    chat_parser.add_argument("--model", default=DEFAULT_MODEL)
-    chat_parser.add_argument("--schema", type=Path, help="JSON Schema that the answer has to fit")
+    chat_parser.add_argument("text", help="the message")
+    chat_parser.add_argument("--model", default=DEFAULT_MODEL, help="default: %(default)s")
+    chat_parser.add_argument(
+        "--schema", type=Path, help="file with a JSON Schema that the answer has to fit"
+    )
     chat_parser.add_argument("--stream", action="store_true", help="print as it comes")
     return parser
 
