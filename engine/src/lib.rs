@@ -18,7 +18,11 @@
 //! top of a stack of nodes; both are interned and made as they are met. Inside a string the node is
 //! a *shape* (`shape`): its languages, and where in an escape or a character the text is. A *mask*
 //! (`mask`) is a walk over the vocabulary's trie (`vocabulary`) from a configuration; inside
-//! strings most of it depends on the shape alone and is shared.
+//! strings most of it depends on the shape alone and is shared (`closed`).
+//!
+//! Nodes do not tell one undeclared key from another (`keys`), so that they are few. Beside them a
+//! configuration has a *memory* (`memory`): the undeclared keys that the open objects have, and
+//! what was read of the key that is being written. What would repeat a key is taken out of the mask.
 //!
 //! Answers may be plain text, too (`text`): of a regular expression, whose places are derivatives,
 //! or of a context-free grammar (`lark`), whose places are sets of terminals that are being read,

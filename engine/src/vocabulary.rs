@@ -374,8 +374,6 @@ pub struct Trie {
     pub depths: Vec<u16>,
     /// The first node after it that is not below it.
     pub ends: Vec<u32>,
-    /// The first node from each one on that has a special byte, or one below it.
-    pub next_special: Vec<u32>,
     height: usize,
     /// The signature of all bytes below each node, `SPECIAL` where one is not plain in a string.
     pub below: Vec<u128>,
@@ -429,15 +427,6 @@ impl Trie {
                 self.below[node] |= self.below[child] | own;
                 child = self.ends[child] as usize;
             }
-        }
-        self.next_special = vec![self.len() as u32; self.len()];
-        for node in (0..self.len()).rev() {
-            let own = 1 << signature_bit(self.bytes[node]) | self.below[node];
-            let special = own & SPECIAL != 0 || partial[node];
-            self.next_special[node] = match self.next_special.get(node + 1) {
-                _ if special => node as u32,
-                next => next.copied().unwrap_or(self.len() as u32),
-            };
         }
     }
 
@@ -505,7 +494,7 @@ impl Trie {
 }
 
 /// The tokens that may stand inside a JSON string as they are: complete UTF-8 without quote,
-/// backslash and control character; and a trie of all the others.
+/// backslash and control character.
 #[derive(Debug)]
 pub struct PlainTokens {
     /// Their ids, ascending.
@@ -520,8 +509,6 @@ pub struct PlainTokens {
     containing: Vec<Vec<u32>>,
     /// Places in `ids` of the tokens longer than `MAX_MASKED_LENGTH`.
     long: Vec<usize>,
-    /// The tokens that are not plain.
-    pub rest: Trie,
     /// The texts of the tokens that are not all ASCII.
     beyond_ascii: Vec<(u32, Box<str>)>,
     /// The tokens that have each character beyond ASCII; made when it is first needed.
@@ -531,10 +518,9 @@ pub struct PlainTokens {
 impl PlainTokens {
     fn new(tokens: &Tokens, text_ids: impl Iterator<Item = u32>) -> Self {
         let (mut ids, mut lengths, mut signatures) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut rest, mut beyond_ascii) = (Vec::new(), Vec::new());
+        let mut beyond_ascii = Vec::new();
         for id in text_ids {
             let Some(text) = plain_text(tokens.get(id)) else {
-                rest.push(id);
                 continue;
             };
             ids.push(id);
@@ -550,7 +536,6 @@ impl PlainTokens {
             masks: masks_by_length(words, &ids, &lengths),
             containing: masks_by_character(words, &ids, &signatures),
             long: (0..ids.len()).filter(is_long).collect(),
-            rest: Trie::new(tokens, rest.into_iter()),
             beyond_ascii,
             characters: OnceLock::new(),
             ids,
@@ -562,12 +547,6 @@ impl PlainTokens {
     /// Returns the mask of all plain tokens.
     pub fn mask(&self) -> &[u32] {
         &self.masks[MAX_MASKED_LENGTH + 1]
-    }
-
-    /// Returns the mask of the plain tokens of at most so many code points; None for more than
-    /// `MAX_MASKED_LENGTH`, where `allow_within` tells.
-    pub fn mask_up_to(&self, length: usize) -> Option<&[u32]> {
-        (length <= MAX_MASKED_LENGTH).then(|| &self.masks[length][..])
     }
 
     /// Returns whether a token is plain.
@@ -814,7 +793,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_plain_or_in_the_other_trie() {
+    fn tokens_of_whole_characters_are_plain() {
         let vocabulary = vocabulary();
         let plain = vocabulary.plain();
         assert_eq!(plain.ids, [1, 2, 4, 6, 7, 9]);
@@ -822,18 +801,12 @@ mod tests {
         assert_eq!(plain.signatures[1], 1 << b'a');
         assert_eq!(plain.signatures[5], NON_ASCII | 1 << b'a');
         assert_eq!(ids(plain.mask()), plain.ids);
-        let rest: Vec<u32> = spelled(&plain.rest).into_iter().map(|(id, _)| id).collect();
-        assert_eq!(rest, [3, 8]);
     }
 
     #[test]
     fn plain_masks_are_by_length_and_by_characters() {
         let vocabulary = vocabulary();
         let plain = vocabulary.plain();
-        assert_eq!(ids(plain.mask_up_to(0).unwrap()), []);
-        assert_eq!(ids(plain.mask_up_to(1).unwrap()), [2, 6, 7]);
-        assert_eq!(plain.mask_up_to(32).unwrap(), plain.mask());
-        assert_eq!(plain.mask_up_to(33), None);
         let mut mask = [0];
         plain.allow_within(1 << b'a' | 1 << b'b', 2, &mut mask);
         assert_eq!(ids(&mask), [1, 2, 6, 7]);
