@@ -1,19 +1,138 @@
-//! At most how many values fulfil a formula: where none may repeat, an array can run out of them.
+//! At most how many values fulfil a formula, and which if they are few: where none may repeat, an
+//! array can run out of them.
 
 use std::sync::Arc;
 
-use crate::formula::{Formula, FormulaId, Kind};
-use crate::grammar::Grammar;
+use crate::decimal::Decimal;
+use crate::formula::{Formula, FormulaId, Kind, ValueId};
+use crate::grammar::{Branch, Grammar};
+use crate::json::Value;
 use crate::number::NumberGoal;
 
+/// Values that are told apart where a later item may need one of them.
+const MAX_WANTED: usize = 16;
+
 impl Grammar {
+    /// The branches of an array's formula, those apart in which the item is a value that a later
+    /// one may need: once it is taken, the array may have no end.
+    pub(crate) fn told_apart(
+        &mut self,
+        parts: &[FormulaId],
+        branches: Arc<[Branch]>,
+    ) -> Vec<Branch> {
+        let values = self.wanted_values(parts);
+        if values.is_empty() {
+            return branches.to_vec();
+        }
+        let one_of = self.one_of(&values);
+        let other = self.formulas.negate(one_of);
+        let mut apart = Vec::new();
+        for branch in branches.iter() {
+            for value in &values {
+                let equal = self.one_of(&[*value]);
+                apart.push(Branch {
+                    child: self.formulas.and([branch.child, equal]),
+                    rest: self.remember_item(branch.rest, *value),
+                });
+            }
+            apart.push(Branch {
+                child: self.formulas.and([branch.child, other]),
+                rest: branch.rest,
+            });
+        }
+        apart
+    }
+
+    /// The values that later items of an array without repetitions may need, if they are few.
+    fn wanted_values(&mut self, parts: &[FormulaId]) -> Vec<ValueId> {
+        let (mut is_unique, mut is_contained, mut goals) = (false, false, Vec::new());
+        for part in parts {
+            match &**self.formulas.get(*part) {
+                Formula::Unique(_) => is_unique = true,
+                Formula::Contains { low, .. } => is_contained |= *low > 0,
+                Formula::Items {
+                    table,
+                    from,
+                    violated: false,
+                } => {
+                    let table = self.formulas.item_tables.get(*table);
+                    let later = table.prefix.iter().skip(*from as usize);
+                    goals.extend(later.copied());
+                    goals.push(table.rest);
+                }
+                _ => {}
+            }
+        }
+        if !is_unique || (goals.len() < 2 && !is_contained) {
+            return Vec::new();
+        }
+        let mut wanted: Vec<ValueId> = Vec::new();
+        for goal in goals {
+            wanted.extend(self.few_values(goal).unwrap_or_default());
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        if wanted.len() > MAX_WANTED {
+            wanted.clear();
+        }
+        wanted
+    }
+
+    /// The values that fulfil a formula, if they are few and no arrays or objects.
+    fn few_values(&mut self, goal: FormulaId) -> Option<Vec<ValueId>> {
+        if goal == FormulaId::TRUE || self.most_values(goal)? > MAX_WANTED as u64 {
+            return None;
+        }
+        let mut found = Vec::new();
+        for kind in Kind::ALL {
+            if !self.is_satisfiable_as(goal, kind) {
+                continue;
+            }
+            let left = self.formulas.restrict(goal, kind);
+            match kind {
+                Kind::Null => found.push(Value::Null),
+                Kind::True | Kind::False => found.push(Value::Bool(kind == Kind::True)),
+                Kind::Number => {
+                    let goals = self.collect_goals(left);
+                    let numbers = goals.iter().map(few_numbers).collect::<Option<Vec<_>>>()?;
+                    found.extend(numbers.into_iter().flatten().map(Value::Number));
+                }
+                Kind::String => found.extend(self.few_texts(left)?.into_iter().map(Value::String)),
+                Kind::Array | Kind::Object => return None,
+            }
+        }
+        let values = &mut self.formulas.values;
+        Some(
+            found
+                .into_iter()
+                .map(|value| values.intern(value))
+                .collect(),
+        )
+    }
+
+    fn few_texts(&mut self, left: FormulaId) -> Option<Vec<String>> {
+        let mut language = self.formulas.text_language(left);
+        let mut texts = Vec::new();
+        while !self.is_dead(language) {
+            let mut fuel = self.limits.regex_fuel;
+            let text = self.formulas.regexes.shortest(language, &mut fuel).ok()??;
+            let taken = self.formulas.regexes.literal(&text);
+            language = self.formulas.regexes.difference(language, taken);
+            texts.push(text);
+            if texts.len() > MAX_WANTED {
+                return None;
+            }
+        }
+        Some(texts)
+    }
+
     /// Whether an array that must not repeat an item needs more of them than there are values.
     pub(crate) fn lacks_values(&mut self, id: FormulaId) -> bool {
         let parts = self.conjuncts(id);
-        let (mut is_unique, mut least, mut tables) = (false, 0, Vec::new());
+        let (mut seen, mut least, mut tables) = (None, 0, Vec::new());
         for part in parts {
             match &**self.formulas.get(part) {
-                Formula::Unique(_) => is_unique = true,
+                Formula::Unique(set) => seen = Some(*set),
                 Formula::ItemCount { low, .. } => least = least.max(*low),
                 Formula::Items {
                     table,
@@ -23,15 +142,26 @@ impl Grammar {
                 _ => {}
             }
         }
-        if !is_unique || least < 2 {
+        let Some(seen) = seen.filter(|_| least > 0) else {
             return false;
-        }
+        };
+        let seen = Arc::clone(self.formulas.value_sets.get(seen));
         tables.into_iter().any(|(table, from)| {
             let table = Arc::clone(self.formulas.item_tables.get(table));
             let before = table.prefix.len().saturating_sub(from as usize) as u64;
-            let most = self.most_values(table.rest);
-            most.is_some_and(|most| before.saturating_add(most) < u64::from(least))
+            let Some(most) = self.most_values(table.rest) else {
+                return false;
+            };
+            let taken = seen.iter().filter(|value| self.allows(table.rest, **value));
+            let left = most.saturating_sub(taken.count() as u64);
+            before.saturating_add(left) < u64::from(least)
         })
+    }
+
+    fn allows(&mut self, goal: FormulaId, value: ValueId) -> bool {
+        let equal = self.one_of(&[value]);
+        let both = self.formulas.and([goal, equal]);
+        self.is_satisfiable(both)
     }
 
     /// At most so many values fulfil the formula; None where they may be endless.
@@ -77,4 +207,16 @@ fn most_integers(goal: &NumberGoal) -> Option<u64> {
     let width: f64 = width.to_json_text().parse().ok()?;
     // A bound from above: what a double rounds away does not matter where counts are small.
     (width < 1e9).then_some(width.ceil() as u64 + 1)
+}
+
+/// The numbers that fulfil a goal of one value or of a short range of integers.
+fn few_numbers(goal: &NumberGoal) -> Option<Vec<Decimal>> {
+    if let Some(value) = &goal.equal {
+        return Some(vec![value.clone()]);
+    }
+    let whole = |value: &Decimal| value.to_json_text().parse::<i32>().ok();
+    let lower = whole(&goal.lower.as_ref()?.value)?;
+    let upper = whole(&goal.upper.as_ref()?.value)?;
+    let numbers = (lower..=upper).filter_map(|n| Decimal::parse(&n.to_string()).ok());
+    Some(numbers.filter(|number| goal.contains(number)).collect())
 }

@@ -113,8 +113,10 @@ impl Grammar {
         let formula = Arc::clone(self.formulas.get(id));
         let branches: Arc<[Branch]> = match &*formula {
             Formula::And(parts) => {
-                let parts: Vec<_> = parts.iter().map(|p| self.item_branches(*p)).collect();
-                self.conjoin(&parts)
+                let ways: Vec<_> = parts.iter().map(|p| self.item_branches(*p)).collect();
+                let branches = self.conjoin(&ways);
+                let branches = self.told_apart(parts, branches);
+                self.merge(branches)
             }
             Formula::Or(parts) => {
                 let parts: Vec<_> = parts.iter().map(|p| self.item_branches(*p)).collect();

@@ -175,6 +175,8 @@ fn an_array_that_runs_out_of_new_items_is_none() {
         r#"{"type":"array","uniqueItems":true,"minItems":3,"items":{"enum":["a",null]}}"#,
         r#"{"type":"array","uniqueItems":true,"minItems":4,"items":{"type":["boolean","null"]}}"#,
         r#"{"type":"array","uniqueItems":true,"minItems":3,"prefixItems":[{"type":"string"}],"items":{"const":1}}"#,
+        r#"{"type":"array","uniqueItems":true,"minItems":3,"prefixItems":[{"const":1}],"items":{"enum":[1,2]}}"#,
+        r#"{"type":"array","uniqueItems":true,"items":{"enum":["a","b",1,null]},"contains":{"type":"string"},"minContains":3}"#,
     ];
     for schema in none {
         let input = Input::JsonSchema(schema.as_bytes());
