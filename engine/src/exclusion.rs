@@ -48,10 +48,27 @@ impl Formulas {
         let needed = self.needed_keys(first);
         needed.into_iter().any(|key| {
             let (one, other) = (self.goal_of(first, key), self.goal_of(second, key));
-            Kind::ALL
-                .into_iter()
-                .all(|kind| self.exclude(one, other, kind, depth - 1))
+            if one == FormulaId::FALSE || other == FormulaId::FALSE {
+                return true;
+            }
+            // What a reference says may be what is being worked out just now.
+            !self.refers(one)
+                && !self.refers(other)
+                && Kind::ALL
+                    .into_iter()
+                    .all(|kind| self.exclude(one, other, kind, depth - 1))
         })
+    }
+
+    /// Whether a formula says something of its value by a reference.
+    fn refers(&self, id: FormulaId) -> bool {
+        match &**self.get(id) {
+            Formula::And(parts) | Formula::Or(parts) | Formula::ExactlyOne(parts) => {
+                parts.iter().any(|part| self.refers(*part))
+            }
+            Formula::Reference { .. } => true,
+            _ => false,
+        }
     }
 
     fn needed_keys(&self, id: FormulaId) -> Vec<TextId> {

@@ -60,7 +60,7 @@ impl Default for Limits {
             regex_fuel: 2_000_000,
             max_regex_nodes: 1_000_000,
             search_fuel: 2_000_000,
-            max_search_depth: 16_000,
+            max_search_depth: 4_000,
         }
     }
 }

@@ -199,6 +199,17 @@ fn an_array_that_runs_out_of_new_items_is_none() {
 }
 
 #[test]
+fn alternatives_that_contain_themselves_are_read() {
+    let schema = r##"{"$ref":"#/$defs/r","$defs":{"r":{"oneOf":[{"type":"object","properties":{"p":{"$ref":"#/$defs/r"}},"required":["p"],"additionalProperties":false},{"type":"object","required":["n"],"properties":{"n":{"type":"null"}},"additionalProperties":false}]}}}"##;
+    let input = Input::JsonSchema(schema.as_bytes());
+    let index = Index::compile(input, vocabulary(), &Options::default()).unwrap();
+    let mut cursor = index.cursor();
+    let mut text = r#"{"p":{"p":{"n":null}}}"#.bytes();
+    assert!(text.all(|byte| cursor.advance(byte.into()).is_ok()));
+    assert!(cursor.may_end());
+}
+
+#[test]
 fn no_key_is_written_twice() {
     let wide = Options {
         whitespace: Whitespace::Bounded(1),
