@@ -189,9 +189,10 @@ async def test_every_kind_of_input_compiles(service: Service) -> None:
     inputs = [
         pb.GrammarInput(any_json=pb.AnyJson(object_only=True)),
         pb.GrammarInput(regex="[a-z]+"),
+        pb.GrammarInput(lark='start: "a"+'),
     ]
     ensured = [await service.ensure(input=wanted) for wanted in inputs]
-    assert len({answer.index_id for answer in ensured}) == 2
+    assert len({answer.index_id for answer in ensured}) == 3
 
 
 async def test_options_are_part_of_the_id(service: Service) -> None:
