@@ -66,10 +66,13 @@ impl<Id: Copy + Eq + std::hash::Hash + From<usize> + Into<usize>> Pairs<Id> {
     }
 }
 
+/// What it may cost to follow one node of the tables in the grammar.
+const PAIRING_FUEL: u64 = 1_000_000;
+
 impl Live {
     /// Pairs the nodes of tables with those of the grammar that they were filled from.
     pub fn new(mut reader: JsonReader, tables: &Tables) -> Self {
-        reader.refuel(u64::MAX);
+        reader.refuel(PAIRING_FUEL);
         let start = reader.start();
         let mut live = Live {
             reader,
@@ -106,7 +109,7 @@ impl Live {
                     continue;
                 };
                 if self.nodes.live(next).is_none()
-                    && let Some(live) = self.reader.grammar.resume(below, outcome)
+                    && let Some(live) = self.resume_live(below, outcome)
                 {
                     self.pair(next, live, &mut open);
                 }
@@ -121,8 +124,12 @@ impl Live {
         let Some(live) = self.nodes.live(node) else {
             return;
         };
+        self.reader.refuel(PAIRING_FUEL);
         for byte in tables.examples(node) {
             let action = self.reader.grammar.action(live, byte);
+            if self.reader.grammar.is_void() {
+                return; // what is not paired is not known here
+            }
             let Some(frozen) = tables.action(node, byte) else {
                 continue;
             };
@@ -142,6 +149,12 @@ impl Live {
                 _ => {}
             }
         }
+    }
+
+    fn resume_live(&mut self, below: NodeId, outcome: OutcomeId) -> Option<NodeId> {
+        self.reader.refuel(PAIRING_FUEL);
+        let next = self.reader.grammar.resume(below, outcome);
+        next.filter(|_| !self.reader.grammar.is_void())
     }
 
     /// What a byte does at a node of the tables; None where that cannot be told now.
