@@ -215,7 +215,7 @@ impl Envelope {
         let mut facts: Vec<Fact> = Vec::with_capacity(self.pieces.len());
         for number in 0..self.pieces.len() {
             let fact = self.fact(number, &facts, vocabulary)?;
-            check_limit("max_piece_depth", MAX_PIECE_DEPTH, fact.depth)?;
+            EngineError::check_limit("max_piece_depth", MAX_PIECE_DEPTH, fact.depth)?;
             facts.push(fact);
         }
         Ok(())
@@ -225,9 +225,9 @@ impl Envelope {
         if self.pieces.is_empty() {
             return Err(malformed(0, "is not there"));
         }
-        check_limit("max_pieces", MAX_PIECES, self.pieces.len())?;
-        check_limit("max_parts", MAX_PARTS, self.parts.len())?;
-        check_limit("max_link_level", MAX_LINK_LEVEL, self.level())?;
+        EngineError::check_limit("max_pieces", MAX_PIECES, self.pieces.len())?;
+        EngineError::check_limit("max_parts", MAX_PARTS, self.parts.len())?;
+        EngineError::check_limit("max_link_level", MAX_LINK_LEVEL, self.level())?;
         let length = |piece: &Piece| match piece {
             Piece::Text(text) => (text.len(), 0),
             Piece::Free(free) => (0, free.triggers.iter().map(|t| t.len()).sum()),
@@ -236,8 +236,8 @@ impl Envelope {
         };
         let add = |sum: (usize, usize), one: (usize, usize)| (sum.0 + one.0, sum.1 + one.1);
         let (texts, triggers) = self.pieces.iter().map(length).fold((0, 0), add);
-        check_limit("max_text_bytes", MAX_TEXT_BYTES, texts)?;
-        check_limit("max_trigger_bytes", MAX_TRIGGER_BYTES, triggers)
+        EngineError::check_limit("max_text_bytes", MAX_TEXT_BYTES, texts)?;
+        EngineError::check_limit("max_trigger_bytes", MAX_TRIGGER_BYTES, triggers)
     }
 
     fn fact(
@@ -325,20 +325,4 @@ fn malformed(piece: usize, reason: &str) -> EngineError {
         keyword: String::new(),
         reason: reason.into(),
     }
-}
-
-pub(crate) fn check_limit(
-    limit: &'static str,
-    maximum: usize,
-    asked: usize,
-) -> Result<(), EngineError> {
-    if asked <= maximum {
-        return Ok(());
-    }
-    let (maximum, asked) = (maximum as u64, asked as u64);
-    Err(EngineError::TooLarge {
-        limit,
-        maximum,
-        asked,
-    })
 }

@@ -42,6 +42,29 @@ pub enum EngineError {
     Vocabulary(String),
 }
 
+impl EngineError {
+    /// Refuses what is more than a limit allows.
+    ///
+    /// # Errors
+    ///
+    /// `TooLarge`.
+    pub(crate) fn check_limit(
+        limit: &'static str,
+        maximum: usize,
+        asked: usize,
+    ) -> Result<(), EngineError> {
+        if asked <= maximum {
+            return Ok(());
+        }
+        let (maximum, asked) = (maximum as u64, asked as u64);
+        Err(EngineError::TooLarge {
+            limit,
+            maximum,
+            asked,
+        })
+    }
+}
+
 impl fmt::Display for EngineError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

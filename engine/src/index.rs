@@ -524,15 +524,8 @@ fn frozen_reader(
 }
 
 fn check_bytes(text: &str, budget: &Budget) -> Result<(), EngineError> {
-    let (maximum, asked) = (budget.max_bytes, text.len() as u64);
-    if asked <= maximum {
-        return Ok(());
-    }
-    Err(EngineError::TooLarge {
-        limit: "max_bytes",
-        maximum,
-        asked,
-    })
+    let maximum = usize::try_from(budget.max_bytes).unwrap_or(usize::MAX);
+    EngineError::check_limit("max_bytes", maximum, text.len())
 }
 
 fn json_grammar(input: Input, options: &Options) -> Result<Grammar, EngineError> {

@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use crate::byte_set::ByteSet;
-use crate::envelope::{Envelope, MAX_LINK_LEVEL, check_limit};
+use crate::envelope::{Envelope, MAX_LINK_LEVEL};
 use crate::envelope_bytes::{
     WrittenPart, missing, read_parts, read_pieces, write_parts, write_pieces,
 };
@@ -152,7 +152,7 @@ pub(crate) fn read(
     vocabulary: Arc<Vocabulary>,
     find: &mut dyn FnMut(&Digest) -> Option<Index>,
 ) -> Result<Index, EngineError> {
-    check_limit("max_link_level", MAX_LINK_LEVEL, level)?;
+    EngineError::check_limit("max_link_level", MAX_LINK_LEVEL, level)?;
     let pieces = read_pieces(&mut reader)?;
     let written = read_parts(&mut reader)?;
     reader.finish()?;

@@ -196,10 +196,10 @@ impl Tokens {
         let (mut bytes, mut starts) = (Vec::new(), vec![0]);
         for token in tokens {
             let token = token.as_ref();
-            check_limit("max_tokens", MAX_TOKENS, starts.len())?;
-            check_limit("max_token_bytes", MAX_TOKEN_BYTES, token.len())?;
+            EngineError::check_limit("max_tokens", MAX_TOKENS, starts.len())?;
+            EngineError::check_limit("max_token_bytes", MAX_TOKEN_BYTES, token.len())?;
             bytes.extend_from_slice(token);
-            check_limit("max_vocabulary_bytes", u32::MAX as usize, bytes.len())?;
+            EngineError::check_limit("max_vocabulary_bytes", u32::MAX as usize, bytes.len())?;
             starts.push(bytes.len() as u32);
         }
         Ok(Self { bytes, starts })
@@ -227,18 +227,6 @@ impl Tokens {
         }
         *self = Self { bytes, starts };
     }
-}
-
-fn check_limit(limit: &'static str, maximum: usize, asked: usize) -> Result<(), EngineError> {
-    if asked <= maximum {
-        return Ok(());
-    }
-    let (maximum, asked) = (maximum as u64, asked as u64);
-    Err(EngineError::TooLarge {
-        limit,
-        maximum,
-        asked,
-    })
 }
 
 fn flags_of(ids: Vec<u32>, size: usize) -> Result<Vec<bool>, EngineError> {

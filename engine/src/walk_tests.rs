@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cursor::Cursor;
 use crate::index::{Index, Input, Options, Whitespace};
+use crate::reader::Reader;
 use crate::vocabulary::Vocabulary;
 
 pub(crate) const SCHEMAS: [&str; 21] = [
@@ -88,6 +89,32 @@ pub(crate) fn allowed(cursor: &mut Cursor, words: usize) -> Vec<u32> {
     (0..words as u32 * 32)
         .filter(|t| mask[*t as usize / 32] >> (t % 32) & 1 == 1)
         .collect()
+}
+
+/// Whether a reader takes a whole text.
+pub(crate) fn reads(reader: &mut dyn Reader, text: &[u8]) -> bool {
+    let start = reader.start();
+    let end = text
+        .iter()
+        .try_fold(start, |at, byte| reader.step(at, *byte));
+    end.is_some_and(|at| reader.may_end(at))
+}
+
+/// Asserts which texts a reader of some grammar takes, and which not.
+pub(crate) fn check_texts(
+    grammar: &str,
+    mut reader: Box<dyn Reader>,
+    inside: &[&str],
+    outside: &[&str],
+) {
+    for text in inside {
+        let is_read = reads(&mut *reader, text.as_bytes());
+        assert!(is_read, "{grammar} refuses {text:?}");
+    }
+    for text in outside {
+        let is_read = reads(&mut *reader, text.as_bytes());
+        assert!(!is_read, "{grammar} accepts {text:?}");
+    }
 }
 
 /// Prefer what closes, so that walks end.

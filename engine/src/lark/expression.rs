@@ -43,13 +43,7 @@ impl Parser {
     /// Alternatives up to what ends a definition or a group.
     pub fn alternatives(&mut self) -> Result<Expression, EngineError> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(EngineError::TooLarge {
-                limit: "max_depth",
-                maximum: u64::from(MAX_DEPTH),
-                asked: u64::from(self.depth),
-            });
-        }
+        EngineError::check_limit("max_depth", MAX_DEPTH as usize, self.depth as usize)?;
         let mut alternatives = vec![self.alternative()?];
         while self.takes("|") {
             alternatives.push(self.alternative()?);
@@ -257,13 +251,7 @@ fn check_counts(low: u32, high: Option<u32>, at: Spot) -> Result<(u32, Option<u3
         return Err(at.malformed("the counts are out of order"));
     }
     let asked = low.max(high.unwrap_or(0));
-    if asked > MAX_COUNT {
-        return Err(EngineError::TooLarge {
-            limit: "max_count",
-            maximum: u64::from(MAX_COUNT),
-            asked: u64::from(asked),
-        });
-    }
+    EngineError::check_limit("max_count", MAX_COUNT as usize, asked as usize)?;
     Ok((low, high))
 }
 

@@ -4,34 +4,14 @@ use super::grammar_reader;
 use crate::error::EngineError;
 use crate::index::{Budget, Input, Options};
 use crate::reader::Reader;
-use crate::walk_tests::walk;
-
-fn reads(reader: &mut dyn Reader, text: &[u8]) -> bool {
-    let start = reader.start();
-    let end = text
-        .iter()
-        .try_fold(start, |at, byte| reader.step(at, *byte));
-    end.is_some_and(|at| reader.may_end(at))
-}
+use crate::walk_tests::{check_texts, reads, walk};
 
 fn open(grammar: &str) -> Box<dyn Reader> {
     grammar_reader(grammar, &Budget::default()).unwrap_or_else(|error| panic!("{grammar}: {error}"))
 }
 
 fn check(grammar: &str, inside: &[&str], outside: &[&str]) {
-    let mut reader = open(grammar);
-    for text in inside {
-        assert!(
-            reads(&mut *reader, text.as_bytes()),
-            "{grammar} refuses {text:?}"
-        );
-    }
-    for text in outside {
-        assert!(
-            !reads(&mut *reader, text.as_bytes()),
-            "{grammar} accepts {text:?}"
-        );
-    }
+    check_texts(grammar, open(grammar), inside, outside);
 }
 
 const ARITHMETIC: &str = r#"

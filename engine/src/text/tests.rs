@@ -4,30 +4,11 @@ use super::expression_reader;
 use crate::error::EngineError;
 use crate::index::{Budget, Input, Options};
 use crate::reader::Reader;
-use crate::walk_tests::walk;
-
-fn reads(reader: &mut dyn Reader, text: &[u8]) -> bool {
-    let start = reader.start();
-    let end = text
-        .iter()
-        .try_fold(start, |at, byte| reader.step(at, *byte));
-    end.is_some_and(|at| reader.may_end(at))
-}
+use crate::walk_tests::{check_texts, reads, walk};
 
 fn check(pattern: &str, matching: &[&str], others: &[&str]) {
-    let mut reader = expression_reader(pattern, &Budget::default()).expect(pattern);
-    for text in matching {
-        assert!(
-            reads(&mut *reader, text.as_bytes()),
-            "{pattern} refuses {text:?}"
-        );
-    }
-    for text in others {
-        assert!(
-            !reads(&mut *reader, text.as_bytes()),
-            "{pattern} accepts {text:?}"
-        );
-    }
+    let reader = expression_reader(pattern, &Budget::default()).expect(pattern);
+    check_texts(pattern, reader, matching, others);
 }
 
 #[test]
