@@ -68,7 +68,7 @@ call it
   curl $OPENAI_BASE_URL/chat/completions -H "Authorization: Bearer $OPENAI_API_KEY" \\
     -H 'Content-Type: application/json' \\
     -d '{{"model": "formwork-mini", "messages": [{{"role": "user", "content": "Hello"}}]}}'
-  {Path(sys.executable).with_name("formwork")} chat "Nina Okafor, 34, from Lisbon."
+  {Path(sys.executable).with_name("formwork")} chat "Hello"
   any OpenAI SDK: it reads these two variables
 documentation  {base_url.removesuffix("/v1")}/docs
 stop it        {down_command}"""
