@@ -56,12 +56,10 @@ def show_table(bench: Bench, folder: Path) -> None:
     wide, suite = folder / "wide.jsonl", folder / "suite.jsonl"
     ours, peer = folder / "ours.jsonl", folder / "peer.jsonl"
     bench.masks(f"{ADAPTER}:wide", wide)
-    bench.run("coverage", "maskbench.py", "--summary", str(wide))
     bench.run(
         "suite", "maskbench.py", "--engine", f"{ADAPTER}:wide+annotate", "--prefix", SUITE,
         "--out", str(suite), BENCH_VOCAB="bytes",
     )  # fmt: skip
-    bench.run("suite: groups", "maskbench.py", "--summary", str(suite))
     bench.run("keywords", "matrix.py", "--engines", f"{ADAPTER}:wide", PEER)
     bench.masks(ADAPTER, ours, BENCH_COMPACT="1")
     bench.masks(PEER, peer, BENCH_COMPACT="1")
