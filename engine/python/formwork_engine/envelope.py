@@ -10,6 +10,7 @@ receivers that hold the parts already: where one tool of a hundred has changed, 
 """
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
@@ -37,7 +38,7 @@ class _Written(NamedTuple):
     parts: tuple[Index, ...]
 
 
-class Envelope:
+class Envelope(ABC):
     """A piece of an envelope, or a whole one. It is written once and then kept."""
 
     __slots__ = ("written",)
@@ -57,9 +58,9 @@ class Envelope:
             raise TooLargeError("max_envelope_bytes", _MAX_BYTES, len(written.data))
         object.__setattr__(self, "written", written)
 
+    @abstractmethod
     def write(self) -> _Written:
         """Return it as bytes: what a piece of each kind has to say."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
