@@ -30,8 +30,10 @@ class SamplerConfig:
     prefix_cache_bytes: int = 256 * 1024**2
     index_cache_bytes: int = 256 * 1024**2
     """As they were fetched; what they learn in use comes on top."""
-    max_indexes: int = 128
-    """Loaded at once: each learns a few MiB in use, 96 at most."""
+    max_indexes: int = 512
+    """Loaded at once, tools among them: each learns a few MiB in use, 96 at most."""
+    max_envelopes: int = 128
+    """Linked indexes kept at once; their parts stay loaded."""
     max_index_bytes: int = 64 * 1024**2
     index_attempt_seconds: float = 10.0
     """Deadline of one call for an index."""
@@ -62,6 +64,7 @@ class SamplerConfig:
             "mask_threads",
             "max_waiting",
             "max_indexes",
+            "max_envelopes",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")

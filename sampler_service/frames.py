@@ -28,6 +28,7 @@ def to_frame(output: Output, vocabulary: Vocabulary) -> sampler_pb2.Frame:
         logprobs=[_to_logprob(token, vocabulary) for token in output.logprobs],
         finish=_FINISHES[output.finish],
         cached_prompt_tokens=output.cached_prompt_tokens or 0,
+        marks=[sampler_pb2.Mark(token_id=m.token_id, position=m.position) for m in output.marks],
     )
     if output.error is not None:
         frame.error.CopyFrom(to_error(output.error))

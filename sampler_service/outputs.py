@@ -32,6 +32,14 @@ class TokenOutput:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A control token in the answer: before the character at `position` of the output's text."""
+
+    token_id: int
+    position: int
+
+
+@dataclass(frozen=True)
 class Timings:
     """Where a sequence's time went, seconds."""
 
@@ -51,6 +59,7 @@ class Output:
     text: str = ""
     tokens: int = 0
     logprobs: list[TokenOutput] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
     finish: Finish | None = None
     error: FormworkError | None = None
     cached_prompt_tokens: int | None = None

@@ -7,7 +7,7 @@ from formwork_engine.vocabulary import Vocabulary
 
 from mesh.errors import FormworkError
 from sampler_service.openings import Opening, SequenceKey
-from sampler_service.outputs import Channel, Finish, Output, Timings, TokenOutput
+from sampler_service.outputs import Channel, Finish, Mark, Output, Timings, TokenOutput
 from sampler_service.philox import Draw
 from sampler_service.prefix_cache import block_keys
 from sampler_service.runner import BLOCK, Slot
@@ -192,7 +192,7 @@ class Sequence:
             self._begin_refusal()
         elif self.cursor is not None:
             self.cursor.advance(token_id)
-        self._output.text += self._text.feed(token_id)
+        self._say(token_id, is_refusal=is_refusal)
         if self._text.stopped:
             self.end(Finish.STOP)
         elif self.generated >= self._limit:
@@ -246,6 +246,12 @@ class Sequence:
         if sampled.logprob is not None:
             logprob = TokenOutput(sampled.token_id, sampled.logprob, sampled.top)
             self._output.logprobs.append(logprob)
+
+    def _say(self, token_id: int, *, is_refusal: bool) -> None:
+        """Add what a token says: text, or a mark where the token stands for none."""
+        if token_id in self._rules.vocabulary.special_ids and not is_refusal:
+            self._output.marks.append(Mark(token_id, len(self._output.text)))
+        self._output.text += self._text.feed(token_id)
 
     def _begin_refusal(self) -> None:
         """Go on as unconstrained text of another channel."""

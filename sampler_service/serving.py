@@ -11,6 +11,7 @@ from sampler_service.batch import Batch
 from sampler_service.config import SamplerConfig
 from sampler_service.decode_thread import DecodeThread
 from sampler_service.decoder import Decoder
+from sampler_service.envelopes import Envelopes
 from sampler_service.indexes import Indexes
 from sampler_service.links import Links
 from sampler_service.opening_messages import OpeningLimits
@@ -118,6 +119,7 @@ class Serving:
             parts.thread,
             self._accounts,
             self._indexes,
+            Envelopes(self._indexes, decoder.rules.vocabulary, config.max_envelopes),
             decoder.rules,
             limits,
             parts.clock,

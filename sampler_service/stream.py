@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 from formwork.sampler.v1 import sampler_pb2
+from formwork_engine.index import Index
 
 from mesh.clock import Clock
 from mesh.context import bind_request
@@ -20,6 +21,7 @@ from mesh.errors import (
 from sampler_service.accounts import LeaseAccounts
 from sampler_service.batch import Batch
 from sampler_service.decode_thread import DecodeThread
+from sampler_service.envelopes import Envelopes
 from sampler_service.frames import error_frame, to_frame
 from sampler_service.indexes import Indexes, IndexName
 from sampler_service.opening_messages import Moment, OpeningLimits, read_opening
@@ -39,6 +41,7 @@ class StreamServices:
     thread: DecodeThread
     accounts: LeaseAccounts
     indexes: Indexes
+    envelopes: Envelopes
     rules: TokenRules
     limits: OpeningLimits
     clock: Clock
@@ -186,23 +189,28 @@ class DecodeStream:
             return  # it ended while the message was on its way
         if not live.constrained or live.binding is not None:
             raise InvalidArgumentError("The sequence takes no index.", field="index_id")
-        name = IndexName(message.index_id, message.revision, message.canonical_grammar)
-        live.binding = asyncio.create_task(self._bind_when_loaded(message.sequence_id, live, name))
+        live.binding = asyncio.create_task(self._bind_when_loaded(live, message))
 
-    async def _bind_when_loaded(self, sequence_id: int, live: _Live, name: IndexName) -> None:
-        key, post = self._key(sequence_id), self._services.thread.post
+    async def _bind_when_loaded(self, live: _Live, message: sampler_pb2.Bind) -> None:
+        key, post = self._key(message.sequence_id), self._services.thread.post
         with bind_request(live.request_id or None, live.traceparent or None):
             try:
-                index = await self._services.indexes.get(name)
+                index = await self._index_of(message)
                 cursor = await asyncio.to_thread(index.cursor)
             except FormworkError as error:
                 fault = error
                 post(lambda batch: batch.fail(key, fault))
             except Exception:
-                log.exception("bind_failed", index_id=name.index_id)
+                log.exception("bind_failed", index_id=message.index_id)
                 post(lambda batch: batch.fail(key, InternalError("Internal error.")))
             else:
                 post(lambda batch: batch.bind(key, cursor))
+
+    async def _index_of(self, message: sampler_pb2.Bind) -> Index:
+        if message.HasField("envelope"):
+            return await self._services.envelopes.get(message.envelope)
+        name = IndexName(message.index_id, message.revision, message.canonical_grammar)
+        return await self._services.indexes.get(name)
 
     def _abort(self, message: sampler_pb2.Abort) -> None:
         if message.sequence_id in self._live:

@@ -26,7 +26,7 @@ class TokenMasks:
     def __init__(self, vocabulary: Vocabulary, refusal_id: int | None, threads: int) -> None:
         self._words = vocabulary.words
         self._threads = threads
-        self._text: Masks = vocabulary.text_mask
+        self._not_end: Masks = ~vocabulary.end_mask
         self._free: Masks = vocabulary.text_mask | vocabulary.end_mask
         self._of_refusal: Masks = vocabulary.mask_of(() if refusal_id is None else (refusal_id,))
         self._vocabulary = vocabulary
@@ -51,10 +51,7 @@ class TokenMasks:
 
     def is_complete(self, mask: Masks) -> bool:
         """Return whether nothing but an end token is allowed."""
-        return bool(mask.any()) and not (mask & self._text).any() and not self._refuses(mask)
-
-    def _refuses(self, mask: Masks) -> bool:
-        return bool((mask & self._of_refusal).any())
+        return bool(mask.any()) and not (mask & self._not_end).any()
 
     def _keep_forced(self, sequence: Sequence, mask: Masks) -> None:
         """Leave only a forced token: the one that is appended unsampled in other sequences."""

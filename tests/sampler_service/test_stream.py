@@ -9,6 +9,7 @@ from mesh.errors import ServiceUnavailableError
 from mesh.testing import FakeClock
 from sampler_service.accounts import LeaseAccounts
 from sampler_service.decode_thread import DecodeThread
+from sampler_service.envelopes import Envelopes
 from sampler_service.indexes import Indexes
 from sampler_service.opening_messages import OpeningLimits
 from sampler_service.openings import SequenceKey
@@ -27,6 +28,7 @@ def stream() -> DecodeStream:
         create_autospec(DecodeThread, instance=True),
         create_autospec(LeaseAccounts, instance=True),
         create_autospec(Indexes, instance=True),
+        create_autospec(Envelopes, instance=True),
         TokenRules(vocabulary, 16, None),
         OpeningLimits(2, 16, 60.0, 4, 16),
         FakeClock(),

@@ -242,17 +242,23 @@ Global___Open: _TypeAlias = Open  # noqa: Y015
 
 @_typing.final
 class Bind(_message.Message):
+    """Bind ties a sequence to one index, or to an envelope around several."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_ID_FIELD_NUMBER: _builtins.int
     INDEX_ID_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     CANONICAL_GRAMMAR_FIELD_NUMBER: _builtins.int
+    ENVELOPE_FIELD_NUMBER: _builtins.int
     sequence_id: _builtins.int
     index_id: _builtins.str
+    """Empty where there is an envelope."""
     revision: _builtins.int
     canonical_grammar: _builtins.bytes
     """As EnsureIndex answered it; empty where the index is persisted."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope: ...
     def __init__(
         self,
         *,
@@ -260,14 +266,189 @@ class Bind(_message.Message):
         index_id: _builtins.str = ...,
         revision: _builtins.int = ...,
         canonical_grammar: _builtins.bytes = ...,
+        envelope: Global___Envelope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical_grammar", b"canonical_grammar", "index_id", b"index_id", "revision", b"revision", "sequence_id", b"sequence_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical_grammar", b"canonical_grammar", "envelope", b"envelope", "index_id", b"index_id", "revision", b"revision", "sequence_id", b"sequence_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Bind: _TypeAlias = Bind  # noqa: Y015
+
+@_typing.final
+class Envelope(_message.Message):
+    """What a model writes around content and calls, with the indexes in it. The worker links it: nothing
+    is compiled, and parts that it holds are not fetched again.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHAPE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def shape(self) -> Global___Piece: ...
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnvelopePart]: ...
+    def __init__(
+        self,
+        *,
+        shape: Global___Piece | None = ...,
+        parts: _abc.Iterable[Global___EnvelopePart] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["shape", b"shape"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "shape", b"shape"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Envelope: _TypeAlias = Envelope  # noqa: Y015
+
+@_typing.final
+class EnvelopePart(_message.Message):
+    """An index in an envelope."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_ID_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CANONICAL_GRAMMAR_FIELD_NUMBER: _builtins.int
+    index_id: _builtins.str
+    revision: _builtins.int
+    canonical_grammar: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        index_id: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        canonical_grammar: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical_grammar", b"canonical_grammar", "index_id", b"index_id", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnvelopePart: _TypeAlias = EnvelopePart  # noqa: Y015
+
+@_typing.final
+class Piece(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPECIAL_TOKEN_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    FREE_TEXT_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    CHOICE_FIELD_NUMBER: _builtins.int
+    REPEAT_FIELD_NUMBER: _builtins.int
+    special_token: _builtins.int
+    """An id that stands for no text."""
+    text: _builtins.str
+    """Exactly this text."""
+    part: _builtins.int
+    """A text of the part with this number, from 0."""
+    @_builtins.property
+    def free_text(self) -> Global___FreeText: ...
+    @_builtins.property
+    def sequence(self) -> Global___Pieces: ...
+    @_builtins.property
+    def choice(self) -> Global___Pieces: ...
+    @_builtins.property
+    def repeat(self) -> Global___Repeat: ...
+    def __init__(
+        self,
+        *,
+        special_token: _builtins.int = ...,
+        text: _builtins.str = ...,
+        part: _builtins.int = ...,
+        free_text: Global___FreeText | None = ...,
+        sequence: Global___Pieces | None = ...,
+        choice: Global___Pieces | None = ...,
+        repeat: Global___Repeat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "free_text", b"free_text", "kind", b"kind", "part", b"part", "repeat", b"repeat", "sequence", b"sequence", "special_token", b"special_token", "text", b"text"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "free_text", b"free_text", "kind", b"kind", "part", b"part", "repeat", b"repeat", "sequence", b"sequence", "special_token", b"special_token", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["special_token", "text", "part", "free_text", "sequence", "choice", "repeat"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Piece: _TypeAlias = Piece  # noqa: Y015
+
+@_typing.final
+class Pieces(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PIECES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pieces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Piece]: ...
+    def __init__(
+        self,
+        *,
+        pieces: _abc.Iterable[Global___Piece] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pieces", b"pieces"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pieces: _TypeAlias = Pieces  # noqa: Y015
+
+@_typing.final
+class FreeText(_message.Message):
+    """Any text: up to the first of `until`, which is its end; or without any of `without`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNTIL_FIELD_NUMBER: _builtins.int
+    WITHOUT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def until(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def without(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        until: _abc.Iterable[_builtins.str] | None = ...,
+        without: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["until", b"until", "without", b"without"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FreeText: _TypeAlias = FreeText  # noqa: Y015
+
+@_typing.final
+class Repeat(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PIECE_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    minimum: _builtins.int
+    maximum: _builtins.int
+    """0: no limit."""
+    @_builtins.property
+    def piece(self) -> Global___Piece: ...
+    def __init__(
+        self,
+        *,
+        piece: Global___Piece | None = ...,
+        minimum: _builtins.int = ...,
+        maximum: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["piece", b"piece"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["maximum", b"maximum", "minimum", b"minimum", "piece", b"piece"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Repeat: _TypeAlias = Repeat  # noqa: Y015
 
 @_typing.final
 class Abort(_message.Message):
@@ -359,6 +540,7 @@ class Frame(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     CACHED_PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    MARKS_FIELD_NUMBER: _builtins.int
     sequence_id: _builtins.int
     text: _builtins.str
     """Whole code points."""
@@ -376,6 +558,10 @@ class Frame(_message.Message):
     def timings(self) -> Global___Timings:
         """On the last frame."""
 
+    @_builtins.property
+    def marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Mark]:
+        """Control tokens that stand in the answer, in their order; end and refusal tokens are not among them."""
+
     def __init__(
         self,
         *,
@@ -388,14 +574,40 @@ class Frame(_message.Message):
         error: Global___SequenceError | None = ...,
         cached_prompt_tokens: _builtins.int = ...,
         timings: Global___Timings | None = ...,
+        marks: _abc.Iterable[Global___Mark] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_prompt_tokens", b"cached_prompt_tokens", "channel", b"channel", "error", b"error", "finish", b"finish", "logprobs", b"logprobs", "sequence_id", b"sequence_id", "text", b"text", "timings", b"timings", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_prompt_tokens", b"cached_prompt_tokens", "channel", b"channel", "error", b"error", "finish", b"finish", "logprobs", b"logprobs", "marks", b"marks", "sequence_id", b"sequence_id", "text", b"text", "timings", b"timings", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Frame: _TypeAlias = Frame  # noqa: Y015
+
+@_typing.final
+class Mark(_message.Message):
+    """A control token of an envelope."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_ID_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    token_id: _builtins.int
+    position: _builtins.int
+    """Where in the frame's text it stands: before this character, counted in code points."""
+    def __init__(
+        self,
+        *,
+        token_id: _builtins.int = ...,
+        position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "token_id", b"token_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Mark: _TypeAlias = Mark  # noqa: Y015
 
 @_typing.final
 class TokenLogprob(_message.Message):

@@ -1,0 +1,99 @@
+"""Sequences under an envelope, on a worker over real gRPC."""
+
+import json
+from typing import Any
+
+import pytest
+from formwork.sampler.v1 import sampler_pb2
+from formwork_engine.index import Index
+
+from mesh.errors import IndexNotFoundError, InvalidArgumentError
+from sampler_service.testing import StreamClient
+from sampler_service.testing_mesh import WorkerMesh
+
+OPENS, PARTS = 0, 1  # control tokens of the small model
+
+
+def call(name: str, part: int) -> dict[str, Any]:
+    pieces = [{"special_token": OPENS}, {"text": name}, {"special_token": PARTS}, {"part": part}]
+    return {"sequence": {"pieces": pieces}}
+
+
+def one_or_two_calls(*names: str) -> dict[str, Any]:
+    calls = {"choice": {"pieces": [call(name, 0) for name in names]}}
+    return {"repeat": {"piece": calls, "minimum": 1, "maximum": 2}}
+
+
+async def decode(
+    mesh: WorkerMesh, gateway: StreamClient, number: int, envelope: dict[str, Any]
+) -> None:
+    options = {"max_tokens": 600, "temperature": 1.5, "seed": number}
+    await gateway.open(number, mesh.lease(), constrained=True, sampling=options)
+    await gateway.send(bind={"sequence_id": number, "envelope": envelope})
+    await gateway.wait_ended(number)
+
+
+def spelled(frames: list[sampler_pb2.Frame]) -> str:
+    """Return the text with each control token written as <id> where its mark says."""
+    text = ""
+    for frame in frames:
+        rest, places = frame.text, [(m.position, f"<{m.token_id}>") for m in frame.marks]
+        for position, mark in reversed(places):
+            rest = rest[:position] + mark + rest[position:]
+        text += rest
+    return text
+
+
+async def test_calls_keep_their_envelope_at_any_temperature_and_say_where_control_tokens_stand(
+    mesh: WorkerMesh, gateway: StreamClient, index: Index
+) -> None:
+    part = {"index_id": mesh.hold(index), "revision": 1}
+    envelope = {"shape": one_or_two_calls("get", "get_all"), "parts": [part]}
+    for number in range(1, 7):
+        await decode(mesh, gateway, number, envelope)
+        last = gateway.last(number)
+        assert last is not None
+        if last.finish != sampler_pb2.FINISH_STOP:
+            continue
+        empty, *calls = spelled(gateway.frames[number]).split(f"<{OPENS}>")
+        assert (empty, len(calls) in (1, 2)) == ("", True)
+        for written in calls:
+            name, _, arguments = written.partition(f"<{PARTS}>")
+            assert name in ("get", "get_all")
+            assert json.loads(arguments).keys() == {"name", "age", "tags"}
+    assert any(gateway.last(n).finish == sampler_pb2.FINISH_STOP for n in range(1, 7))  # type: ignore[union-attr]
+    assert len(mesh.compiler.requests) == 1  # the part was fetched once, the rest was linked
+
+
+async def test_text_up_to_a_marker_is_free_and_constrained_behind_it(
+    mesh: WorkerMesh, gateway: StreamClient, index: Index
+) -> None:
+    part = {"index_id": mesh.hold(index), "revision": 1}
+    pieces = [{"free_text": {"until": ["<call>"]}}, {"part": 0}]
+    envelope = {"shape": {"sequence": {"pieces": pieces}}, "parts": [part]}
+    for number in range(1, 4):
+        await decode(mesh, gateway, number, envelope)
+        _, marker, rest = gateway.text(number).partition("<call>")
+        if marker and gateway.last(number).finish == sampler_pb2.FINISH_STOP:  # type: ignore[union-attr]
+            assert json.loads(rest)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "error"),
+    [
+        ({"shape": {"part": 0}, "parts": []}, InvalidArgumentError),
+        ({"shape": {}, "parts": []}, InvalidArgumentError),
+        ({"shape": {"special_token": 9999}, "parts": []}, InvalidArgumentError),
+        (
+            {"shape": {"part": 0}, "parts": [{"index_id": "f" * 64, "revision": 1}]},
+            IndexNotFoundError,
+        ),
+    ],
+)
+async def test_an_envelope_that_makes_no_sense_fails_its_sequence_only(
+    mesh: WorkerMesh, gateway: StreamClient, envelope: dict[str, Any], error: type[Exception]
+) -> None:
+    await decode(mesh, gateway, 1, envelope)
+    assert isinstance(gateway.error(1), error)
+    await decode(mesh, gateway, 2, {"shape": {"text": "done"}, "parts": []})
+    assert gateway.text(2) == "done"
