@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run down test check protos baseline engine bench bench-engine clean
+.PHONY: help setup run down test check protos docs baseline engine bench bench-engine clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ check: setup ## lint, format, types, import rules, contracts
 
 protos: setup ## generate the contracts' Python modules
 	bash infra/generate_protos.sh
+
+docs: setup ## write the pages that are made of tables: docs/errors.md
+	$(PYTHON_ENV) -m gateway.error_page
 
 baseline: setup ## after a release: what contracts must not break from now on
 	$(BIN)/buf build -o protos/baseline.binpb

@@ -54,7 +54,9 @@ def read_object(body: bytes) -> tuple[dict[str, Any], str]:
             f"Duplicate key in the JSON body: '{key}'.", None, "duplicate_key"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise RequestError(_BAD_JSON.format(reason=_first_line(error))) from None
+        raise RequestError(
+            _BAD_JSON.format(reason=_first_line(error)), None, "invalid_json"
+        ) from None
     if not isinstance(value, dict):
         raise RequestError("The JSON body must be an object.", None, "invalid_type")
     return value, text

@@ -254,5 +254,4 @@ def _check_together(request: ChatRequest) -> None:
             "'messages' must contain the word 'json' in some form, to use 'response_format' of "
             "type 'json_object'.",
             "messages",
-            None,
         )

@@ -12,6 +12,7 @@ FormworkError
 ├── QueueTimeoutError          "
 ├── NoWorkerError              "
 ├── WorkerLostError            the worker of a sequence went away
+├── ModelFailedError           the model's own fault: its numbers are not finite
 ├── DrainingError
 ├── IndexNotFoundError, ModelUnknownError, TokenizerUnknownError
 ├── LeaseSettledError
@@ -145,6 +146,13 @@ class WorkerLostError(FormworkError):
 
     reason = "WORKER_LOST"
     code = grpc.StatusCode.UNAVAILABLE
+
+
+class ModelFailedError(FormworkError):
+    """The model computed numbers that are not finite: another worker's copy would do the same."""
+
+    reason = "MODEL_FAILED"
+    code = grpc.StatusCode.INTERNAL
 
 
 class DrainingError(FormworkError):

@@ -14,7 +14,13 @@ from formwork_engine.cursor import Cursor
 from formwork_engine.errors import CursorError
 
 from mesh.clock import Clock
-from mesh.errors import DeadlineExceededError, FormworkError, InternalError, QueueFullError
+from mesh.errors import (
+    DeadlineExceededError,
+    FormworkError,
+    InternalError,
+    ModelFailedError,
+    QueueFullError,
+)
 from sampler_service.config import SamplerConfig
 from sampler_service.openings import Opening, SequenceKey
 from sampler_service.outputs import Finish, Output
@@ -186,6 +192,8 @@ class Batch:
             cursor = sequence.cursor
             if cursor is not None and cursor.failure is not None:
                 raise CursorError(cursor.failure)
+            if result is Failure.NOT_FINITE:
+                raise ModelFailedError("The model's numbers are not finite.")
             if isinstance(result, Failure):
                 raise InternalError(f"No token can be sampled: {result}.")
             if cursor is not None and self._masks.is_complete(mask):

@@ -17,7 +17,7 @@ from .conftest import Bench, make_mesh_config, open_bench
 
 FORM = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
 
-CASES: list[tuple[dict[str, Any], str | None, str | None]] = [
+CASES: list[tuple[dict[str, Any], str, str]] = [
     # Types and ranges, a parameter at a time.
     ({"model": 1}, "model", "invalid_type"),
     ({"messages": []}, "messages", "empty_array"),
@@ -104,7 +104,7 @@ CASES: list[tuple[dict[str, Any], str | None, str | None]] = [
             "messages": [{"role": "user", "content": "hi"}],
         },
         "messages",
-        None,
+        "invalid_request",
     ),
     # Known, and not supported yet.
     ({"tools": []}, "tools", "unsupported_parameter"),
@@ -173,7 +173,7 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Benc
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("change", "param", "code"), CASES, ids=lambda v: json.dumps(v)[:60])
 async def test_a_wrong_parameter_is_named(
-    shared: Bench, change: dict[str, Any], param: str | None, code: str | None
+    shared: Bench, change: dict[str, Any], param: str, code: str
 ) -> None:
     before = len(shared.scheduler.acquired)
     check_error(await shared.post({**shared.chat(), **change}), 400, param, code)
@@ -228,8 +228,8 @@ async def test_a_parameter_that_asks_for_nothing_else_is_taken(
 )
 async def test_a_body_that_is_not_json_is_400(shared: Bench, body: bytes) -> None:
     response = await shared.post(body)
+    assert response.json()["error"]["code"] in ("invalid_json", "invalid_type")
     assert response.status_code == 400
-    assert response.json()["error"]["type"] == "invalid_request_error"
 
 
 async def test_a_key_that_stands_twice_is_refused(bench: Bench) -> None:
@@ -277,7 +277,7 @@ async def test_a_slow_head_is_cut(mesh_config: MeshConfig) -> None:
 async def test_an_endless_head_is_431(bench: Bench) -> None:
     answer = await raw_request(bench, b"x-large: " + b"a" * 100_000)
     assert answer.startswith(b"HTTP/1.1 431 ")
-    assert b"request_too_large" in answer
+    assert b"headers_too_large" in answer
 
 
 @pytest.mark.parametrize("rest", [b"0\r\n" + b"T: x\r\n" * 1000, b"0\r\nT: ", b"5;"])

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from gateway.errors import TABLE, RequestError, event_of, reply_of, schema_error
+from gateway.error_table import CODE_OF_REASON, CODES
+from gateway.errors import RequestError, code_of, event_of, reply_of, schema_error
 from mesh.errors import (
     CompileQueueFullError,
     DatabaseUnavailableError,
@@ -29,15 +30,21 @@ INWARD = {
 }
 
 
-def test_every_reason_of_gateway_and_mesh_has_a_row_or_is_inward() -> None:
+def test_every_reason_of_gateway_and_mesh_has_a_code_or_is_inward() -> None:
     ours = {
         reason
         for reason, kind in FormworkError.by_reason.items()
         if kind.__module__ in ("mesh.errors", "gateway.errors")
     }
-    assert ours - set(TABLE) <= INWARD | {
-        reason for reason in ours if reply_of(FormworkError.by_reason[reason]("x")).status == 500
-    }
+    assert ours - set(CODE_OF_REASON) == INWARD
+    assert set(CODE_OF_REASON.values()) <= set(CODES)
+
+
+@pytest.mark.parametrize("reason", sorted(INWARD))
+def test_an_inward_reason_that_gets_through_is_our_fault(reason: str) -> None:
+    error = FormworkError.by_reason[reason]("secret")
+    assert code_of(error) == "internal_error"
+    assert b"secret" not in reply_of(error).body
 
 
 def body(error: FormworkError) -> dict[str, object]:
@@ -71,6 +78,11 @@ def test_retry_after_is_whole_seconds_and_at_most_120() -> None:
     assert headers["retry-after-ms"] == "200"
     headers = reply_of(CompileQueueFullError("x", retry_after_seconds=9999)).headers
     assert headers["retry-after"] == "120"
+
+
+def test_whether_to_retry_is_said_with_every_error() -> None:
+    assert reply_of(RequestError("x")).headers["x-should-retry"] == "false"
+    assert reply_of(QueueFullError("x")).headers["x-should-retry"] == "true"
 
 
 def test_an_event_carries_the_same_error() -> None:

@@ -14,7 +14,7 @@ from formwork_engine.index import Index, compile_index
 from formwork_engine.inputs import AnyJson, JsonSchema, Regex
 from formwork_engine.vocabulary import Vocabulary
 
-from mesh.errors import DeadlineExceededError, InternalError, QueueFullError
+from mesh.errors import DeadlineExceededError, InternalError, ModelFailedError, QueueFullError
 from mesh.testing import FakeClock
 from sampler_service.batch import Batch
 from sampler_service.model_folder import ModelFolder
@@ -537,7 +537,7 @@ class TestFaults:
         outputs, _ = batch.step()
         faulty.spoil = lambda logits: logits
         errors = {output.key: output.error for output in outputs}
-        assert isinstance(errors[key(1)], InternalError)
+        assert isinstance(errors[key(1)], ModelFailedError)
         assert errors[key(2)] is None
         assert run_batch(batch)[key(2)].last.finish is Finish.LENGTH
 
