@@ -15,8 +15,9 @@ from gateway.edge import Edge
 from gateway.errors import MEDIA_TYPE, MethodError, UrlUnknownError, reply_of
 from gateway.metrics import Metrics
 from gateway.models_api import describe_model, list_models
-from gateway.openapi import CHAT_REQUEST, json_body
+from gateway.openapi import CHAT_REQUEST, DETOKENIZE_REQUEST, TOKENIZE_REQUEST, json_body
 from gateway.readiness import Readiness
+from gateway.tokenization import Tokenization
 from mesh.clock import Clock
 from mesh.errors import FormworkError, InternalError
 from mesh.models import ModelTable
@@ -33,6 +34,7 @@ class Parts:
     models: ModelTable
     authenticator: Authenticator
     completions: Completions
+    tokenization: Tokenization
     readiness: Readiness
     metrics: Metrics
     clock: Clock
@@ -46,6 +48,7 @@ def make_app(parts: Parts) -> ASGIApp:
         redirect_slashes=False,
     )
     _add_inference(app, parts)
+    _add_tokenization(app, parts.tokenization)
     _add_operations(app, parts)
     app.add_exception_handler(FormworkError, _render_named)
     app.add_exception_handler(HTTPException, _render_http)
@@ -71,6 +74,18 @@ def _add_inference(app: FastAPI, parts: Parts) -> None:
         """Describe one snapshot or alias."""
         await parts.authenticator.authenticate(request.headers.get("authorization"))
         return _json(describe_model(parts.models, model))
+
+
+def _add_tokenization(app: FastAPI, tokenization: Tokenization) -> None:
+    @app.post("/v1/tokenize", tags=["tokens"], openapi_extra=json_body(TOKENIZE_REQUEST))
+    async def tokenize(request: Request) -> Response:
+        """Make a text, or messages, into a model's tokens: their ids are those of `logit_bias`."""
+        return await tokenization.tokenize(request)
+
+    @app.post("/v1/detokenize", tags=["tokens"], openapi_extra=json_body(DETOKENIZE_REQUEST))
+    async def detokenize(request: Request) -> Response:
+        """Make tokens into their text."""
+        return await tokenization.detokenize(request)
 
 
 def _add_operations(app: FastAPI, parts: Parts) -> None:

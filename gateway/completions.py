@@ -9,16 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.answer import collect
-from gateway.authentication import Authenticator, Caller
-from gateway.body import read_body
+from gateway.authentication import Caller
 from gateway.config import GatewayConfig
 from gateway.disconnects import while_connected
-from gateway.edge import HELD_KEY, LOG_KEY
+from gateway.edge import LOG_KEY
 from gateway.errors import MEDIA_TYPE
 from gateway.event_stream import EventStream
 from gateway.flow import ChatFlow
 from gateway.generation import Generation
-from gateway.shares import Shares
+from gateway.reception import Reception
 from mesh.clock import Clock
 from mesh.errors import DeadlineExceededError, FormworkError
 
@@ -29,8 +28,7 @@ log = structlog.get_logger()
 class Completions:
     """Answers chat completion requests."""
 
-    authenticator: Authenticator
-    shares: Shares
+    reception: Reception
     flow: ChatFlow
     config: GatewayConfig
     clock: Clock
@@ -43,10 +41,7 @@ class Completions:
             ClientGoneError: The client left.
         """
         until = self.clock.monotonic() + self.config.request_seconds
-        caller = await self.authenticator.authenticate(request.headers.get("authorization"))
-        _note(request, project_id=caller.project_id, key_id=caller.key_id)
-        request.scope[HELD_KEY].enter_context(self.shares.hold(caller.project_id))
-        body = await read_body(request.receive, request.headers, self.config)
+        caller, body = await self.reception.receive(request)
         begun: list[Generation] = []
         try:
             async with asyncio.timeout_at(self._on_loop(until)):

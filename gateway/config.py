@@ -19,6 +19,9 @@ class GatewayConfig:
     """Bound, and default where the context leaves more."""
     max_prompt_characters: int = 2_000_000
     """Of a rendered prompt."""
+    max_tokenize_characters: int = 100_000
+    """Of a text or of messages that are only made into tokens."""
+    max_detokenize_tokens: int = 100_000
 
     # How long things may take.
     body_seconds: float = 30.0

@@ -114,6 +114,17 @@ def read_members(value: object, path: str, known: Collection[str]) -> dict[str, 
     return {key: member for key, member in value.items() if member is not None}
 
 
+def read_arguments(value: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Return a body's members without those that are null, refusing what nobody knows."""
+    for key in value:
+        if key not in known:
+            name = key[:64]
+            raise RequestError(
+                f"Unrecognized request argument supplied: {name}", name, "unknown_parameter"
+            )
+    return {key: member for key, member in value.items() if member is not None}
+
+
 def require(members: dict[str, Any], key: str, path: str) -> Any:  # noqa: ANN401 - any JSON value
     """Return a member that must be there."""
     where = f"{path}.{key}" if path else key

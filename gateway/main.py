@@ -28,9 +28,11 @@ from gateway.peer import Peer
 from gateway.placement import Placement
 from gateway.prompt_writers import PromptWriters, load_prompt_writers
 from gateway.readiness import Readiness
+from gateway.reception import Reception
 from gateway.sampler_stream import WorkerStreams
 from gateway.shares import Shares
 from gateway.store import KeyStore, PostgresKeyStore
+from gateway.tokenization import Tokenization
 from gateway.validation import Validators
 from mesh.channels import Caller, open_channel
 from mesh.clock import Clock, SystemClock
@@ -106,10 +108,13 @@ def wire(
         config, models, writers, validators, indexes, placement, streams, metrics, clock, token
     )
     authenticator = Authenticator(store, config, clock)
-    shares = Shares(config.max_in_flight_per_project)
-    completions = Completions(authenticator, shares, flow, config, clock)
+    reception = Reception(authenticator, Shares(config.max_in_flight_per_project), config)
+    completions = Completions(reception, flow, config, clock)
+    tokenization = Tokenization(reception, models, writers, config)
     readiness = Readiness(compiler, scheduler, config, clock)
-    parts = Parts(config, models, authenticator, completions, readiness, metrics, clock)
+    parts = Parts(
+        config, models, authenticator, completions, tokenization, readiness, metrics, clock
+    )
     return Gateway(
         make_app(parts), metrics, writers, validators, placement, streams, compiler, scheduler
     )

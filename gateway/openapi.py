@@ -82,6 +82,35 @@ CHAT_REQUEST: dict[str, Any] = {
     },
 }
 
+_MODEL = CHAT_REQUEST["properties"]["model"]
+
+TOKENIZE_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "required": ["model"],
+    "additionalProperties": False,
+    "properties": {
+        "model": _MODEL,
+        "input": {
+            "type": "string",
+            "description": "A text; control tokens are never made from it.",
+        },
+        "messages": {
+            **CHAT_REQUEST["properties"]["messages"],
+            "description": "Instead of `input`: the prompt that they become, without a format.",
+        },
+    },
+}
+
+DETOKENIZE_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "required": ["model", "tokens"],
+    "additionalProperties": False,
+    "properties": {
+        "model": _MODEL,
+        "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+    },
+}
+
 
 def json_body(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the part of an operation that describes its JSON body."""

@@ -34,7 +34,7 @@ class PromptWriter:
     ) -> None:
         self._snapshot = snapshot
         self.family = family
-        self._tokenizer = tokenizer
+        self.tokenizer = self._tokenizer = tokenizer
         self._conversation = Conversation(
             template, lambda text: not tokenizer.holds_added_token(text)
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from gateway.token_bytes import piece_decoder
 from mesh.config import ConfigError
 
 _PREFIXING = {"Metaspace"}
@@ -35,6 +36,11 @@ class PromptTokenizer:
         inner = _without_prefix(definition)
         self._inner = _load(inner)
         self._plain = _load({**inner, "added_tokens": [], "post_processor": None})
+        self._decode = piece_decoder(definition)
+        self._bytes_of_added = {
+            int(token["id"]): str(token["content"]).encode()
+            for token in definition.get("added_tokens", ())
+        }
         self.longest = _longest_token(definition)
         self.size = self._first.get_vocab_size(with_added_tokens=True)
 
@@ -52,6 +58,18 @@ class PromptTokenizer:
         # A vocabulary may hold its control tokens as ordinary pieces too: break them up.
         head, tail = self._broken(text)
         return self.encode_message(head) + self.encode_message(tail)
+
+    def is_special(self, token_id: int) -> bool:
+        """Return whether a token is a control token, which no text is made into."""
+        return token_id in self._special_ids
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """Return the bytes of a token: its name where it was added; none where there is no such."""
+        added = self._bytes_of_added.get(token_id)
+        if added is not None:
+            return added
+        piece = self._first.id_to_token(token_id)
+        return b"" if piece is None else self._decode(piece)
 
     def holds_added_token(self, text: str) -> bool:
         """Return whether the text contains the spelling of an added token."""

@@ -69,11 +69,13 @@ class Bench:
         messages = [{"role": "user", "content": "Say json."}]
         return {"model": ALIAS, "messages": messages, **parameters}
 
-    async def post(self, body: object, **headers: str) -> httpx.Response:
+    async def post(
+        self, body: object, *, path: str = "/v1/chat/completions", **headers: str
+    ) -> httpx.Response:
         authorization = {"authorization": f"Bearer {self.key.value}", **headers}
         content = body if isinstance(body, bytes) else None
         json = None if isinstance(body, bytes) else body
-        url = f"{self.url}/v1/chat/completions"
+        url = f"{self.url}{path}"
         return await self.http.post(url, content=content, json=json, headers=authorization)
 
     async def get(self, path: str, **headers: str) -> httpx.Response:

@@ -1,0 +1,114 @@
+"""`POST /v1/tokenize` and `/v1/detokenize`: a model's own tokens, to find ids for `logit_bias`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.config import GatewayConfig
+from gateway.errors import MEDIA_TYPE, RequestError
+from gateway.fields import read_arguments, read_array, read_integer, read_string, require
+from gateway.json_body import read_object
+from gateway.messages import read_messages
+from gateway.prompt import PromptWriter
+from gateway.prompt_writers import PromptWriters
+from gateway.reception import Reception
+from gateway.request import ChatRequest
+from gateway.tokenizer import PromptTokenizer
+from mesh.ids import Snapshot
+from mesh.models import ModelTable
+
+
+@dataclass(frozen=True)
+class Tokenization:
+    """Makes text into tokens and back, in the threads that prompts are written in."""
+
+    reception: Reception
+    models: ModelTable
+    writers: PromptWriters
+    config: GatewayConfig
+
+    async def tokenize(self, request: Request) -> Response:
+        """Return the tokens of a text, or of the prompt that messages become.
+
+        Raises:
+            FormworkError: The request is refused.
+        """
+        _, body = await self.reception.receive(request)
+        return _json(await self.writers.in_thread(lambda: self._tokenize(body)))
+
+    async def detokenize(self, request: Request) -> Response:
+        """Return the text of tokens.
+
+        Raises:
+            FormworkError: The request is refused.
+        """
+        _, body = await self.reception.receive(request)
+        return _json(await self.writers.in_thread(lambda: self._detokenize(body)))
+
+    def _tokenize(self, body: bytes) -> bytes:
+        members = read_arguments(read_object(body)[0], ("model", "input", "messages"))
+        snapshot, writer = self._model(members)
+        ids = self._token_ids(members, snapshot, writer)
+        answer = {
+            "object": "tokenization",
+            "model": snapshot,
+            "tokens": [_token(writer.tokenizer, token_id) for token_id in ids],
+            "count": len(ids),
+        }
+        return orjson.dumps(answer)
+
+    def _detokenize(self, body: bytes) -> bytes:
+        members = read_arguments(read_object(body)[0], ("model", "tokens"))
+        snapshot, writer = self._model(members)
+        items = read_array(
+            require(members, "tokens", ""), "tokens", 0, self.config.max_detokenize_tokens
+        )
+        highest = writer.vocabulary_size - 1
+        ids = [read_integer(item, f"tokens[{at}]", 0, highest) for at, item in enumerate(items)]
+        joined = b"".join(map(writer.tokenizer.token_bytes, ids))
+        return orjson.dumps({"object": "text", "model": snapshot, "text": _text(joined)})
+
+    def _model(self, members: dict[str, Any]) -> tuple[Snapshot, PromptWriter]:
+        name = read_string(require(members, "model", ""), "model", maximum=256)
+        snapshot = self.models.resolve(name)
+        return snapshot, self.writers.of(snapshot)
+
+    def _token_ids(
+        self, members: dict[str, Any], snapshot: Snapshot, writer: PromptWriter
+    ) -> list[int]:
+        maximum = self.config.max_tokenize_characters
+        if "messages" not in members:
+            text = read_string(require(members, "input", ""), "input", maximum=maximum)
+            return writer.tokenizer.encode_message(text)
+        if "input" in members:
+            raise RequestError(
+                "Setting 'input' and 'messages' at the same time is not supported.",
+                "input",
+                "invalid_parameter_combination",
+            )
+        messages = read_messages(members["messages"], self.config.max_messages)
+        for message in messages:
+            maximum -= len(read_string(message.text or "", "messages", maximum=maximum))
+        return writer.write(ChatRequest(snapshot, messages))
+
+
+def _token(tokenizer: PromptTokenizer, token_id: int) -> dict[str, Any]:
+    """Return a token as `logprobs` shows one, with its id."""
+    of_token = tokenizer.token_bytes(token_id)
+    return {
+        "id": token_id,
+        "text": _text(of_token),
+        "bytes": list(of_token),
+        "special": tokenizer.is_special(token_id),
+    }
+
+
+def _text(of_tokens: bytes) -> str:
+    return of_tokens.decode(errors="replace")
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type=MEDIA_TYPE)
