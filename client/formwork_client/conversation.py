@@ -1,0 +1,121 @@
+"""What a run asks next, and what an answer means; nothing here touches the network or a tool."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from openai.types.chat import ChatCompletion, ChatCompletionMessage
+from openai.types.chat.completion_create_params import ResponseFormat
+
+from formwork_client.calls import Call, Reply
+from formwork_client.errors import CutOffError, InvalidCallError, TurnLimitError
+from formwork_client.messages import Question, read_question, write_message
+from formwork_client.parameters import relax_choice, write_format
+from formwork_client.run import AnswerT, Run
+from formwork_client.toolbox import Toolbox
+
+_WHOLE = ("stop", "tool_calls")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one answer asks for."""
+
+    calls: tuple[Call, ...]
+    """To carry out, in the model's order."""
+    invalid: tuple[Reply, ...]
+    """What is said to the calls that cannot be carried out."""
+
+
+class Conversation(Generic[AnswerT]):
+    """The state of a run.
+
+    Args:
+        toolbox: The tools.
+        max_turns: How many answers may be asked for.
+        question: A user's message, or the messages so far.
+        response_format: What the answer is like: a class to parse it with, or what the API takes.
+        parameters: The rest of each request.
+    """
+
+    def __init__(
+        self,
+        toolbox: Toolbox,
+        max_turns: int,
+        question: Question,
+        response_format: type[AnswerT] | ResponseFormat | None,
+        parameters: Mapping[str, object],
+    ) -> None:
+        self._toolbox = toolbox
+        self._messages = read_question(question)
+        self._format = response_format
+        self._max_turns = max_turns
+        self._fixed = {**parameters, **write_format(self._format)}
+        self._completions: list[ChatCompletion] = []
+        self._parsed: AnswerT | None = None
+        self.is_over = False
+        """Whether the answer is there."""
+
+    def write_request(self, *, stream: bool = False) -> dict[str, Any]:
+        """Return the keyword arguments of the next `chat.completions.create`."""
+        request: dict[str, Any] = {**self._fixed, "messages": list(self._messages)}
+        if stream:
+            request |= {"stream": True, "stream_options": {"include_usage": True}}
+        if self._toolbox.params:
+            request["tools"] = self._toolbox.params
+        if self._completions and "tool_choice" in request:
+            request["tool_choice"] = relax_choice(request["tool_choice"])
+        return request
+
+    def accept(self, completion: ChatCompletion | None) -> Turn:
+        """Take an answer in, and return what it asks for; nothing if it is the last.
+
+        Raises:
+            CutOffError: It is not whole, or there is none.
+            pydantic.ValidationError: It does not fit the response format, which the API promised.
+        """
+        if completion is None or not completion.choices:
+            raise CutOffError(None, self.to_run())
+        self._completions.append(completion)
+        choice = completion.choices[0]
+        self._messages.append(write_message(choice.message))
+        if choice.finish_reason not in _WHOLE:
+            raise CutOffError(choice.finish_reason, self.to_run())
+        if not choice.message.tool_calls:
+            self._parsed = self._parse(choice.message)
+            self.is_over = True
+        return self._read_calls(choice.message)
+
+    def add(self, replies: Iterable[Reply]) -> None:
+        """Take in what is said to all calls of the last answer.
+
+        Raises:
+            TurnLimitError: There may be no further turn.
+        """
+        self._messages += [reply.param for reply in sorted(replies, key=lambda reply: reply.index)]
+        if not self.is_over and len(self._completions) >= self._max_turns:
+            raise TurnLimitError(self._max_turns, self.to_run())
+
+    @property
+    def last(self) -> ChatCompletion:
+        """The newest answer."""
+        return self._completions[-1]
+
+    def to_run(self) -> Run[AnswerT]:
+        """Return the run so far."""
+        return Run(list(self._messages), list(self._completions), self._parsed)
+
+    def _read_calls(self, message: ChatCompletionMessage) -> Turn:
+        calls: list[Call] = []
+        invalid: list[Reply] = []
+        for index, asked in enumerate(message.tool_calls or []):
+            try:
+                calls.append(self._toolbox.get_call(index, asked))
+            except InvalidCallError as error:
+                invalid.append(Reply(index, asked.id, str(error)))
+        return Turn(tuple(calls), tuple(invalid))
+
+    def _parse(self, message: ChatCompletionMessage) -> AnswerT | None:
+        if not isinstance(self._format, type) or not message.content or message.refusal:
+            return None
+        return self._format.model_validate_json(message.content)
