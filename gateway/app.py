@@ -15,8 +15,17 @@ from gateway.edge import Edge
 from gateway.errors import MEDIA_TYPE, MethodError, UrlUnknownError, reply_of
 from gateway.metrics import Metrics
 from gateway.models_api import describe_model, list_models
-from gateway.openapi import CHAT_REQUEST, DETOKENIZE_REQUEST, TOKENIZE_REQUEST, json_body
+from gateway.openapi import (
+    CHAT_REQUEST,
+    DETOKENIZE_REQUEST,
+    SCHEMA_LIST,
+    SCHEMA_REQUEST,
+    TOKENIZE_REQUEST,
+    json_body,
+    query,
+)
 from gateway.readiness import Readiness
+from gateway.schemas_api import Schemas
 from gateway.tokenization import Tokenization
 from mesh.clock import Clock
 from mesh.errors import FormworkError, InternalError
@@ -35,6 +44,7 @@ class Parts:
     authenticator: Authenticator
     completions: Completions
     tokenization: Tokenization
+    schemas: Schemas
     readiness: Readiness
     metrics: Metrics
     clock: Clock
@@ -49,6 +59,7 @@ def make_app(parts: Parts) -> ASGIApp:
     )
     _add_inference(app, parts)
     _add_tokenization(app, parts.tokenization)
+    _add_schemas(app, parts.schemas)
     _add_operations(app, parts)
     app.add_exception_handler(FormworkError, _render_named)
     app.add_exception_handler(HTTPException, _render_http)
@@ -86,6 +97,28 @@ def _add_tokenization(app: FastAPI, tokenization: Tokenization) -> None:
     async def detokenize(request: Request) -> Response:
         """Make tokens into their text."""
         return await tokenization.detokenize(request)
+
+
+def _add_schemas(app: FastAPI, schemas: Schemas) -> None:
+    @app.post("/v1/schemas", tags=["schemas"], openapi_extra=json_body(SCHEMA_REQUEST))
+    async def create_schema(request: Request) -> Response:
+        """Register the next version of a named schema, and compile it for every model."""
+        return await schemas.create(request)
+
+    @app.get("/v1/schemas", tags=["schemas"], openapi_extra=query(SCHEMA_LIST))
+    async def list_schemas(request: Request) -> Response:
+        """List the project's schemas, without their bodies."""
+        return await schemas.list(request)
+
+    @app.get("/v1/schemas/{schema_id}", tags=["schemas"])
+    async def get_schema(request: Request, schema_id: str) -> Response:
+        """Describe one schema, with its body."""
+        return await schemas.get(request, schema_id)
+
+    @app.delete("/v1/schemas/{schema_id}", tags=["schemas"])
+    async def delete_schema(request: Request, schema_id: str) -> Response:
+        """Remove one schema."""
+        return await schemas.delete(request, schema_id)
 
 
 def _add_operations(app: FastAPI, parts: Parts) -> None:

@@ -59,6 +59,29 @@ class GatewayConfig:
     socket_send_bytes: int = 64 * 1024
     """Kernel buffer of a client's connection: how far a client may lag before it counts as slow."""
 
+    # Registered schemas.
+    max_schemas_per_project: int = 1000
+    """Versions of all names together."""
+    max_schemas_bytes_per_project: int = 64 * 1024 * 1024
+    schema_wait_seconds: float = 2.0
+    """How long a registration waits for its indexes; then it says that they are being made."""
+    schema_fresh_seconds: float = 5.0
+    """How long a schema is not looked up again: bounds how long a removed one is still used."""
+    schema_stale_seconds: float = 300.0
+    """How long a schema that was looked up is served while the database does not answer."""
+    schema_memory_bytes: int = 32 * 1024 * 1024
+    schema_uses_seconds: float = 5.0
+    """How often uses are written."""
+    schema_uses_memory: int = 10_000
+    """Schemas whose uses wait to be written."""
+    prewarm_schemas: int = 64
+    """The most used schemas, of all projects, whose indexes are made ahead; 0: none."""
+    prewarm_seconds: float = 60.0
+    """How often it is seen to: an engine may have changed, or a cache been lost."""
+    prewarm_at_once: int = 4
+    prewarm_ready_seconds: float = 20.0
+    """How long a gateway that starts is not ready for the sake of it."""
+
     # What is remembered.
     index_memory_bytes: int = 32 * 1024 * 1024
     index_memory_seconds: float = 60.0

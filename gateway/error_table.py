@@ -80,6 +80,12 @@ CODES: dict[str, Row] = {
     "invalid_json_schema": _caller(
         "Change the schema at the place that the message names: it cannot be enforced as it is."
     ),
+    "schema_not_found": _caller(
+        "Take an id of `GET /v1/schemas`: this project has no schema with this one.", 404
+    ),
+    "schema_limit_reached": _caller(
+        "Remove schemas that are not used any longer: `DELETE /v1/schemas/{id}`."
+    ),
     "context_length_exceeded": _caller(
         "Shorten the messages, or ask for fewer tokens: the message has both numbers."
     ),
@@ -140,6 +146,8 @@ CODE_OF_REASON: dict[str, str] = {
     "INVALID_ARGUMENT": INVALID_REQUEST,
     "LIMIT_EXCEEDED": "limit_exceeded",
     "JSON_SCHEMA_INVALID": "invalid_json_schema",
+    "SCHEMA_UNKNOWN": "schema_not_found",
+    "SCHEMA_LIMIT": "schema_limit_reached",
     "CONTEXT_LENGTH_EXCEEDED": "context_length_exceeded",
     "API_KEY_INVALID": "invalid_api_key",
     "MODEL_UNKNOWN": "model_not_found",

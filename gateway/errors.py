@@ -52,6 +52,25 @@ class SchemaInvalidError(InvalidArgumentError):
     reason = "JSON_SCHEMA_INVALID"
 
 
+class SchemaUnknownError(FormworkError):
+    """The project has no registered schema with this id."""
+
+    reason = "SCHEMA_UNKNOWN"
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class SchemaLimitError(LimitExceededError):
+    """The project keeps as many schemas, or as many bytes of them, as it may."""
+
+    reason = "SCHEMA_LIMIT"
+
+    def __init__(self, limit: str, maximum: int) -> None:
+        super().__init__(
+            f"Your project keeps as many schemas as it may: {limit} is {maximum}.",
+            metadata={"limit": limit, "maximum": str(maximum)},
+        )
+
+
 class ContextLengthError(InvalidArgumentError):
     """The prompt does not fit the model's context."""
 

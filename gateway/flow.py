@@ -20,6 +20,7 @@ from gateway.plan import Plan, affinity, cache_salt, check_characters, check_sho
 from gateway.prompt_writers import PromptWriters
 from gateway.request import ChatRequest, read_chat_request
 from gateway.sampler_stream import WorkerStreams
+from gateway.schema_resolver import SchemaResolver
 from gateway.validation import AnswerValidator, Validators
 from mesh.clock import Clock
 from mesh.context import current_request_id, current_traceparent
@@ -39,6 +40,7 @@ class ChatFlow:
 
     config: GatewayConfig
     models: ModelTable
+    schemas: SchemaResolver
     writers: PromptWriters
     validators: Validators
     indexes: Indexes
@@ -55,7 +57,7 @@ class ChatFlow:
             FormworkError: The request is refused, or nothing can serve it; nothing is charged.
         """
         deadline = self._deadline()
-        request = await self._read(body)
+        request = await self._read(caller, body)
         snapshot = self.models.resolve(request.model)
         entry = self.models.entries[snapshot]
         wish = self._wish(caller, request, snapshot, entry)
@@ -73,10 +75,12 @@ class ChatFlow:
         generation.spent.compile = index.seconds if index else 0.0
         return generation
 
-    async def _read(self, body: bytes) -> ChatRequest:
+    async def _read(self, caller: Caller, body: bytes) -> ChatRequest:
         if len(body) < _LARGE_BODY_BYTES:
-            return read_chat_request(body, self.config)
-        return await self.writers.in_thread(lambda: read_chat_request(body, self.config))
+            request = read_chat_request(body, self.config)
+        else:
+            request = await self.writers.in_thread(lambda: read_chat_request(body, self.config))
+        return await self.schemas.resolve(request, caller)
 
     def _wish(
         self, caller: Caller, request: ChatRequest, snapshot: Snapshot, entry: ModelEntry

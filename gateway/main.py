@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from gateway.app import Parts, make_app
 from gateway.authentication import Authenticator
+from gateway.background import Background
 from gateway.completions import Completions
 from gateway.config import GatewayConfig
 from gateway.flow import ChatFlow
@@ -26,10 +27,18 @@ from gateway.indexes import Indexes
 from gateway.metrics import Metrics
 from gateway.peer import Peer
 from gateway.placement import Placement
+from gateway.prewarming import Prewarming
 from gateway.prompt_writers import PromptWriters, load_prompt_writers
 from gateway.readiness import Readiness
 from gateway.reception import Reception
 from gateway.sampler_stream import WorkerStreams
+from gateway.schema_indexes import SchemaIndexes
+from gateway.schema_registry import SchemaRegistry
+from gateway.schema_resolver import SchemaResolver
+from gateway.schema_store import PostgresSchemaStore
+from gateway.schema_uses import SchemaUses
+from gateway.schemas import SchemaStore
+from gateway.schemas_api import Schemas
 from gateway.shares import Shares
 from gateway.store import KeyStore, PostgresKeyStore
 from gateway.tokenization import Tokenization
@@ -58,16 +67,27 @@ class Gateway:
     metrics: Metrics
     writers: PromptWriters
     validators: Validators
+    registry: SchemaRegistry
+    uses: SchemaUses
+    prewarming: Prewarming
+    background: Background
     placement: Placement
     streams: WorkerStreams
     compiler: Peer["CompilerServiceAsyncStub"]
     scheduler: Peer["SchedulerServiceAsyncStub"]
 
+    async def start(self) -> None:
+        """Start what works beside requests."""
+        self.background.start()
+        await self.validators.start()
+
     async def close(self, seconds: float) -> None:
         """Settle what is still unsettled, for at most that many seconds, then close everything."""
+        await self.background.close()
+        await self.registry.close()
         try:
             async with asyncio.timeout(seconds):
-                await self.placement.drain()
+                await asyncio.gather(self.placement.drain(), self.uses.flush())
         except TimeoutError:
             log.warning("settlements_left_to_workers")
         await self.streams.close()
@@ -77,8 +97,16 @@ class Gateway:
         await self.validators.close()
 
 
+@dataclass(frozen=True)
+class Stores:
+    """What a gateway keeps in its database."""
+
+    keys: KeyStore
+    schemas: SchemaStore
+
+
 def wire(
-    mesh: MeshConfig, config: GatewayConfig, models: ModelTable, store: KeyStore, clock: Clock
+    mesh: MeshConfig, config: GatewayConfig, models: ModelTable, stores: Stores, clock: Clock
 ) -> Gateway:
     """Return a gateway, inside a running event loop.
 
@@ -104,19 +132,47 @@ def wire(
     placement = Placement(scheduler, config, clock, metrics)
     streams = WorkerStreams(mesh, caller, config)
     indexes = Indexes(compiler, config, clock)
+    uses = SchemaUses(stores.schemas, config, clock)
+    resolver = SchemaResolver(stores.schemas, uses, config, clock)
     flow = ChatFlow(
-        config, models, writers, validators, indexes, placement, streams, metrics, clock, token
+        config,
+        models,
+        resolver,
+        writers,
+        validators,
+        indexes,
+        placement,
+        streams,
+        metrics,
+        clock,
+        token,
     )
-    authenticator = Authenticator(store, config, clock)
+    authenticator = Authenticator(stores.keys, config, clock)
     reception = Reception(authenticator, Shares(config.max_in_flight_per_project), config)
     completions = Completions(reception, flow, config, clock)
     tokenization = Tokenization(reception, models, writers, config)
-    readiness = Readiness(compiler, scheduler, config, clock)
+    registry = SchemaRegistry(
+        stores.schemas, SchemaIndexes(models, writers, indexes, validators), config
+    )
+    schemas = Schemas(reception, stores.schemas, registry, config)
+    prewarming = Prewarming(stores.schemas, registry, config, clock)
+    readiness = Readiness(compiler, scheduler, prewarming, config, clock)
     parts = Parts(
-        config, models, authenticator, completions, tokenization, readiness, metrics, clock
+        config, models, authenticator, completions, tokenization, schemas, readiness, metrics, clock
     )
     return Gateway(
-        make_app(parts), metrics, writers, validators, placement, streams, compiler, scheduler
+        make_app(parts),
+        metrics,
+        writers,
+        validators,
+        registry,
+        uses,
+        prewarming,
+        Background(clock, prewarming.run, uses.run),
+        placement,
+        streams,
+        compiler,
+        scheduler,
     )
 
 
@@ -154,15 +210,15 @@ async def serve(settings: Settings) -> None:
     config = settings.section("gateway", GatewayConfig)
     configure_logs("gateway", log_format=mesh.log_format, level=mesh.log_level)
     database = Database(database_url())
-    store = PostgresKeyStore(database)
-    gateway = wire(mesh, config, load_models(settings), store, SystemClock())
+    stores = Stores(PostgresKeyStore(database), PostgresSchemaStore(database))
+    gateway = wire(mesh, config, load_models(settings), stores, SystemClock())
     settle_seconds = mesh.drain_seconds * _SETTLE_SHARE
     server = make_server(gateway.app, config, mesh.drain_seconds - settle_seconds)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, server)
     try:
-        await gateway.validators.start()
+        await gateway.start()
         await server.serve()
     finally:
         await gateway.close(settle_seconds)

@@ -28,8 +28,9 @@ CHAT_REQUEST: dict[str, Any] = {
                 "type": {"enum": ["text", "json_object", "json_schema"]},
                 "json_schema": {
                     "type": "object",
-                    "required": ["name", "schema"],
+                    "description": "A schema, or `schema_id` alone: one of POST /v1/schemas.",
                     "properties": {
+                        "schema_id": {"type": "string", "pattern": "^schema_[0-9a-f]{32}$"},
                         "name": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"},
                         "description": {"type": "string"},
                         "schema": {"type": "object"},
@@ -110,6 +111,35 @@ DETOKENIZE_REQUEST: dict[str, Any] = {
         "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}},
     },
 }
+
+_JSON_SCHEMA = CHAT_REQUEST["properties"]["response_format"]["properties"]["json_schema"]
+
+SCHEMA_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "required": ["name", "schema"],
+    "additionalProperties": False,
+    "properties": {
+        name: _JSON_SCHEMA["properties"][name]
+        for name in ("name", "description", "schema", "strict")
+    },
+}
+
+SCHEMA_LIST: dict[str, Any] = {
+    "after": {"type": "string", "description": "The id that the page begins after."},
+    "limit": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+    "order": {"enum": ["asc", "desc"], "default": "desc"},
+    "name": {"type": "string", "description": "Only the versions of this name."},
+}
+
+
+def query(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an operation that describes the parameters of its URL."""
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "schema": schema}
+            for name, schema in parameters.items()
+        ]
+    }
 
 
 def json_body(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Whether the mesh behind this gateway can serve: the compiler, the scheduler, and a worker.
 
+A gateway that starts waits a little for the indexes of the most used schemas, too.
+
 PostgreSQL is left out on purpose: keys and indexes are served through a blip, and a probe that
 failed with it would take every gateway out at once.
 """
@@ -12,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.config import GatewayConfig
 from gateway.peer import Peer
+from gateway.prewarming import Prewarming
 from mesh.clock import Clock
 from mesh.errors import FormworkError
 
@@ -29,12 +32,14 @@ class Readiness:
         self,
         compiler: Peer["CompilerServiceAsyncStub"],
         scheduler: Peer["SchedulerServiceAsyncStub"],
+        prewarming: Prewarming,
         config: GatewayConfig,
         clock: Clock,
     ) -> None:
         self._compiler = compiler
         self._health = health_pb2_grpc.HealthStub(compiler.channel)
         self._scheduler = scheduler
+        self._prewarming = prewarming
         self._config = config
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -51,7 +56,9 @@ class Readiness:
 
     async def _probe(self) -> dict[str, str]:
         compiler, worker = await asyncio.gather(self._probe_compiler(), self._probe_workers())
-        return {name: reason for name, reason in {"compiler": compiler, **worker}.items() if reason}
+        schemas = "PREWARMING" if self._prewarming.is_first_round else None
+        probed = {"compiler": compiler, **worker, "schemas": schemas}
+        return {name: reason for name, reason in probed.items() if reason}
 
     async def _probe_compiler(self) -> str | None:
         request = health_pb2.HealthCheckRequest()

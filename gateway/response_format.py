@@ -1,6 +1,7 @@
 """Reads `response_format`: free text, any JSON object, or a schema as the client wrote it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,7 +18,7 @@ from gateway.fields import (
 from gateway.json_body import text_at
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SCHEMA_PATH = ("response_format", "json_schema", "schema")
+_PATH = "response_format.json_schema"
 _MAX_DESCRIPTION = 1024
 
 
@@ -34,6 +35,7 @@ class ResponseFormat:
     """What the answer must look like.
 
     `schema_text` is the client's own text, whose order and spelling count; `schema` is its value.
+    Where `schema_id` names a registered schema, the rest is still to be looked up.
     """
 
     kind: FormatKind = FormatKind.TEXT
@@ -42,6 +44,7 @@ class ResponseFormat:
     schema_text: str = ""
     schema: Any = None
     strict: bool = False
+    schema_id: str | None = None
 
     @property
     def is_structured(self) -> bool:
@@ -71,27 +74,47 @@ def read_response_format(value: object, text: str, max_schema_bytes: int) -> Res
         read_members(value, "response_format", ("type",))
         return ResponseFormat(kind)
     members = read_members(value, "response_format", ("type", "json_schema"))
-    schema_text = _schema_text(members, text, max_schema_bytes)
-    return _read_json_schema(members["json_schema"], schema_text)
-
-
-def _read_json_schema(value: object, schema_text: str) -> ResponseFormat:
-    path = "response_format.json_schema"
-    members = read_members(value, path, ("name", "description", "schema", "strict"))
-    description = members.get("description")
-    if description is not None:
-        description = read_string(description, f"{path}.description", maximum=_MAX_DESCRIPTION)
-    return ResponseFormat(
-        FormatKind.JSON_SCHEMA,
-        _read_name(require(members, "name", path), f"{path}.name"),
-        description,
-        schema_text,
-        members["schema"],
-        read_boolean(members.get("strict", False), f"{path}.strict"),
+    json_schema = require(members, "json_schema", "response_format")
+    if not isinstance(json_schema, dict):
+        refuse_type(json_schema, _PATH, "an object")
+    if json_schema.get("schema_id") is not None:
+        return _read_reference(json_schema)
+    schema_text = read_schema_text(
+        json_schema, text, ("response_format", "json_schema"), max_schema_bytes
     )
+    return _read_json_schema(json_schema, schema_text)
 
 
-def _read_name(value: object, path: str) -> str:
+def read_schema_text(holder: dict[str, Any], text: str, path: Sequence[str], maximum: int) -> str:
+    """Return the text of the member `schema`, an object.
+
+    Args:
+        holder: Has the member.
+        text: The whole body.
+        path: To the holder.
+        maximum: Bytes of the schema's text.
+
+    Raises:
+        RequestError: It is missing, no object or too large.
+    """
+    where = ".".join([*path, "schema"])
+    schema = require(holder, "schema", ".".join(path))
+    if not isinstance(schema, dict):
+        refuse_type(schema, where, "an object")
+    schema_text = text_at(text, [*path, "schema"])
+    size = len(schema_text.encode())
+    if size > maximum:
+        raise RequestError(
+            f"Invalid '{where}': too large. Expected at most {maximum} bytes, but got {size} "
+            "bytes instead.",
+            where,
+            "schema_too_large",
+        )
+    return schema_text
+
+
+def read_name(value: object, path: str) -> str:
+    """Return the name of a schema."""
     name = read_string(value, path, maximum=64)
     if not _NAME.fullmatch(name):
         raise RequestError(
@@ -103,21 +126,34 @@ def _read_name(value: object, path: str) -> str:
     return name
 
 
-def _schema_text(members: dict[str, Any], text: str, maximum: int) -> str:
-    path = "response_format.json_schema"
-    json_schema = require(members, "json_schema", "response_format")
-    if not isinstance(json_schema, dict):
-        refuse_type(json_schema, path, "an object")
-    schema = require(json_schema, "schema", path)
-    if not isinstance(schema, dict):
-        refuse_type(schema, f"{path}.schema", "an object")
-    schema_text = text_at(text, _SCHEMA_PATH)
-    size = len(schema_text.encode())
-    if size > maximum:
-        raise RequestError(
-            f"Invalid '{path}.schema': too large. Expected at most {maximum} bytes, but got {size} "
-            "bytes instead.",
-            f"{path}.schema",
-            "schema_too_large",
-        )
-    return schema_text
+def read_description(members: dict[str, Any], path: str) -> str | None:
+    """Return the description of a schema, where there is one."""
+    description = members.get("description")
+    return None if description is None else read_string(description, path, maximum=_MAX_DESCRIPTION)
+
+
+def _read_json_schema(value: dict[str, Any], schema_text: str) -> ResponseFormat:
+    members = read_members(value, _PATH, ("name", "description", "schema", "strict"))
+    return ResponseFormat(
+        FormatKind.JSON_SCHEMA,
+        read_name(require(members, "name", _PATH), f"{_PATH}.name"),
+        read_description(members, f"{_PATH}.description"),
+        schema_text,
+        members["schema"],
+        read_boolean(members.get("strict", False), f"{_PATH}.strict"),
+    )
+
+
+def _read_reference(value: dict[str, Any]) -> ResponseFormat:
+    known = ("schema_id", "name", "description", "schema", "strict")
+    members = read_members(value, _PATH, known)
+    for key in members:
+        if key != "schema_id":
+            raise RequestError(
+                f"Setting 'schema_id' and '{key}' at the same time is not supported: a registered "
+                "schema has its own.",
+                f"{_PATH}.{key}",
+                "invalid_parameter_combination",
+            )
+    schema_id = read_string(members["schema_id"], f"{_PATH}.schema_id", maximum=64)
+    return ResponseFormat(FormatKind.JSON_SCHEMA, schema_id=schema_id)

@@ -10,6 +10,7 @@ WorkerId = NewType("WorkerId", str)
 ProjectId = NewType("ProjectId", str)
 KeyId = NewType("KeyId", str)
 IndexId = NewType("IndexId", str)
+SchemaId = NewType("SchemaId", str)
 Snapshot = NewType("Snapshot", str)
 Fingerprint = NewType("Fingerprint", str)
 

@@ -18,7 +18,7 @@ from formwork.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 
 from gateway.config import GatewayConfig
 from gateway.keys import NewKey
-from gateway.main import Gateway, Server, make_server, wire
+from gateway.main import Gateway, Server, Stores, make_server, wire
 from gateway.testing import (
     MemoryKeyStore,
     ScriptedCompiler,
@@ -27,6 +27,7 @@ from gateway.testing import (
     say,
     serve_double,
 )
+from gateway.testing_schemas import MemorySchemaStore
 from mesh.clock import SystemClock
 from mesh.config import MeshConfig
 from mesh.ids import Snapshot
@@ -52,6 +53,7 @@ class Bench:
     url: str
     key: NewKey
     store: MemoryKeyStore
+    schemas: MemorySchemaStore
     compiler: ScriptedCompiler
     scheduler: ScriptedScheduler
     workers: list[ScriptedWorker]
@@ -119,7 +121,8 @@ def model_table(**changes: object) -> ModelTable:
 async def open_bench(
     mesh: MeshConfig, *, workers: int = 1, model: dict[str, Any] | None = None, **config: object
 ) -> AsyncIterator[Bench]:
-    compiler, scheduler, store = ScriptedCompiler(), ScriptedScheduler(), MemoryKeyStore()
+    compiler, scheduler = ScriptedCompiler(), ScriptedScheduler()
+    store, schemas = MemoryKeyStore(), MemorySchemaStore()
     compiler_server, mesh_compiler = await serve_double(
         compiler,
         compiler_pb2_grpc.add_CompilerServiceServicer_to_server,
@@ -145,7 +148,8 @@ async def open_bench(
         scheduler.addresses.append(address)
     mesh = replace(mesh, compiler_address=mesh_compiler, scheduler_address=mesh_scheduler)
     settings = GatewayConfig(http_port=0, **config)
-    gateway = wire(mesh, settings, model_table(**(model or {})), store, SystemClock())
+    stores = Stores(store, schemas)
+    gateway = wire(mesh, settings, model_table(**(model or {})), stores, SystemClock())
     http_server = make_server(gateway.app, settings, 2)
     listening = socket.create_server(("127.0.0.1", 0))
     serving = asyncio.create_task(http_server.serve(sockets=[listening]))
@@ -154,7 +158,17 @@ async def open_bench(
     key = store.add()
     client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key.value, max_retries=0)
     bench = Bench(
-        url, key, store, compiler, scheduler, doubles, worker_servers, gateway, http_server, client
+        url,
+        key,
+        store,
+        schemas,
+        compiler,
+        scheduler,
+        doubles,
+        worker_servers,
+        gateway,
+        http_server,
+        client,
     )
     try:
         yield bench

@@ -180,6 +180,16 @@ async def send_roles_that_the_template_refuses(bench: Bench) -> bytes:
     return (await bench.post(bench.chat(messages=[{"role": "user", "content": "x"}]))).content
 
 
+@meets("schema_not_found")
+async def get_no_schema(bench: Bench) -> bytes:
+    return (await bench.get("/v1/schemas/none")).content
+
+
+@meets("schema_limit_reached")
+async def register_too_much(bench: Bench) -> bytes:
+    return (await bench.post({"name": "n", "schema": {}}, path="/v1/schemas")).content
+
+
 @meets("slow_client")
 async def read_nothing(_: Bench) -> bytes:
     # Nobody reads the answer of a client that does not read: it is for the log and the metrics.
@@ -191,6 +201,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "request_timeout": {"body_seconds": 0.2},
     "timeout": {"request_seconds": 0.3},
     "unsupported_messages": {"max_prompt_characters": 1},
+    "schema_limit_reached": {"max_schemas_per_project": 0},
 }
 
 

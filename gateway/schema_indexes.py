@@ -1,0 +1,53 @@
+"""Has the index of a registered schema made for every model that can answer in it."""
+
+import asyncio
+from dataclasses import dataclass
+
+from gateway.errors import SchemaInvalidError, schema_error
+from gateway.indexes import Indexes, IndexWish
+from gateway.prompt_writers import PromptWriters
+from gateway.response_format import ResponseFormat
+from gateway.schemas import StoredSchema
+from gateway.validation import Validators
+from mesh.errors import FormworkError
+from mesh.ids import Snapshot
+from mesh.models import ModelTable
+
+
+@dataclass(frozen=True)
+class SchemaIndexes:
+    """Asks for what a request with the schema would ask for."""
+
+    models: ModelTable
+    writers: PromptWriters
+    indexes: Indexes
+    validators: Validators
+
+    async def ensure(self, stored: StoredSchema) -> float:
+        """Return the seconds of the slowest model once every one has its index.
+
+        Raises:
+            SchemaInvalidError: The schema cannot be enforced.
+            FormworkError: Nobody can say now.
+        """
+        form = stored.to_format()
+        snapshots = [name for name, entry in self.models.entries.items() if entry.structured]
+        wishes = [self._wish(form, stored, snapshot) for snapshot in snapshots]
+        try:
+            handles = await asyncio.gather(*map(self.indexes.ensure_index, wishes))
+            await self.validators.of(form, stored.record.project_id)
+        except FormworkError as error:
+            refusal = schema_error(error, form.name)
+            if isinstance(refusal, SchemaInvalidError):
+                refusal.field = "schema"
+            raise refusal from error
+        return max((handle.seconds for handle in handles), default=0.0)
+
+    def _wish(self, form: ResponseFormat, stored: StoredSchema, snapshot: Snapshot) -> IndexWish:
+        return IndexWish(
+            form=form,
+            fingerprint=self.models.entries[snapshot].tokenizer_fingerprint,
+            family=self.writers.of(snapshot).family,
+            strict=form.strict and stored.dialect == "strict",
+            project_id=stored.record.project_id,
+        )

@@ -1,0 +1,136 @@
+"""Registered schemas: what one is, and what a store of them promises."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from gateway.json_body import read_object
+from gateway.pages import Page
+from gateway.response_format import FormatKind, ResponseFormat
+from mesh.ids import ProjectId, SchemaId, new_id
+
+_ID = re.compile(r"schema_[0-9a-f]{32}")
+
+
+class SchemaStatus(StrEnum):
+    """Whether every model has an index of the schema."""
+
+    COMPILING = "compiling"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class SchemaDraft:
+    """What is registered; `body` is the schema's text, as the client wrote it."""
+
+    name: str
+    description: str | None
+    strict: bool
+    body: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of compiling: `seconds` where it is ready, `error` (`code`, `message`) where not.
+
+    `seconds` is that of the slowest model, waiting included.
+    """
+
+    status: SchemaStatus
+    seconds: float | None = None
+    error: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class SchemaRecord:
+    """A version of a schema, without its body; `size` is the body's, in bytes."""
+
+    id: SchemaId
+    project_id: ProjectId
+    name: str
+    version: int
+    description: str | None
+    strict: bool
+    size: int
+    outcome: Outcome
+    uses: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class StoredSchema:
+    """A version of a schema with its body, and the dialect of its project."""
+
+    record: SchemaRecord
+    body: str
+    dialect: str
+
+    def to_format(self) -> ResponseFormat:
+        """Return the response format that it stands for."""
+        schema, _ = read_object(self.body.encode())
+        record = self.record
+        return ResponseFormat(
+            FormatKind.JSON_SCHEMA,
+            record.name,
+            record.description,
+            self.body,
+            schema,
+            record.strict,
+        )
+
+
+@dataclass(frozen=True)
+class SchemaBounds:
+    """What one project may keep: so many versions, so many bytes of bodies."""
+
+    count: int
+    size: int
+
+
+class SchemaStore(Protocol):
+    """Where schemas are kept. Every method raises DatabaseUnavailableError when it is down."""
+
+    async def add_schema(
+        self, project_id: ProjectId, draft: SchemaDraft, bounds: SchemaBounds
+    ) -> tuple[SchemaRecord, bool]:
+        """Return the draft as the next version of its name, and True.
+
+        Where the newest version of the name is the same, that one is returned, and False.
+
+        Raises:
+            SchemaLimitError: The project keeps as much as it may.
+        """
+
+    async def find_schema(self, project_id: ProjectId, schema_id: SchemaId) -> StoredSchema | None:
+        """Return a project's schema."""
+
+    async def list_schemas(
+        self, project_id: ProjectId, page: Page, name: str | None
+    ) -> Sequence[SchemaRecord]:
+        """Return one more than the page has, where there are more; of one name, if one is given."""
+
+    async def remove_schema(self, project_id: ProjectId, schema_id: SchemaId) -> bool:
+        """Remove a project's schema; False where there is none."""
+
+    async def record_outcome(self, schema_id: SchemaId, outcome: Outcome) -> None:
+        """Keep what became of compiling; seconds that are kept already stay."""
+
+    async def record_uses(self, uses: Mapping[SchemaId, int]) -> None:
+        """Add to the uses of schemas; those that were removed are passed over."""
+
+    async def list_wanted(self, maximum: int) -> Sequence[tuple[ProjectId, SchemaId]]:
+        """Return what should be compiled ahead, of all projects: unfinished, then most used."""
+
+
+def new_schema_id() -> SchemaId:
+    """Return an id that sorts after those made before it."""
+    return SchemaId(new_id("schema"))
+
+
+def is_schema_id(text: str) -> bool:
+    """Return whether a text may be the id of a schema."""
+    return _ID.fullmatch(text) is not None

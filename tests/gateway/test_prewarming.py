@@ -1,0 +1,187 @@
+"""Indexes of the most used schemas are made before anybody asks for them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.background import Background
+from gateway.config import GatewayConfig
+from gateway.errors import SchemaInvalidError
+from gateway.prewarming import Prewarming
+from gateway.schema_registry import SchemaRegistry
+from gateway.schemas import Outcome, SchemaBounds, SchemaDraft, SchemaStatus, StoredSchema
+from gateway.testing_schemas import MemorySchemaStore
+from mesh.config import MeshConfig
+from mesh.errors import CompileQueueFullError, FormworkError, ServiceUnavailableError
+from mesh.ids import ProjectId, SchemaId, new_id
+from mesh.testing import FakeClock
+
+from .conftest import Bench, open_bench, until
+
+CONFIG = GatewayConfig(prewarm_schemas=3, prewarm_seconds=60, prewarm_ready_seconds=20)
+BOUNDS = SchemaBounds(100, 10**6)
+
+
+def draft(name: str) -> SchemaDraft:
+    return SchemaDraft(name, None, strict=True, body="{}")
+
+
+class ScriptedIndexes:
+    """Compiles every schema at once, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.errors: dict[str, FormworkError] = {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def ensure(self, stored: StoredSchema) -> float:
+        self.asked.append(stored.record.name)
+        await self.gate.wait()
+        if stored.record.name in self.errors:
+            raise self.errors[stored.record.name]
+        return 0.5
+
+
+class Fixture:
+    """Prewarming that runs, on a clock that stands still."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = MemorySchemaStore()
+        self.indexes = ScriptedIndexes()
+        registry = SchemaRegistry(self.store, self.indexes, CONFIG)  # type: ignore[arg-type] # a double
+        self.prewarming = Prewarming(self.store, registry, CONFIG, self.clock)
+        self.background = Background(self.clock, self.prewarming.run)
+
+    async def add(self, name: str, uses: int = 0, status: str = "ready") -> SchemaId:
+        project = ProjectId(new_id("proj"))
+        record, _ = await self.store.add_schema(project, draft(name), BOUNDS)
+        await self.store.record_outcome(record.id, Outcome(SchemaStatus(status)))
+        await self.store.record_uses({record.id: uses})
+        return record.id
+
+    async def go_round(self) -> None:
+        self.indexes.asked.clear()
+        self.background.start()
+        await self.rest()
+
+    async def rest(self) -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    def outcome(self, schema_id: SchemaId) -> Outcome:
+        return self.store.schemas[schema_id].record.outcome
+
+
+@pytest.fixture
+async def fixture() -> AsyncIterator[Fixture]:
+    made = Fixture()
+    yield made
+    await made.background.close()
+
+
+async def test_the_unfinished_and_the_most_used_are_compiled_and_no_more(fixture: Fixture) -> None:
+    for name, uses in (("never", 0), ("often", 9), ("rarely", 1)):
+        await fixture.add(name, uses)
+    unfinished = await fixture.add("unfinished", 0, "compiling")
+    await fixture.go_round()
+    assert fixture.indexes.asked == ["unfinished", "often", "rarely"]
+    assert fixture.outcome(unfinished) == Outcome(SchemaStatus.READY, 0.5)
+
+
+async def test_it_goes_round_again_and_again(fixture: Fixture) -> None:
+    await fixture.add("a")
+    await fixture.go_round()
+    assert fixture.indexes.asked == ["a"]
+    await fixture.clock.advance(59)
+    await fixture.rest()
+    assert fixture.indexes.asked == ["a"]
+    await fixture.clock.advance(1)
+    await fixture.rest()
+    assert fixture.indexes.asked == ["a", "a"]
+
+
+async def test_a_schema_that_an_engine_takes_no_longer_fails_and_may_recover(
+    fixture: Fixture,
+) -> None:
+    refused, busy = await fixture.add("refused", 2), await fixture.add("busy", 1)
+    fixture.indexes.errors = {
+        "refused": SchemaInvalidError("No."),
+        "busy": CompileQueueFullError("x"),
+    }
+    await fixture.go_round()
+    assert fixture.outcome(refused).status is SchemaStatus.FAILED
+    assert fixture.outcome(refused).error == {"code": "invalid_json_schema", "message": "No."}
+    assert fixture.outcome(busy).status is SchemaStatus.READY
+    fixture.indexes.errors = {}
+    await fixture.clock.advance(60)
+    await fixture.rest()
+    assert fixture.outcome(refused).status is SchemaStatus.READY
+
+
+async def test_it_comes_back_soon_to_a_compiler_that_was_away(fixture: Fixture) -> None:
+    await fixture.add("a")
+    fixture.indexes.errors = {"a": ServiceUnavailableError("x")}
+    await fixture.go_round()
+    assert fixture.prewarming.is_first_round
+    fixture.indexes.errors = {}
+    await fixture.clock.advance(2)
+    await fixture.rest()
+    assert fixture.indexes.asked == ["a", "a"]
+    assert not fixture.prewarming.is_first_round
+
+
+async def test_a_database_that_is_away_is_asked_again_soon(fixture: Fixture) -> None:
+    await fixture.add("a")
+    fixture.store.is_down = True
+    await fixture.go_round()
+    assert fixture.indexes.asked == []
+    assert not fixture.prewarming.is_first_round
+    fixture.store.is_down = False
+    await fixture.clock.advance(2)
+    await fixture.rest()
+    assert fixture.indexes.asked == ["a"]
+
+
+async def test_a_first_round_is_not_waited_for_for_ever(fixture: Fixture) -> None:
+    await fixture.add("a")
+    fixture.indexes.gate.clear()
+    await fixture.go_round()
+    assert fixture.prewarming.is_first_round
+    await fixture.clock.advance(20)
+    assert not fixture.prewarming.is_first_round
+
+
+async def test_a_loop_that_crashes_is_started_again() -> None:
+    clock, starts = FakeClock(), []
+
+    async def crash() -> None:
+        starts.append(clock.monotonic())
+        raise RuntimeError("x")
+
+    background = Background(clock, crash)
+    background.start()
+    for _ in range(3):
+        await clock.advance(5)
+    await background.close()
+    assert starts[:3] == [0.0, 5.0, 10.0]
+
+
+async def test_a_gateway_is_not_ready_before_its_first_round(mesh_config: MeshConfig) -> None:
+    async with open_bench(mesh_config, readiness_seconds=0.0) as bench:
+        record, _ = await bench.schemas.add_schema(ProjectId("proj"), draft("n"), BOUNDS)
+        bench.compiler.gate.clear()
+        await bench.gateway.start()
+        await until(lambda: len(bench.compiler.requests) == 1)
+        assert await missing(bench) == {"schemas": "PREWARMING"}
+        bench.compiler.gate.set()
+        await until(lambda: not bench.gateway.prewarming.is_first_round)
+        settled = bench.schemas.schemas[record.id].record.outcome
+        assert settled.status is SchemaStatus.READY
+        assert await missing(bench) is None
+
+
+async def missing(bench: Bench) -> object:
+    return (await bench.get("/readyz")).json().get("missing")
