@@ -2,14 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from gateway.families import SCHEMA_INSTRUCTION
 from gateway.messages import Message
 from gateway.response_format import ResponseFormat
 from gateway.schema_outline import outline
+from gateway.tools import Tool, ToolKind
 
 _INSTRUCTING = ("system", "developer")
 _BETWEEN = "\n\n"
+_INPUT_SCHEMA = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+}
 
 
 def schema_outline(form: ResponseFormat) -> str:
@@ -22,6 +29,24 @@ def schema_instruction(form: ResponseFormat) -> str:
     """Return the instruction to follow a schema, in words, for templates without a place for it."""
     lines = [form.description] if form.description else []
     return "\n".join([*lines, SCHEMA_INSTRUCTION, form.schema_text])
+
+
+def tool_outline(tool: Tool) -> dict[str, Any]:
+    """Return a tool for templates that show sketches."""
+    sketch = outline(tool.schema) if tool.kind is ToolKind.FUNCTION else _input_sketch(tool)
+    return {"name": tool.name, "outline": sketch, "description": tool.description}
+
+
+def tool_object(tool: Tool) -> dict[str, Any]:
+    """Return a tool as most templates expect it: OpenAI's object of a function."""
+    parameters = tool.schema if tool.kind is ToolKind.FUNCTION else _INPUT_SCHEMA
+    function = {"name": tool.name, "description": tool.description, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def _input_sketch(tool: Tool) -> str:
+    """Return what a custom tool takes, in words and the grammar's own text."""
+    return "text" if tool.grammar is None else f"{tool.grammar.syntax}: {tool.grammar.text}"
 
 
 def with_instruction(messages: Sequence[Message], instruction: str) -> list[Message]:

@@ -1,30 +1,15 @@
 """Whole answers: collects the frames of a generation into one chat completion."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from gateway.answer_reader import Channel
+from gateway.choices import Choice
 from gateway.errors import AnswerInvalidError
 from gateway.generation import Generation, Job
-from gateway.wire import finish_reason, is_refusal, logprob_objects, usage_object
+from gateway.wire import usage_object
 from mesh.errors import InternalError
-
-
-@dataclass
-class Choice:
-    """What one choice has said so far."""
-
-    text: list[str] = field(default_factory=list)
-    refusal: list[str] = field(default_factory=list)
-    text_logprobs: list[dict[str, Any]] = field(default_factory=list)
-    refusal_logprobs: list[dict[str, Any]] = field(default_factory=list)
-    finish: str | None = None
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the model refused."""
-        return bool(self.refusal)
 
 
 async def collect(generation: Generation) -> bytes:
@@ -33,27 +18,26 @@ async def collect(generation: Generation) -> bytes:
     Raises:
         FormworkError: The generation failed, or an answer does not fit its schema.
     """
-    request = generation.job.request
-    choices = [Choice() for _ in range(request.choices)]
+    choices = begin_choices(generation.job)
     async for item in generation.frames():
         if item is None:
-            choices = [Choice() for _ in range(request.choices)]
+            choices = begin_choices(generation.job)
             continue
         number, frame = item
-        choice = choices[number]
-        (choice.refusal if is_refusal(frame) else choice.text).append(frame.text)
-        if request.logprobs:
-            kept = choice.refusal_logprobs if is_refusal(frame) else choice.text_logprobs
-            kept += logprob_objects(frame)
-        choice.finish = finish_reason(frame) or choice.finish
+        choices[number].take(frame)
     for choice in choices:
         await check_answer(generation, choice)
     generation.complete()
     return orjson.dumps(_completion(generation, choices))
 
 
+def begin_choices(job: Job) -> list[Choice]:
+    """Return the choices of a request, before their first frame."""
+    return [Choice(job) for _ in range(job.request.choices)]
+
+
 async def check_answer(generation: Generation, choice: Choice) -> None:
-    """Raise where an answer claims to be complete and does not fit its schema.
+    """Raise where an answer claims to be complete and does not fit what was promised.
 
     Raises:
         AnswerInvalidError: A fault of ours, counted.
@@ -62,12 +46,21 @@ async def check_answer(generation: Generation, choice: Choice) -> None:
     if choice.finish is None:
         raise InternalError("A sequence ended without a finish.")
     generation.metrics.finishes.labels("refusal" if choice.is_refused else choice.finish).inc()
-    validator = generation.job.validator
-    if validator is None or choice.is_refused or choice.finish != "stop":
+    if choice.is_refused or choice.finish == "length":
         return
-    if not await validator.is_valid("".join(choice.text)):
+    if not await _fits(generation.job, choice):
         generation.metrics.invalid_answers.inc()
         raise AnswerInvalidError("The answer does not fit its schema.")
+
+
+async def _fits(job: Job, choice: Choice) -> bool:
+    for call in choice.calls:
+        validator = job.checks.inputs.get(call.name)
+        if validator is not None and not await validator.is_valid(call.input):
+            return False
+    if choice.calls or job.checks.content is None:
+        return True
+    return await job.checks.content.is_valid(choice.text(Channel.CONTENT) or "")
 
 
 def head_of(job: Job, kind: str) -> dict[str, Any]:
@@ -75,12 +68,17 @@ def head_of(job: Job, kind: str) -> dict[str, Any]:
     return {"id": job.completion_id, "object": kind, "created": job.created, "model": job.snapshot}
 
 
+def reasoning_tokens(choices: list[Choice]) -> int:
+    """Return how many of the completion tokens were thoughts."""
+    return sum(choice.reasoning_tokens for choice in choices)
+
+
 def _completion(generation: Generation, choices: list[Choice]) -> dict[str, Any]:
     job = generation.job
     body = {
         **head_of(job, "chat.completion"),
         "choices": [_choice(job, number, choice) for number, choice in enumerate(choices)],
-        "usage": usage_object(generation.usage),
+        "usage": usage_object(generation.usage, reasoning_tokens(choices)),
         "service_tier": generation.opened.place.service_tier,
         "system_fingerprint": job.system_fingerprint,
     }
@@ -90,21 +88,34 @@ def _completion(generation: Generation, choices: list[Choice]) -> dict[str, Any]
 
 
 def _choice(job: Job, number: int, choice: Choice) -> dict[str, Any]:
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": None if choice.is_refused else "".join(choice.text),
-        "refusal": "".join(choice.refusal) if choice.is_refused else None,
-        "annotations": [],
-    }
-    logprobs = None
-    if job.request.logprobs:
-        logprobs = {
-            "content": None if choice.is_refused else choice.text_logprobs,
-            "refusal": choice.refusal_logprobs if choice.is_refused else None,
-        }
     return {
         "index": number,
-        "message": message,
-        "logprobs": logprobs,
+        "message": _message(choice),
+        "logprobs": _logprobs(choice) if job.request.logprobs else None,
         "finish_reason": choice.finish,
+    }
+
+
+def _message(choice: Choice) -> dict[str, Any]:
+    content = choice.text(Channel.CONTENT)
+    is_silent = choice.is_refused or bool(choice.calls)
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": content if is_silent else content or "",
+        "refusal": choice.text(Channel.REFUSAL),
+        "annotations": [],
+    }
+    if choice.calls:
+        message["tool_calls"] = [call.to_object() for call in choice.calls]
+    reasoning = choice.text(Channel.REASONING)
+    if reasoning is not None:
+        message["reasoning_content"] = reasoning
+    return message
+
+
+def _logprobs(choice: Choice) -> dict[str, Any]:
+    of_content = choice.logprobs[Channel.CONTENT]
+    return {
+        "content": None if choice.is_refused else of_content,
+        "refusal": choice.logprobs[Channel.REFUSAL] if choice.is_refused else None,
     }

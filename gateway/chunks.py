@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import orjson
-from formwork.sampler.v1.sampler_pb2 import Frame
 
-from gateway.answer import Choice, check_answer, head_of
+from gateway.answer import begin_choices, check_answer, head_of, reasoning_tokens
+from gateway.answer_reader import CallBegun, CallInput, Channel, Event, Said
+from gateway.choices import Choice, Step
 from gateway.generation import Generation
-from gateway.wire import finish_reason, is_refusal, logprob_objects, usage_object
+from gateway.wire import usage_object
 
 DONE = b"data: [DONE]\n\n"
 _CLOSE = b"}\n\n"
@@ -35,21 +36,30 @@ class ChunkWriter:
         """Return the chunk that opens a choice."""
         return self._chunk(choice, {"role": "assistant", "content": "", "refusal": None})
 
-    def say(self, choice: int, frame: Frame) -> bytes:
-        """Return the chunk of a frame's text."""
-        name = "refusal" if is_refusal(frame) else "content"
-        logprobs = None
-        if self._request.logprobs:
-            logprobs = {"content": None, "refusal": None, name: logprob_objects(frame)}
-        return self._chunk(choice, {name: frame.text}, logprobs=logprobs)
+    def say(self, number: int, choice: Choice, step: Step) -> bytes:
+        """Return the chunks of what a frame has added to a choice."""
+        deltas = [_delta(event, choice) for event in step.events]
+        logprobs = self._logprobs(step)
+        if logprobs is None:
+            return b"".join(self._chunk(number, delta) for delta in deltas)
+        first, *others = deltas or [{}]
+        chunks = [self._chunk(number, first, logprobs=logprobs)]
+        return b"".join([*chunks, *(self._chunk(number, delta) for delta in others)])
 
     def end(self, choice: int, reason: str) -> bytes:
         """Return the chunk that ends a choice."""
         return self._chunk(choice, {}, finish=reason)
 
-    def usage(self, generation: Generation) -> bytes:
+    def usage(self, generation: Generation, choices: list[Choice]) -> bytes:
         """Return the chunk with the usage: the last one, without choices."""
-        return self._start + b'],"usage":' + orjson.dumps(usage_object(generation.usage)) + _CLOSE
+        usage = usage_object(generation.usage, reasoning_tokens(choices))
+        return self._start + b'],"usage":' + orjson.dumps(usage) + _CLOSE
+
+    def _logprobs(self, step: Step) -> dict[str, Any] | None:
+        if not step.logprobs or step.channel not in (Channel.CONTENT, Channel.REFUSAL):
+            return None
+        name = "refusal" if step.channel is Channel.REFUSAL else "content"
+        return {"content": None, "refusal": None, name: step.logprobs}
 
     def _chunk(
         self,
@@ -76,27 +86,47 @@ async def write_chunks(generation: Generation) -> AsyncIterator[bytes]:
     """
     request = generation.job.request
     writer = ChunkWriter(generation)
-    choices = [Choice() for _ in range(request.choices)]
+    choices = begin_choices(generation.job)
     yield b"".join(writer.begin(number) for number in range(request.choices))
     async for item in generation.frames():
         if item is None:
+            choices = begin_choices(generation.job)
             continue  # nothing of the lost attempt was sent
         number, frame = item
-        if frame.text or (request.logprobs and frame.logprobs):
-            yield writer.say(number, frame)
         choice = choices[number]
-        (choice.refusal if is_refusal(frame) else choice.text).append(frame.text)
-        choice.finish = finish_reason(frame)
+        said = writer.say(number, choice, choice.take(frame))
+        if said:
+            yield said
         if choice.finish is not None:
             await check_answer(generation, choice)
             yield writer.end(number, choice.finish)
     generation.complete()
     if request.include_usage:
-        yield writer.usage(generation)
+        yield writer.usage(generation, choices)
     yield b": server-timing " + generation.spent.header().encode() + b"\n\n"
     yield DONE
 
 
+_TEXTS = {
+    Channel.CONTENT: "content",
+    Channel.REFUSAL: "refusal",
+    Channel.REASONING: "reasoning_content",
+}
+
+
+def _delta(event: Event, choice: Choice) -> dict[str, Any]:
+    """Return what a chunk says of an event that the choice has taken in."""
+    match event:
+        case Said(channel, text):
+            return {_TEXTS[channel]: text}
+        case CallBegun(number, name):
+            head = {"id": choice.calls[number].id, "type": "function"}
+            function = {"name": name, "arguments": ""}
+            return {"tool_calls": [{"index": number, **head, "function": function}]}
+        case CallInput(number, text):
+            return {"tool_calls": [{"index": number, "function": {"arguments": text}}]}
+
+
 def _padding(delta: Mapping[str, Any]) -> str:
-    size = sum(len(text) for text in delta.values() if text)
+    size = sum(len(text) for text in delta.values() if isinstance(text, str))
     return secrets.token_urlsafe(_PAD_TO)[: _PAD_TO - size % _PAD_TO]

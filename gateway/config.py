@@ -87,6 +87,8 @@ class GatewayConfig:
     index_memory_seconds: float = 60.0
     validator_memory: int = 128
     """Validators, in each process."""
+    usable_memory: int = 16_384
+    """Schemas of which it is known that a validator can be made."""
     refusal_memory: int = 512
     """Schemas that no validator could be made of."""
     refusal_memory_seconds: float = 30.0

@@ -1,11 +1,14 @@
 """A conversation as a template sees it, and what a template can express, found by trying."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.messages import Message, ToolCall
 from gateway.template import ChatTemplate, Markers, Part, TemplateRefusedError
+
+_PROBE = "look_up_nothing"
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class TemplateTraits:
     """Else a message's `name` is refused."""
     has_schema: bool = True
     """Else a schema is written into the system text."""
+    has_tools: bool = True
+    """Else the model would not see them, so that they are refused."""
     takes_tools_none: bool = True
     """Without tools, the variable `tools` is none; else it is not there."""
     takes_content_none: bool = True
@@ -31,17 +36,38 @@ class Conversation:
 
     Args:
         template: The model's.
-        is_safe: Tells whether a name or id, which is not marked, spells no control token.
+        is_safe: Tells whether a text that is not marked makes no control token, whatever stands
+            beside it.
+        wraps_custom: The input of a custom tool's call is written as JSON.
     """
 
-    def __init__(self, template: ChatTemplate, is_safe: Callable[[str], bool]) -> None:
+    def __init__(
+        self, template: ChatTemplate, is_safe: Callable[[str], bool], *, wraps_custom: bool = False
+    ) -> None:
         self._template = template
         self._is_safe = is_safe
+        self._wraps_custom = wraps_custom
         self.traits = TemplateTraits()
         self.traits = self._probe()
 
-    def render(self, messages: Sequence[Message], schema: str | None = None) -> list[Part]:
+    @property
+    def ending(self) -> str:
+        """What the template writes last, behind which the model goes on."""
+        last = self.render([Message("user", "u")])[-1]
+        return "" if last.is_clients else last.text
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        schema: str | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> list[Part]:
         """Return the prompt's parts, what the client wrote apart from what the template wrote.
+
+        Args:
+            messages: Of the conversation.
+            schema: What the template's variable of that name holds.
+            tools: As the template wants them; their texts are the client's.
 
         Raises:
             TemplateRefusedError: The template cannot express the messages.
@@ -50,6 +76,8 @@ class Conversation:
         variables: dict[str, object] = {"tools": None} if self.traits.takes_tools_none else {}
         if schema is not None:
             variables["schema"] = markers.wrap(schema)
+        if tools:
+            variables["tools"] = [self._tool(tool, markers) for tool in tools]
         written = [self._member(message, markers) for message in messages]
         return markers.split(self._template.render(written, **variables))
 
@@ -57,6 +85,8 @@ class Conversation:
         """Return a message as a template sees it, everything that the client wrote wrapped."""
         role = "system" if message.role == "developer" else message.role
         member: dict[str, Any] = {"role": role, "content": self._content(message, markers)}
+        if message.reasoning is not None:
+            member["reasoning_content"] = markers.wrap(message.reasoning)
         if message.refusal is not None:
             member["refusal"] = markers.wrap(message.refusal)
         if message.name is not None:
@@ -73,11 +103,29 @@ class Conversation:
         return None if self.traits.takes_content_none else ""
 
     def _call(self, call: ToolCall, markers: Markers) -> dict[str, Any]:
+        is_wrapped = call.is_custom and self._wraps_custom
+        written = json.dumps({"input": call.arguments}) if is_wrapped else call.arguments
         function = {
             "name": self._identifier(call.name),
-            "arguments": markers.wrap_json(call.arguments),
+            "arguments": markers.wrap_json(written),
         }
         return {"id": self._identifier(call.id), "type": "function", "function": function}
+
+    def _tool(self, value: Any, markers: Markers) -> Any:  # noqa: ANN401 - JSON
+        """Return a tool with every text wrapped that spells a control token.
+
+        The others stay as they are, for templates that look into schemas; so do keys, which may
+        spell none.
+        """
+        match value:
+            case str():
+                return value if self._is_safe(value) else markers.wrap(value)
+            case list():
+                return [self._tool(item, markers) for item in value]
+            case dict():
+                items = value.items()
+                return {self._identifier(k): self._tool(item, markers) for k, item in items}
+        return value
 
     def _identifier(self, text: str) -> str:
         """Return a name or id, which templates may compare and so is not wrapped."""
@@ -95,7 +143,17 @@ class Conversation:
             has_refusal=self._expresses([user, Message("assistant", None, "r"), user]),
             has_name=self._expresses([replace(user, name="n")]),
             has_schema=self._expresses([user], schema="s"),
+            has_tools=self._shows_tools(user),
         )
+
+    def _shows_tools(self, user: Message) -> bool:
+        function = {"name": _PROBE, "description": "d", "parameters": {"type": "object"}}
+        tool = {**function, "outline": "o", "type": "function", "function": function}
+        try:
+            parts = self.render([user], tools=[tool])
+        except TemplateRefusedError:
+            return False
+        return any(_PROBE in part.text for part in parts)
 
     def _expresses_call(self, user: Message) -> bool:
         """Tell whether a tool call without text comes out without the word that none prints as."""

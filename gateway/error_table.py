@@ -86,6 +86,13 @@ CODES: dict[str, Row] = {
     "schema_limit_reached": _caller(
         "Remove schemas that are not used any longer: `DELETE /v1/schemas/{id}`."
     ),
+    "grammar_too_large": _caller("Make the grammar smaller: the message names the limit."),
+    "invalid_function_parameters": _caller(
+        "Change the function's schema where the message says: it cannot be enforced as it is."
+    ),
+    "invalid_grammar": _caller(
+        "Change the grammar of the custom tool where the message says: see `docs/grammars.md`."
+    ),
     "context_length_exceeded": _caller(
         "Shorten the messages, or ask for fewer tokens: the message has both numbers."
     ),
@@ -148,6 +155,8 @@ CODE_OF_REASON: dict[str, str] = {
     "JSON_SCHEMA_INVALID": "invalid_json_schema",
     "SCHEMA_UNKNOWN": "schema_not_found",
     "SCHEMA_LIMIT": "schema_limit_reached",
+    "FUNCTION_SCHEMA_INVALID": "invalid_function_parameters",
+    "GRAMMAR_INVALID": "invalid_grammar",
     "CONTEXT_LENGTH_EXCEEDED": "context_length_exceeded",
     "API_KEY_INVALID": "invalid_api_key",
     "MODEL_UNKNOWN": "model_not_found",

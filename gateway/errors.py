@@ -17,6 +17,7 @@ from gateway.error_table import (
     SERVER_STATUS,
     Row,
 )
+from gateway.grammars import Subject
 from mesh.errors import (
     CompileBudgetError,
     FormworkError,
@@ -69,6 +70,18 @@ class SchemaLimitError(LimitExceededError):
             f"Your project keeps as many schemas as it may: {limit} is {maximum}.",
             metadata={"limit": limit, "maximum": str(maximum)},
         )
+
+
+class FunctionSchemaInvalidError(InvalidArgumentError):
+    """The compiler refused the parameters of a function."""
+
+    reason = "FUNCTION_SCHEMA_INVALID"
+
+
+class GrammarInvalidError(InvalidArgumentError):
+    """The compiler refused the grammar of a custom tool."""
+
+    reason = "GRAMMAR_INVALID"
 
 
 class ContextLengthError(InvalidArgumentError):
@@ -172,18 +185,18 @@ def code_of(error: FormworkError) -> str:
     return CODE_OF_REASON.get(error.reason, INTERNAL_ERROR)
 
 
-def schema_error(error: FormworkError, name: str) -> FormworkError:
-    """Return what a client is told when the compiler refused the schema called `name`.
+_ABOUT_GRAMMAR = (SchemaRefusedError, GrammarRefusedError, LimitExceededError, CompileBudgetError)
 
-    Errors that are not about the schema come back unchanged.
+
+def grammar_error(error: FormworkError, subject: Subject) -> FormworkError:
+    """Return what a client is told when a grammar was refused.
+
+    Errors that are not about the grammar come back unchanged.
     """
-    about_schema = (SchemaRefusedError, GrammarRefusedError, LimitExceededError, CompileBudgetError)
-    if not isinstance(error, about_schema):
+    if not isinstance(error, _ABOUT_GRAMMAR):
         return error
-    return SchemaInvalidError(
-        f"Invalid schema for response_format '{name}': {_located(error)}",
-        field="response_format",
-        metadata=error.metadata,
+    return FormworkError.by_reason[subject.reason](
+        f"Invalid {subject.name}: {_located(error)}", field=subject.param, metadata=error.metadata
     )
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.chat_formats import FORMATS, ChatFormat, recognise_format
+
 
 class SchemaStyle(StrEnum):
     """Where a schema stands in the prompt."""
@@ -15,21 +17,26 @@ class SchemaStyle(StrEnum):
 
 @dataclass(frozen=True)
 class Family:
-    """One row: how a schema is written, and the separators its models were trained on.
+    """One row: how a schema is written, the separators its models were trained on, their format.
 
-    Empty separators are the engine's own.
+    Empty separators are the engine's own; without a format it is recognised by the chat template.
     """
 
     schema_style: SchemaStyle = SchemaStyle.SYSTEM
     item_separator: str = ", "
     key_separator: str = ": "
+    format: ChatFormat | None = None
 
 
 SCHEMA_INSTRUCTION = "Answer with JSON that fits this JSON Schema, and with nothing else:"
 
 FAMILIES = {
-    "formwork": Family(SchemaStyle.OUTLINE, item_separator="", key_separator=""),
+    "formwork": Family(
+        SchemaStyle.OUTLINE, item_separator="", key_separator="", format=FORMATS["formwork"]
+    ),
     "chatml": Family(),
+    "harmony": Family(format=FORMATS["harmony"]),
+    "hermes": Family(format=FORMATS["hermes"]),
     "llama": Family(),
     "mistral": Family(),
     "qwen": Family(),
@@ -47,3 +54,8 @@ PLAIN_TEMPLATE = (
 def family_of(name: str) -> Family:
     """Return the row of a family; families that nobody described are spoken to like most are."""
     return FAMILIES.get(name, OTHER)
+
+
+def format_of(family: Family, template: str) -> ChatFormat:
+    """Return what the models of a family write around content and calls."""
+    return family.format or recognise_format(template)

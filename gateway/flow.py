@@ -9,11 +9,14 @@ from formwork.sampler.v1.sampler_pb2 import Open
 from formwork.scheduler.v1.scheduler_pb2 import OUTCOME_FAILED, AcquireRequest, TokenCounts
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.answer_checks import AnswerChecks, make_checks
+from gateway.answer_shape import Part
 from gateway.authentication import Caller
 from gateway.config import GatewayConfig
-from gateway.errors import RequestError, schema_error
+from gateway.constraint import Constraint, Wishes
+from gateway.errors import RequestError, grammar_error
 from gateway.generation import Generation, Job, Opened
-from gateway.indexes import Indexes, IndexHandle, IndexWish
+from gateway.indexes import Indexes
 from gateway.metrics import Metrics
 from gateway.placement import SERVICE_TIERS, Place, Placement
 from gateway.plan import Plan, affinity, cache_salt, check_characters, check_shortest, make_plan
@@ -21,7 +24,7 @@ from gateway.prompt_writers import PromptWriters
 from gateway.request import ChatRequest, read_chat_request
 from gateway.sampler_stream import WorkerStreams
 from gateway.schema_resolver import SchemaResolver
-from gateway.validation import AnswerValidator, Validators
+from gateway.validation import Validators
 from mesh.clock import Clock
 from mesh.context import current_request_id, current_traceparent
 from mesh.errors import FormworkError, IndexNotFoundError
@@ -60,19 +63,20 @@ class ChatFlow:
         request = await self._read(caller, body)
         snapshot = self.models.resolve(request.model)
         entry = self.models.entries[snapshot]
-        wish = self._wish(caller, request, snapshot, entry)
-        self._refuse_early(request, wish)
+        self._check_abilities(request, snapshot, entry)
+        wishes = self._wishes(caller, request, snapshot, entry)
+        self._refuse_early(wishes)
         check_characters(request, entry.context, self.writers.of(snapshot).longest_token)
         prompt = await self.writers.write(snapshot, request)
         plan = self._plan(request, snapshot, entry, prompt)
-        attempt = _Attempt(self, caller, request, snapshot, plan, wish, deadline)
-        opened, index, validator = await attempt.start()
-        job = self._job(request, snapshot, entry, plan, validator)
+        attempt = _Attempt(self, caller, request, snapshot, plan, wishes, deadline)
+        opened, constraint, checks = await attempt.start()
+        job = self._job(request, snapshot, entry, plan, checks)
         generation = Generation(
             job, opened, attempt, self.placement, self.metrics, self.config.max_attempts
         )
         generation.spent.queue = opened.place.queued_seconds
-        generation.spent.compile = index.seconds if index else 0.0
+        generation.spent.compile = constraint.seconds if constraint else 0.0
         return generation
 
     async def _read(self, caller: Caller, body: bytes) -> ChatRequest:
@@ -82,33 +86,51 @@ class ChatFlow:
             request = await self.writers.in_thread(lambda: read_chat_request(body, self.config))
         return await self.schemas.resolve(request, caller)
 
-    def _wish(
-        self, caller: Caller, request: ChatRequest, snapshot: Snapshot, entry: ModelEntry
-    ) -> IndexWish | None:
-        if not request.format.is_structured:
-            return None
-        if not entry.structured:
-            raise RequestError(
-                f"Invalid parameter: 'response_format' of type '{request.format.kind}' is not "
-                "supported with this model.",
-                "response_format",
-                "unsupported_value",
+    def _check_abilities(self, request: ChatRequest, name: Snapshot, entry: ModelEntry) -> None:
+        """Refuse what the model cannot do, by parameter."""
+        if request.format.is_structured and not entry.structured:
+            raise _unsupported(
+                f"'response_format' of type '{request.format.kind}'", "response_format"
             )
-        return IndexWish(
-            form=request.format,
+        writer = self.writers.of(name)
+        has_tools = entry.tools and writer.traits.has_tools and writer.chat.form.call
+        if request.tool_use.tools and not has_tools:
+            raise _unsupported("'tools'", "tools")
+        is_either = request.format.is_structured and bool(request.tool_use.callable)
+        if is_either and not writer.chat.tells_calls_from_json:
+            raise _unsupported("'response_format' together with 'tools'", "response_format")
+        for number, tool in enumerate(request.tool_use.tools):
+            if not writer.chat.can_enforce(tool):
+                path = f"tools[{number}].custom.format"
+                raise _unsupported(f"'{path}' of type 'grammar'", path)
+
+    def _wishes(
+        self, caller: Caller, request: ChatRequest, snapshot: Snapshot, entry: ModelEntry
+    ) -> Wishes | None:
+        """Return the indexes that an answer needs; None where nothing constrains it."""
+        writer = self.writers.of(snapshot)
+        shape = writer.chat.shape(_content_of(request), request.tool_use)
+        if shape is None:
+            return None
+        return Wishes(
+            shape=shape,
+            family=writer.family,
             fingerprint=entry.tokenizer_fingerprint,
-            family=self.writers.of(snapshot).family,
-            strict=request.format.strict and caller.dialect == "strict",
+            is_strict=caller.dialect == "strict",
             project_id=caller.project_id,
         )
 
-    def _refuse_early(self, request: ChatRequest, wish: IndexWish | None) -> None:
-        """Refuse a schema that was refused a moment ago, before anything is queued or prefilled."""
-        if wish is None:
+    def _refuse_early(self, wishes: Wishes | None) -> None:
+        """Refuse what was refused a moment ago, before anything is queued or prefilled."""
+        if wishes is None:
             return
-        refusal = self.indexes.find_refusal(wish) or self.validators.find_refusal(wish.form)
+        refusal = wishes.find_refusal(self.indexes)
         if refusal is not None:
-            raise schema_error(refusal, request.format.name)
+            raise refusal
+        for part in wishes.shape.parts:
+            unusable = part.grammar.schema and self.validators.find_refusal(part.grammar.schema)
+            if unusable:
+                raise grammar_error(unusable, part.subject)
 
     def _plan(
         self, request: ChatRequest, snapshot: Snapshot, entry: ModelEntry, prompt: Sequence[int]
@@ -127,7 +149,7 @@ class ChatFlow:
         snapshot: Snapshot,
         entry: ModelEntry,
         plan: Plan,
-        validator: AnswerValidator | None,
+        checks: AnswerChecks,
     ) -> Job:
         return Job(
             completion_id=new_id("chatcmpl").replace("_", "-", 1),
@@ -136,7 +158,8 @@ class ChatFlow:
             snapshot=snapshot,
             entry=entry,
             plan=plan,
-            validator=validator,
+            checks=checks,
+            model=self.writers.of(snapshot).chat,
             system_fingerprint=system_fingerprint(snapshot, entry),
         )
 
@@ -156,53 +179,55 @@ class _Attempt:
     request: ChatRequest
     snapshot: Snapshot
     plan: Plan
-    wish: IndexWish | None
+    wishes: Wishes | None
     deadline: Timestamp
 
-    async def start(self) -> tuple[Opened, IndexHandle | None, AnswerValidator | None]:
-        """Acquire and open while the index is ensured; then bind, or take everything back."""
+    async def start(self) -> tuple[Opened, Constraint | None, AnswerChecks]:
+        """Acquire and open while indexes are ensured; then bind, or take everything back."""
         opening = asyncio.create_task(self._open_first())
         ensuring = asyncio.create_task(self._ensure())
         try:
-            index, validator = await _first_failure(opening, ensuring)
+            constraint, checks = await _first_failure(opening, ensuring)
             opened = opening.result()
-            opened.bind(index)
+            opened.bind(constraint)
         except BaseException:
             await _cancel(opening, ensuring)
             self._take_back(opening)
             raise
-        return opened, index, validator
+        return opened, constraint, checks
 
     async def reopen(self, place: Place) -> Opened:
         """Return sequences on another place of the same lease."""
         return self._open(await self.flow.placement.retry(place))
 
     async def rebind(self, opened: Opened, error: FormworkError) -> None:
-        """Bind them to the index, ensured anew where the error says that it was not found."""
-        if self.wish is None:
+        """Bind them again, to indexes ensured anew where the error says that one was not found."""
+        if self.wishes is None:
             return
         if isinstance(error, IndexNotFoundError):
-            self.flow.indexes.forget(self.wish)
-        opened.bind(await self.flow.indexes.ensure_index(self.wish))
+            self.wishes.forget(self.flow.indexes)
+        opened.bind(await self.wishes.ensure(self.flow.indexes))
 
     async def _open_first(self) -> Opened:
         return self._open(await self.flow.placement.acquire(self._acquire_request()))
 
-    async def _ensure(self) -> tuple[IndexHandle | None, AnswerValidator | None]:
-        if self.wish is None:
-            return None, None
-        try:
-            index = await self.flow.indexes.ensure_index(self.wish)
-            check_shortest(
-                self.request,
-                self.plan,
-                index.shortest_answer_tokens,
-                self.flow.models.entries[self.snapshot].context,
-            )
-            validator = await self.flow.validators.of(self.request.format, self.caller.project_id)
-        except FormworkError as error:
-            raise schema_error(error, self.request.format.name) from error
-        return index, validator
+    async def _ensure(self) -> tuple[Constraint | None, AnswerChecks]:
+        if self.wishes is None:
+            return None, AnswerChecks()
+        constraint = await self.wishes.ensure(self.flow.indexes)
+        check_shortest(
+            self.request,
+            self.plan,
+            constraint.shortest_answer_tokens,
+            self.flow.models.entries[self.snapshot].context,
+        )
+        checks = await make_checks(
+            _content_of(self.request),
+            self.request.tool_use,
+            self.flow.validators,
+            self.caller.project_id,
+        )
+        return constraint, checks
 
     def _open(self, place: Place) -> Opened:
         opens = [self._open_message(place, choice) for choice in range(self.request.choices)]
@@ -219,7 +244,7 @@ class _Attempt:
             request_id=current_request_id(),
             traceparent=current_traceparent(),
             cache_salt=self._salt(),
-            constrained=self.wish is not None,
+            constrained=self.wishes is not None,
             may_refuse=self.flow.models.entries[self.snapshot].refusal,
         )
 
@@ -256,10 +281,22 @@ def system_fingerprint(snapshot: str, entry: ModelEntry) -> str:
     return "fp_" + sha256("/".join(facts).encode()).hexdigest()[:10]
 
 
+def _content_of(request: ChatRequest) -> Part | None:
+    """Return what the content of an answer must look like; None: any text."""
+    form = request.format
+    return Part(form.grammar, form.subject, form.strict) if form.is_structured else None
+
+
+def _unsupported(what: str, param: str) -> RequestError:
+    return RequestError(
+        f"Invalid parameter: {what} is not supported with this model.", param, "unsupported_value"
+    )
+
+
 async def _first_failure(
     opening: "asyncio.Task[Opened]",
-    ensuring: "asyncio.Task[tuple[IndexHandle | None, AnswerValidator | None]]",
-) -> tuple[IndexHandle | None, AnswerValidator | None]:
+    ensuring: "asyncio.Task[tuple[Constraint | None, AnswerChecks]]",
+) -> tuple[Constraint | None, AnswerChecks]:
     """Return once both have ended; raise as soon as one has failed."""
     await asyncio.wait((opening, ensuring), return_when=asyncio.FIRST_EXCEPTION)
     if ensuring.done():

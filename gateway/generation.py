@@ -14,15 +14,17 @@ from formwork.scheduler.v1.scheduler_pb2 import (
     TokenCounts,
 )
 
+from gateway.answer_checks import AnswerChecks
+from gateway.answer_reader import AnswerReader
+from gateway.chat_model import ChatModel
+from gateway.constraint import Constraint
 from gateway.errors import OverloadedError
-from gateway.indexes import IndexHandle
 from gateway.metrics import Metrics
 from gateway.placement import Place, Placement
 from gateway.plan import Plan
 from gateway.request import ChatRequest
 from gateway.sampler_stream import WorkerStream
 from gateway.sequences import SequenceGroup
-from gateway.validation import AnswerValidator
 from mesh.errors import (
     DrainingError,
     FormworkError,
@@ -54,10 +56,10 @@ class Opened:
     stream: WorkerStream
     group: SequenceGroup
 
-    def bind(self, index: IndexHandle | None) -> None:
-        """Bind the sequences to an index, where the answer has one."""
-        if index is not None:
-            self.stream.bind(self.group, index.to_bind())
+    def bind(self, constraint: Constraint | None) -> None:
+        """Bind the sequences to what constrains them, where anything does."""
+        if constraint is not None:
+            self.stream.bind(self.group, constraint.to_bind())
 
 
 @dataclass
@@ -90,8 +92,14 @@ class Job:
     snapshot: str
     entry: ModelEntry
     plan: Plan
-    validator: AnswerValidator | None
+    checks: AnswerChecks
+    model: ChatModel
     system_fingerprint: str
+
+    def reader(self) -> AnswerReader:
+        """Return the reader of one choice."""
+        is_structured = self.request.format.is_structured
+        return self.model.reader(self.request.tool_use, is_structured=is_structured)
 
 
 class Attempts(Protocol):

@@ -1,4 +1,4 @@
-"""The compiler as the gateway sees it: a response format in, an index or a precise refusal out."""
+"""The compiler as the gateway sees it: a grammar in, an index or a precise refusal out."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -10,8 +10,8 @@ from formwork.sampler.v1.sampler_pb2 import Bind
 
 from gateway.config import GatewayConfig
 from gateway.families import Family
+from gateway.grammars import Grammar, Syntax
 from gateway.peer import Peer
-from gateway.response_format import FormatKind, ResponseFormat
 from mesh.clock import Clock
 from mesh.errors import (
     CompileBudgetError,
@@ -51,23 +51,23 @@ class IndexHandle:
 
 @dataclass(frozen=True)
 class IndexWish:
-    """What decides which index a request needs."""
+    """What decides which index a text needs."""
 
-    form: ResponseFormat
+    grammar: Grammar
     fingerprint: str
     family: Family
     strict: bool
     project_id: str
 
     def key(self) -> bytes:
-        """Return the hash under which the outcome is remembered: of the schema as written."""
+        """Return the hash under which the outcome is remembered: of the grammar as written."""
         facts = (
-            self.form.kind,
+            self.grammar.syntax,
             self.fingerprint,
             self.family.item_separator,
             self.family.key_separator,
             str(self.strict),
-            self.form.schema_text,
+            self.grammar.text,
         )
         return sha256("\0".join(facts).encode()).digest()
 
@@ -97,7 +97,7 @@ class Indexes:
         self._bytes = 0
 
     async def ensure_index(self, wish: IndexWish) -> IndexHandle:
-        """Return the index of a response format.
+        """Return the index of a grammar.
 
         Raises:
             SchemaRefusedError: With pointer and keyword; also its kin of limits and budgets.
@@ -113,7 +113,7 @@ class Indexes:
         return outcome
 
     def find_refusal(self, wish: IndexWish) -> FormworkError | None:
-        """Return the refusal of this schema that is still remembered."""
+        """Return the refusal of this grammar that is still remembered."""
         outcome = self._recall(wish.key())
         return outcome if isinstance(outcome, FormworkError) else None
 
@@ -171,12 +171,8 @@ def _size(outcome: IndexHandle | FormworkError) -> int:
 
 
 def _to_request(wish: IndexWish) -> messages.EnsureIndexRequest:
-    if wish.form.kind is FormatKind.JSON_OBJECT:
-        grammar = messages.GrammarInput(any_json=messages.AnyJson(object_only=True))
-    else:
-        grammar = messages.GrammarInput(json_schema=wish.form.schema_text)
     return messages.EnsureIndexRequest(
-        input=grammar,
+        input=_to_input(wish.grammar),
         tokenizer_fingerprint=wish.fingerprint,
         options=messages.IndexOptions(
             item_separator=wish.family.item_separator, key_separator=wish.family.key_separator
@@ -184,3 +180,15 @@ def _to_request(wish: IndexWish) -> messages.EnsureIndexRequest:
         dialect=messages.DIALECT_STRICT if wish.strict else messages.DIALECT_EXTENDED,
         project_id=wish.project_id,
     )
+
+
+def _to_input(grammar: Grammar) -> messages.GrammarInput:
+    match grammar.syntax:
+        case Syntax.JSON_OBJECT:
+            return messages.GrammarInput(any_json=messages.AnyJson(object_only=True))
+        case Syntax.JSON_SCHEMA:
+            return messages.GrammarInput(json_schema=grammar.text)
+        case Syntax.REGEX:
+            return messages.GrammarInput(regex=grammar.text)
+        case Syntax.LARK:
+            return messages.GrammarInput(lark=grammar.text)

@@ -67,11 +67,33 @@ def text_at(text: str, path: Sequence[str]) -> str:
 
     The text must have been read by `read_object` and hold the path.
     """
+    start = _start_at(text, path)
+    _, end = _DECODER.raw_decode(text, start)
+    return text[start:end]
+
+
+def items_at(text: str, path: Sequence[str]) -> list[str]:
+    """Return the texts of the items of the array at a path of keys, in one pass.
+
+    The text must have been read by `read_object` and hold the path.
+    """
+    position = _start_at(text, path)
+    items: list[str] = []
+    position = _skip(text, position + 1)
+    while text[position] != "]":
+        _, end = _DECODER.raw_decode(text, position)
+        items.append(text[position:end])
+        position = _skip(text, end)
+        if text[position] == ",":
+            position = _skip(text, position + 1)
+    return items
+
+
+def _start_at(text: str, path: Sequence[str]) -> int:
     start = _skip(text, 0)
     for key in path:
         start = _value_start(text, start, key)
-    _, end = _DECODER.raw_decode(text, start)
-    return text[start:end]
+    return start
 
 
 def _value_start(text: str, position: int, key: str) -> int:

@@ -14,17 +14,23 @@ _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _CALL_ID = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 _MAX_PARTS = 2048
 _MAX_CALLS = 128
+# What the input of a call is called, by the kind of its tool.
+_INPUTS = {"function": "arguments", "custom": "input"}
 # Known to OpenAI, not to this server.
 _OTHER_PARTS = {"image_url": "image", "input_audio": "audio", "file": "file"}
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call that the assistant made earlier; `arguments` is the text that it wrote."""
+    """A call that the assistant made earlier; `arguments` is the text that it wrote.
+
+    Of a custom tool it is the input, which need not be JSON.
+    """
 
     id: str
     name: str
     arguments: str
+    is_custom: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Message:
     name: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    reasoning: str | None = None
+    """What the assistant thought before, where the client sends it back."""
 
 
 def read_messages(value: object, maximum: int) -> tuple[Message, ...]:
@@ -46,7 +54,9 @@ def read_messages(value: object, maximum: int) -> tuple[Message, ...]:
         RequestError: Malformed; the path names the message.
     """
     items = read_array(value, "messages", 1, maximum)
-    return tuple(_read_message(item, f"messages[{index}]") for index, item in enumerate(items))
+    messages = tuple(_read_message(item, f"messages[{n}]") for n, item in enumerate(items))
+    _check_answered(messages)
+    return messages
 
 
 def mention_json(messages: tuple[Message, ...]) -> bool:
@@ -82,6 +92,7 @@ def _read_assistant(value: dict[str, Any], path: str) -> Message:
         "refusal",
         "name",
         "tool_calls",
+        "reasoning_content",
         "annotations",
         "audio",
         "function_call",
@@ -96,7 +107,19 @@ def _read_assistant(value: dict[str, Any], path: str) -> Message:
     text, refusal = _read_answer(members, path)
     if text is None and refusal is None and not calls:
         require(members, "content", path)
-    return Message("assistant", text, refusal, _read_name(members, path), calls)
+    return Message(
+        "assistant",
+        text,
+        refusal,
+        _read_name(members, path),
+        calls,
+        reasoning=_read_reasoning(members, path),
+    )
+
+
+def _read_reasoning(members: dict[str, Any], path: str) -> str | None:
+    reasoning = members.get("reasoning_content")
+    return None if reasoning is None else read_string(reasoning, f"{path}.reasoning_content")
 
 
 def _read_answer(members: dict[str, Any], path: str) -> tuple[str | None, str | None]:
@@ -118,15 +141,47 @@ def _read_calls(value: object, path: str) -> tuple[ToolCall, ...]:
 
 
 def _read_call(value: object, path: str) -> ToolCall:
-    members = read_members(value, path, ("id", "type", "function"))
-    read_choice(require(members, "type", path), f"{path}.type", ("function",))
+    if not isinstance(value, dict):
+        refuse_type(value, path, "an object")
+    kind = read_choice(require(value, "type", path), f"{path}.type", tuple(_INPUTS))
+    members = read_members(value, path, ("id", "type", kind))
     call_id = _read_call_id(require(members, "id", path), f"{path}.id")
-    where = f"{path}.function"
-    function = read_members(require(members, "function", path), where, ("name", "arguments"))
-    name = read_string(require(function, "name", where), f"{where}.name")
+    where, key = f"{path}.{kind}", _INPUTS[kind]
+    inner = read_members(require(members, kind, path), where, ("name", key))
+    name = read_string(require(inner, "name", where), f"{where}.name")
     _check_pattern(name, f"{where}.name", _NAME)
-    arguments = read_string(require(function, "arguments", where), f"{where}.arguments")
-    return ToolCall(call_id, name, arguments)
+    written = read_string(require(inner, key, where), f"{where}.{key}")
+    return ToolCall(call_id, name, written, is_custom=kind == "custom")
+
+
+def _check_answered(messages: tuple[Message, ...]) -> None:
+    """Refuse tool messages that answer no call, and calls that are not answered at once."""
+    waiting: dict[str, None] = {}
+    for index, message in enumerate(messages):
+        if message.tool_call_id is not None:
+            if message.tool_call_id not in waiting:
+                raise RequestError(
+                    "Invalid parameter: messages with role 'tool' must be a response to a "
+                    "preceeding message with 'tool_calls'.",
+                    f"messages[{index}].role",
+                    "invalid_value",
+                )
+            del waiting[message.tool_call_id]
+            continue
+        _refuse_unanswered(waiting, index)
+        waiting = {call.id: None for call in message.tool_calls}
+    _refuse_unanswered(waiting, len(messages))
+
+
+def _refuse_unanswered(waiting: dict[str, None], index: int) -> None:
+    if waiting:
+        raise RequestError(
+            "An assistant message with 'tool_calls' must be followed by tool messages responding "
+            "to each 'tool_call_id'. The following tool_call_ids did not have response messages: "
+            f"{', '.join(list(waiting)[:8])}",
+            f"messages[{index - 1}].tool_calls",
+            "invalid_value",
+        )
 
 
 def _read_content(value: object, path: str, *, refusals: bool = False) -> str:

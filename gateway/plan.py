@@ -73,26 +73,27 @@ def check_characters(request: ChatRequest, context: int, longest_token: int | No
         )
 
 
-def check_shortest(request: ChatRequest, plan: Plan, shortest: int | None, context: int) -> None:
-    """Refuse a bound below the shortest answer that the schema allows, where that is known.
+def check_shortest(request: ChatRequest, plan: Plan, shortest: int, context: int) -> None:
+    """Refuse a bound below the shortest answer that may be written, as far as that is known.
 
     Raises:
         RequestError: `max_completion_tokens` is below it.
         ContextLengthError: The context leaves less than it.
     """
-    if shortest is None or plan.max_tokens >= shortest:
+    if plan.max_tokens >= shortest:
         return
+    fitting = "'response_format'" if request.format.is_structured else "'tools'"
     wanted = request.max_completion_tokens
     if wanted is not None and wanted < shortest:
         raise RequestError(
-            f"Invalid 'max_completion_tokens': the shortest answer that fits 'response_format' has "
+            f"Invalid 'max_completion_tokens': the shortest answer that fits {fitting} has "
             f"{shortest} tokens, but at most {wanted} were allowed.",
             "max_completion_tokens",
             "integer_below_min_value",
         )
     raise ContextLengthError(
         f"This model's maximum context length is {context} tokens. However, your messages resulted "
-        f"in {len(plan.prompt)} tokens, and the shortest answer that fits 'response_format' has "
+        f"in {len(plan.prompt)} tokens, and the shortest answer that fits {fitting} has "
         f"{shortest} tokens.",
         field="messages",
     )

@@ -1,14 +1,20 @@
 """Messages and schema to prompt tokens, as a model's own chat template wants them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from gateway.adaptation import (
     refusal_as_content,
     schema_instruction,
     schema_outline,
     system_in_user,
+    tool_object,
+    tool_outline,
     with_instruction,
 )
+from gateway.chat_formats import ChatFormat, CustomInput
+from gateway.chat_model import ChatModel
+from gateway.control_tokens import ControlTokens
 from gateway.conversation import Conversation
 from gateway.errors import RequestError
 from gateway.families import Family, SchemaStyle
@@ -17,6 +23,7 @@ from gateway.request import ChatRequest
 from gateway.response_format import FormatKind, ResponseFormat
 from gateway.template import ChatTemplate, Part, TemplateRefusedError
 from gateway.tokenizer import PromptTokenizer
+from gateway.tools import Tool
 
 
 class PromptWriter:
@@ -25,18 +32,32 @@ class PromptWriter:
     Args:
         snapshot: Named in errors.
         family: How a schema is written.
+        form: What its models write around content and calls.
         template: The folder's.
         tokenizer: The folder's.
     """
 
     def __init__(
-        self, snapshot: str, family: Family, template: ChatTemplate, tokenizer: PromptTokenizer
+        self,
+        snapshot: str,
+        family: Family,
+        form: ChatFormat,
+        template: ChatTemplate,
+        tokenizer: PromptTokenizer,
     ) -> None:
         self._snapshot = snapshot
         self.family = family
         self.tokenizer = self._tokenizer = tokenizer
         self._conversation = Conversation(
-            template, lambda text: not tokenizer.holds_added_token(text)
+            template,
+            lambda text: not tokenizer.may_make_added_token(text),
+            wraps_custom=form.call is None or form.call.custom is CustomInput.WRAPPED,
+        )
+        thinking = form.reasoning.opening.rstrip() if form.reasoning else ""
+        self.chat = ChatModel(
+            form,
+            ControlTokens(tokenizer.control_tokens),
+            is_thinking=bool(thinking) and self._conversation.ending.rstrip().endswith(thinking),
         )
         self.vocabulary_size = tokenizer.size
         self.longest_token = tokenizer.longest
@@ -49,8 +70,9 @@ class PromptWriter:
             RequestError: The template cannot express the messages; the message names it.
         """
         messages, schema = self._adapted(request.messages, request.format)
+        tools = self._written_tools(request.tool_use.tools)
         try:
-            parts = self._conversation.render(messages, schema)
+            parts = self._conversation.render(messages, schema, tools)
         except TemplateRefusedError as error:
             raise RequestError(
                 f"The chat template of '{self._snapshot}' cannot express these messages: {error}.",
@@ -76,6 +98,12 @@ class PromptWriter:
         if not self.traits.has_system:
             adapted = system_in_user(adapted)
         return adapted, schema
+
+    def _written_tools(self, tools: Sequence[Tool]) -> list[dict[str, Any]]:
+        """Return tools as the model's template wants them."""
+        if self.family.schema_style is SchemaStyle.OUTLINE:
+            return [tool_outline(tool) for tool in tools]
+        return [tool_object(tool) for tool in tools]
 
     def _check_names(self, messages: Sequence[Message]) -> None:
         for index, message in enumerate(messages):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from jinja2 import TemplateError
 
 from gateway.config import GatewayConfig
-from gateway.families import PLAIN_TEMPLATE, family_of
+from gateway.families import PLAIN_TEMPLATE, family_of, format_of
 from gateway.prompt import PromptWriter
 from gateway.request import ChatRequest
 from gateway.template import ChatTemplate
@@ -66,9 +66,10 @@ def _load_writer(
     snapshot: Snapshot, entry: ModelEntry, config: GatewayConfig, clock: Clock
 ) -> PromptWriter:
     tokenizer = load_tokenizer(entry.folder)
+    source = find_template(entry.folder) or PLAIN_TEMPLATE
     try:
         template = ChatTemplate(
-            find_template(entry.folder) or PLAIN_TEMPLATE,
+            source,
             _special_tokens(entry.folder),
             clock,
             max_characters=config.max_prompt_characters,
@@ -76,7 +77,8 @@ def _load_writer(
         )
     except TemplateError as error:
         raise ConfigError(f"{entry.folder}: chat template: {error}") from error
-    return PromptWriter(snapshot, family_of(entry.family), template, tokenizer)
+    family = family_of(entry.family)
+    return PromptWriter(snapshot, family, format_of(family, source), template, tokenizer)
 
 
 def find_template(folder: Path) -> str | None:

@@ -21,6 +21,7 @@ from gateway.json_body import read_object
 from gateway.messages import Message, mention_json, read_messages
 from gateway.parameters import refuse_unsupported
 from gateway.response_format import FormatKind, ResponseFormat, read_response_format
+from gateway.tools import ToolKind, ToolUse, read_tool_use
 
 SERVICE_TIERS = {
     "auto": "default",
@@ -48,6 +49,7 @@ class ChatRequest:
     model: str
     messages: tuple[Message, ...]
     format: ResponseFormat = field(default_factory=ResponseFormat)
+    tool_use: ToolUse = field(default_factory=ToolUse)
     stream: bool = False
     include_usage: bool = False
     include_obfuscation: bool = False
@@ -80,6 +82,7 @@ def read_chat_request(body: bytes, config: GatewayConfig) -> ChatRequest:
         model=read_string(require(members, "model", ""), "model", maximum=256),
         messages=read_messages(require(members, "messages", ""), config.max_messages),
         format=_read_format(members, text, config),
+        tool_use=read_tool_use(members, text, config.max_schema_bytes),
         stop=_read_stop(members.get("stop")),
         choices=read_integer(members.get("n", 1), "n", 1, config.max_choices),
         max_completion_tokens=_read_max_tokens(members),
@@ -247,6 +250,20 @@ def _check_together(request: ChatRequest) -> None:
             "Unsupported parameter: 'stop' is not supported together with "
             f"'response_format' of type '{request.format.kind}': it could end the answer early.",
             "stop",
+            "unsupported_parameter",
+        )
+    if request.tool_use.callable and request.stop:
+        raise RequestError(
+            "Unsupported parameter: 'stop' is not supported together with 'tools' that may be "
+            "called: it could end a call early.",
+            "stop",
+            "unsupported_parameter",
+        )
+    if request.stream and any(t.kind is ToolKind.CUSTOM for t in request.tool_use.callable):
+        raise RequestError(
+            "Unsupported parameter: 'stream' is not supported together with custom tools: the "
+            "chunks of chat completions cannot carry their calls.",
+            "stream",
             "unsupported_parameter",
         )
     if request.format.kind is FormatKind.JSON_OBJECT and not mention_json(request.messages):

@@ -15,6 +15,7 @@ from gateway.fields import (
     refuse_type,
     require,
 )
+from gateway.grammars import Grammar, Subject, Syntax
 from gateway.json_body import text_at
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -50,6 +51,17 @@ class ResponseFormat:
     def is_structured(self) -> bool:
         """Whether an index constrains the answer."""
         return self.kind is not FormatKind.TEXT
+
+    @property
+    def grammar(self) -> Grammar:
+        """What the compiler is asked for; of a structured format."""
+        return Grammar(Syntax(self.kind), self.schema_text)
+
+    @property
+    def subject(self) -> Subject:
+        """What the schema is called in errors."""
+        name = f"schema for response_format '{self.name}'"
+        return Subject(name, "response_format", "JSON_SCHEMA_INVALID")
 
 
 def read_response_format(value: object, text: str, max_schema_bytes: int) -> ResponseFormat:

@@ -29,9 +29,13 @@ class PromptTokenizer:
         definition = json.loads(data)
         definition["truncation"] = definition["padding"] = None
         self._added = [str(token["content"]) for token in definition.get("added_tokens", ())]
-        self._special_ids = {
-            int(token["id"]) for token in definition.get("added_tokens", ()) if token.get("special")
+        self.control_tokens = {
+            str(token["content"]): int(token["id"])
+            for token in definition.get("added_tokens", ())
+            if token.get("special")
         }
+        """Ids of the tokens that stand for no text, by their spelling."""
+        self._special_ids = set(self.control_tokens.values())
         self._first = _load(definition)
         inner = _without_prefix(definition)
         self._inner = _load(inner)
@@ -71,9 +75,11 @@ class PromptTokenizer:
         piece = self._first.id_to_token(token_id)
         return b"" if piece is None else self._decode(piece)
 
-    def holds_added_token(self, text: str) -> bool:
-        """Return whether the text contains the spelling of an added token."""
-        return any(token in text for token in self._added)
+    def may_make_added_token(self, text: str) -> bool:
+        """Return whether a text holds the spelling of an added token, or a part at either end."""
+        return any(
+            token in text or _overlap(text, token) or _overlap(token, text) for token in self._added
+        )
 
     def _broken(self, text: str) -> tuple[str, str]:
         """Split a text inside the first special spelling that it holds, or else in the middle."""
@@ -124,6 +130,12 @@ def _shrinks(normalizer: dict[str, Any] | None) -> int | None:
     pattern = normalizer.get("pattern", {}).get("String")
     is_longer = pattern is not None and len(normalizer.get("content", "")) >= len(pattern)
     return 1 if normalizer["type"] == "Replace" and is_longer else None
+
+
+def _overlap(before: str, after: str) -> bool:
+    """Return whether an ending of one text is a proper beginning of the other."""
+    longest = min(len(before), len(after)) - 1
+    return any(before.endswith(after[:n]) for n in range(1, longest + 1))
 
 
 def _load(definition: dict[str, Any]) -> Tokenizer:

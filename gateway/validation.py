@@ -10,13 +10,10 @@ from typing import NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 from gateway.config import GatewayConfig
-from gateway.response_format import FormatKind, ResponseFormat
 from gateway.validation_client import ValidationBudgetError, ValidationProcess
 from gateway.validation_process import Verdict
 from mesh.clock import Clock
 from mesh.errors import InternalError, SchemaRefusedError
-
-_ANY_OBJECT = b'{"type":"object"}'  # JSON mode's schema
 
 
 class AnswerValidator(Protocol):
@@ -53,6 +50,7 @@ class Validators:
             self._idle.put_nowait(process)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._refusals: OrderedDict[bytes, _Refusal] = OrderedDict()
+        self._usable: OrderedDict[bytes, None] = OrderedDict()
 
     async def start(self) -> None:
         """Return once the processes are there; they would be started when needed, too."""
@@ -62,25 +60,29 @@ class Validators:
         """End the processes."""
         await asyncio.gather(*(process.close() for process in self._processes))
 
-    async def of(self, form: ResponseFormat, project_id: str) -> AnswerValidator:
-        """Return the validator of a structured response format.
+    async def of(self, schema: bytes, project_id: str) -> AnswerValidator:
+        """Return the validator of a schema.
 
         Raises:
             SchemaRefusedError: The schema cannot be validated with, so nothing could be promised.
             InternalError: It could not be told.
         """
-        refusal = self.find_refusal(form)
+        refusal = self.find_refusal(schema)
         if refusal is not None:
             raise refusal
-        schema = _schema_of(form)
-        verdict, reason = await self.check(schema, None, project_id)
-        if verdict is Verdict.UNUSABLE:
-            self._refuse(schema, f"The schema cannot be validated with: {reason}")
+        key = sha256(schema).digest()
+        if key not in self._usable:
+            verdict, reason = await self.check(schema, None, project_id)
+            if verdict is Verdict.UNUSABLE:
+                self._refuse(schema, f"The schema cannot be validated with: {reason}")
+            self._usable[key] = None
+            if len(self._usable) > self._config.usable_memory:
+                self._usable.popitem(last=False)
         return _ProcessValidator(self, schema, project_id)
 
-    def find_refusal(self, form: ResponseFormat) -> SchemaRefusedError | None:
+    def find_refusal(self, schema: bytes) -> SchemaRefusedError | None:
         """Return the refusal of this schema that is still remembered."""
-        refusal = self._refusals.get(sha256(_schema_of(form)).digest())
+        refusal = self._refusals.get(sha256(schema).digest())
         if refusal is None or refusal.until <= self._clock.monotonic():
             return None
         return SchemaRefusedError(refusal.message)
@@ -119,6 +121,7 @@ class Validators:
     def _refuse(self, schema: bytes, message: str) -> NoReturn:
         until = self._clock.monotonic() + self._config.refusal_memory_seconds
         key = sha256(schema).digest()
+        self._usable.pop(key, None)
         self._refusals[key] = _Refusal(message, until)
         self._refusals.move_to_end(key)
         while len(self._refusals) > self._config.refusal_memory:
@@ -138,7 +141,3 @@ class _ProcessValidator:
         except SchemaRefusedError as error:  # too late to refuse: the answer is made
             raise InternalError("The answer could not be checked within its budget.") from error
         return verdict is Verdict.FITS
-
-
-def _schema_of(form: ResponseFormat) -> bytes:
-    return _ANY_OBJECT if form.kind is FormatKind.JSON_OBJECT else form.schema_text.encode()

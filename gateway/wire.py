@@ -27,7 +27,7 @@ def is_refusal(frame: Frame) -> bool:
     return frame.channel == CHANNEL_REFUSAL
 
 
-def usage_object(counts: TokenCounts) -> dict[str, Any]:
+def usage_object(counts: TokenCounts, reasoning_tokens: int = 0) -> dict[str, Any]:
     """Return the object `usage`."""
     return {
         "prompt_tokens": counts.prompt_tokens,
@@ -35,7 +35,7 @@ def usage_object(counts: TokenCounts) -> dict[str, Any]:
         "total_tokens": counts.prompt_tokens + counts.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": counts.cached_prompt_tokens, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": 0,
+            "reasoning_tokens": reasoning_tokens,
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,

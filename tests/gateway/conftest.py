@@ -111,6 +111,7 @@ def model_table(**changes: object) -> ModelTable:
         folder=MODEL_FOLDER,
         tokenizer_fingerprint="f" * 64,
         context=512,
+        tools=True,
         refusal=True,
         created=1_700_000_000,
     )

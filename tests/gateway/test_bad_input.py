@@ -107,11 +107,8 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
         "invalid_request",
     ),
     # Known, and not supported yet.
-    ({"tools": []}, "tools", "unsupported_parameter"),
-    ({"tool_choice": "none"}, "tool_choice", "unsupported_parameter"),
     ({"functions": []}, "functions", "unsupported_parameter"),
     ({"function_call": "none"}, "function_call", "unsupported_parameter"),
-    ({"parallel_tool_calls": True}, "parallel_tool_calls", "unsupported_parameter"),
     ({"store": True}, "store", "unsupported_parameter"),
     ({"reasoning_effort": "low"}, "reasoning_effort", "unsupported_parameter"),
     ({"verbosity": "low"}, "verbosity", "unsupported_parameter"),
@@ -194,7 +191,7 @@ async def test_a_wrong_message_is_named(
     [
         {"store": False},
         {"modalities": ["text"]},
-        {"tools": None},
+        {"tools": None, "tool_choice": "none"},
         {"temperature": None, "stop": None, "logit_bias": None},
         {"response_format": {"type": "text"}},
         {"prompt_cache_key": "k", "user": "u"},

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from gateway.error_table import CODE_OF_REASON, CODES
-from gateway.errors import RequestError, code_of, event_of, reply_of, schema_error
+from gateway.errors import RequestError, code_of, event_of, grammar_error, reply_of
+from gateway.grammars import Subject
 from mesh.errors import (
     CompileQueueFullError,
     DatabaseUnavailableError,
@@ -15,6 +16,8 @@ from mesh.errors import (
     QueueFullError,
     SchemaRefusedError,
 )
+
+SUBJECT = Subject("schema for response_format 'n'", "response_format", "JSON_SCHEMA_INVALID")
 
 # Reasons that the flow turns into another before they are rendered, or that no client can cause;
 # they are server faults if they get through.
@@ -92,7 +95,7 @@ def test_an_event_carries_the_same_error() -> None:
 
 
 def test_a_schemas_limits_are_refusals_of_the_schema_too() -> None:
-    error = schema_error(LimitExceededError("Too deep.", metadata={"limit": "depth"}), "n")
+    error = grammar_error(LimitExceededError("Too deep.", metadata={"limit": "depth"}), SUBJECT)
     assert reply_of(error).status == 400
     assert body(error)["message"] == "Invalid schema for response_format 'n': Too deep."
     assert body(error)["code"] == "invalid_json_schema"
@@ -100,12 +103,14 @@ def test_a_schemas_limits_are_refusals_of_the_schema_too() -> None:
 
 def test_the_context_is_written_once() -> None:
     metadata = {"context": "('properties','x')"}
-    assert "context" not in schema_error(LimitExceededError("x", metadata=metadata), "n").message
+    assert (
+        "context" not in grammar_error(LimitExceededError("x", metadata=metadata), SUBJECT).message
+    )
     for message in ("bad.", "In context=('properties','x'), bad."):
-        error = schema_error(SchemaRefusedError(message, metadata=metadata), "n")
+        error = grammar_error(SchemaRefusedError(message, metadata=metadata), SUBJECT)
         assert error.message.count("In context=") == 1
 
 
 def test_other_errors_are_not_blamed_on_the_schema() -> None:
     error = CompileQueueFullError("x")
-    assert schema_error(error, "n") is error
+    assert grammar_error(error, SUBJECT) is error

@@ -58,7 +58,7 @@ def test_a_bias_for_a_token_that_is_not_there_is_refused() -> None:
 
 def test_the_shortest_answer_bounds_what_may_be_asked_for() -> None:
     asked = ChatRequest("m", MESSAGES, max_completion_tokens=5)
-    check_shortest(asked, plan(asked), None, 100)
+    check_shortest(asked, plan(asked), 0, 100)
     check_shortest(asked, plan(asked), 5, 100)
     with pytest.raises(RequestError) as caught:
         check_shortest(asked, plan(asked), 6, 100)

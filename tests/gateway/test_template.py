@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.chat_formats import PLAIN
 from gateway.config import GatewayConfig
 from gateway.errors import RequestError
 from gateway.families import Family, SchemaStyle, family_of
@@ -38,7 +39,7 @@ def template(source: str, **bounds: object) -> ChatTemplate:
 
 
 def writer(source: str, family: Family | None = None) -> PromptWriter:
-    return PromptWriter("m", family or Family(), template(source), TOKENIZER)
+    return PromptWriter("m", family or Family(), PLAIN, template(source), TOKENIZER)
 
 
 def request(*messages: Message, form: ResponseFormat | None = None) -> ChatRequest:
@@ -215,7 +216,7 @@ def test_a_name_that_spells_a_control_token_is_refused() -> None:
     definition = json.loads((MODEL_FOLDER / "tokenizer.json").read_bytes())
     definition["added_tokens"][15]["content"] = "STOP"
     tokenizer = PromptTokenizer(json.dumps(definition).encode())
-    risky = PromptWriter("m", Family(), template(CHATML), tokenizer)
+    risky = PromptWriter("m", Family(), PLAIN, template(CHATML), tokenizer)
     message = Message("tool", "x", tool_call_id="aSTOPb")
     with pytest.raises(RequestError, match="control token"):
         risky.write(request(USER, message))

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from gateway import validation_process
 from gateway.config import GatewayConfig
-from gateway.response_format import FormatKind, ResponseFormat
+from gateway.grammars import Grammar, Syntax
 from gateway.schema_check import Validator
 from gateway.validation import Validators
 from gateway.validation_process import CHECK_HEAD, VERDICT_HEAD, Checker, Verdict, serve
@@ -24,8 +24,8 @@ from mesh.errors import InternalError, SchemaRefusedError
 PROJECT = "p"
 
 
-def form(schema: object) -> ResponseFormat:
-    return ResponseFormat(FormatKind.JSON_SCHEMA, "n", None, json.dumps(schema), schema)
+def form(schema: object) -> bytes:
+    return json.dumps(schema).encode()
 
 
 def make_validators(**config: object) -> Validators:
@@ -104,7 +104,9 @@ async def test_a_schema_that_cannot_be_checked_with_is_refused(
 
 
 async def test_json_mode_wants_an_object(validators: Validators) -> None:
-    validator = await validators.of(ResponseFormat(FormatKind.JSON_OBJECT), PROJECT)
+    schema = Grammar(Syntax.JSON_OBJECT).schema
+    assert schema is not None
+    validator = await validators.of(schema, PROJECT)
     assert await validator.is_valid('{"a":[]}')
     assert not await validator.is_valid("[]")
 

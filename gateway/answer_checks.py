@@ -1,0 +1,44 @@
+"""The last checks of an answer, made ready before its first token: of its content and its calls."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.answer_shape import Part
+from gateway.errors import grammar_error
+from gateway.grammars import Grammar, Subject
+from gateway.tools import ToolUse
+from gateway.validation import AnswerValidator, Validators
+from mesh.errors import FormworkError
+
+
+@dataclass(frozen=True)
+class AnswerChecks:
+    """Validators of an answer; what has none can be any text, or is enforced alone."""
+
+    content: AnswerValidator | None = None
+    inputs: Mapping[str, AnswerValidator] = field(default_factory=dict)
+    """By name of the tool."""
+
+
+async def make_checks(
+    content: Part | None, use: ToolUse, validators: Validators, project_id: str
+) -> AnswerChecks:
+    """Return the checks of a request's answers.
+
+    Raises:
+        FormworkError: A schema that cannot be validated with, as a client is told it.
+    """
+
+    async def of(grammar: Grammar | None, subject: Subject) -> AnswerValidator | None:
+        if grammar is None or grammar.schema is None:
+            return None
+        try:
+            return await validators.of(grammar.schema, project_id)
+        except FormworkError as error:
+            raise grammar_error(error, subject) from error
+
+    of_content = None if content is None else await of(content.grammar, content.subject)
+    made = await asyncio.gather(*(of(tool.grammar, tool.subject) for tool in use.callable))
+    named = zip((tool.name for tool in use.callable), made, strict=True)
+    return AnswerChecks(of_content, {name: one for name, one in named if one is not None})

@@ -1,0 +1,291 @@
+"""From what a model wrote to content, thoughts and calls, piece by piece as it comes.
+
+The reader follows the same row of `gateway.chat_formats` that the constraint was made from. Control
+tokens are single characters of the text (`gateway.control_tokens`), so that whatever the model says
+cannot be taken for one.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from gateway.chat_formats import ChatFormat, CustomInput
+from gateway.control_tokens import ControlTokens, is_control
+from gateway.json_scan import ObjectScan
+from gateway.tools import ToolKind
+from mesh.errors import InternalError
+
+
+class Channel(Enum):
+    """Where a text belongs."""
+
+    CONTENT = auto()
+    REFUSAL = auto()
+    REASONING = auto()
+
+
+@dataclass(frozen=True)
+class Said:
+    """Further text of a channel."""
+
+    channel: Channel
+    text: str
+
+
+@dataclass(frozen=True)
+class CallBegun:
+    """The call of this number, from 0; its input follows."""
+
+    call: int
+    name: str
+    kind: ToolKind
+
+
+@dataclass(frozen=True)
+class CallInput:
+    """Further text of the input of a call."""
+
+    call: int
+    text: str
+
+
+Event = Said | CallBegun | CallInput
+
+
+@dataclass(frozen=True)
+class AnswerForms:
+    """The forms of a chat format, control tokens as characters."""
+
+    call_opening: str
+    after_name: str
+    call_closing: str
+    calls_opening: str
+    between_calls: str
+    calls_closing: str
+    trigger: str
+    text_before_calls: bool
+    content_opening: str
+    thought_opening: str
+    thought_end: str
+    custom: CustomInput
+    has_calls: bool
+
+    @classmethod
+    def of(cls, form: ChatFormat, tokens: ControlTokens) -> "AnswerForms":
+        """Return the forms of a format in a tokenizer's terms."""
+        spell, call, thinking = tokens.spell, form.call, form.reasoning
+        lead = spell(form.calls_opening + (call.opening if call else ""))
+        return cls(
+            call_opening=spell(call.opening if call else ""),
+            after_name=spell(call.after_name if call else ""),
+            call_closing=spell(call.closing if call else ""),
+            calls_opening=spell(form.calls_opening),
+            between_calls=spell(form.between_calls),
+            calls_closing=spell(form.calls_closing),
+            trigger=lead[0] if lead and is_control(lead[0]) else form.trigger or lead,
+            text_before_calls=form.text_before_calls,
+            content_opening=spell(form.content_opening),
+            thought_opening=spell(thinking.opening if thinking else ""),
+            thought_end=spell(thinking.until + thinking.after if thinking else ""),
+            custom=call.custom if call else CustomInput.WRAPPED,
+            has_calls=call is not None,
+        )
+
+
+class AnswerReader:
+    """Reads one answer.
+
+    Args:
+        forms: Of the model's chat format.
+        kinds: Kind by name, of the tools that may be called.
+        is_structured: Content follows a format, so that no call stands behind it.
+        is_thinking: The prompt has opened the reasoning.
+    """
+
+    def __init__(
+        self,
+        forms: AnswerForms,
+        kinds: Mapping[str, ToolKind],
+        *,
+        is_structured: bool = False,
+        is_thinking: bool = False,
+    ) -> None:
+        self._forms = forms
+        self._kinds = kinds
+        self._may_call_later = bool(kinds) and forms.text_before_calls and not is_structured
+        self._text = ""
+        self._state: Callable[[], Iterator[Event]] = self._begin
+        self._may_think = bool(forms.thought_opening)
+        self._call = -1
+        self._scan: ObjectScan | None = None
+        self._wrapped: list[str] | None = None
+        if is_thinking:
+            self._may_think, self._state = False, self._think
+
+    @property
+    def channel(self) -> Channel | None:
+        """Where what comes next belongs, as far as one can tell; None: to a call."""
+        if self._state == self._think:
+            return Channel.REASONING
+        return Channel.CONTENT if self._state in (self._say, self._begin) else None
+
+    def feed(self, text: str) -> list[Event]:
+        """Return what a further text makes certain.
+
+        Raises:
+            InternalError: The text is not in the format: a constraint was not kept.
+        """
+        self._text += text
+        events: list[Event] = []
+        while True:
+            before, state = self._text, self._state
+            events += self._state()
+            if (self._text, self._state) == (before, state):
+                return events
+
+    def finish(self) -> list[Event]:
+        """Return what is certain now that nothing follows: an answer may end anywhere by length."""
+        rest, self._text = self._text, ""
+        if not rest:
+            return []
+        if self._state in (self._begin, self._say):
+            return [] if _holds_control(rest) else [Said(Channel.CONTENT, rest)]
+        if self._state == self._think:
+            return [Said(Channel.REASONING, rest)]
+        return []
+
+    # -- states: each takes what it can off the text, and says what comes next ------------------
+
+    def _begin(self) -> Iterator[Event]:
+        """Tell thoughts, calls and content apart by how they begin."""
+        forms = self._forms
+        openings: list[tuple[str, Callable[[], Iterator[Event]]]] = []
+        if self._may_think:
+            openings.append((forms.thought_opening, self._think))
+        if self._kinds:
+            openings.append((forms.calls_opening + forms.call_opening, self._name))
+        if forms.content_opening:
+            openings.append((forms.content_opening, self._say))
+        for opening, state in openings:
+            if self._text.startswith(opening):
+                self._take(len(opening))
+                self._may_think = False
+                self._state = state
+                return
+        if any(opening.startswith(self._text) for opening, _ in openings):
+            return  # more must come to tell
+        if forms.content_opening:
+            raise _broken("an answer without its opening")
+        self._state = self._say
+        yield from ()
+
+    def _think(self) -> Iterator[Event]:
+        yield from self._until(Channel.REASONING, self._forms.thought_end, self._begin)
+
+    def _say(self) -> Iterator[Event]:
+        if not self._may_call_later:
+            yield from self._said(Channel.CONTENT, self._take(len(self._text)))
+            return
+        yield from self._until(Channel.CONTENT, self._forms.trigger, self._open)
+
+    def _open(self) -> Iterator[Event]:
+        """Skip the rest of the opening of the first call, behind its trigger."""
+        opening = self._forms.calls_opening + self._forms.call_opening
+        if self._skip(opening.removeprefix(self._forms.trigger)):
+            self._state = self._name
+        yield from ()
+
+    def _name(self) -> Iterator[Event]:
+        name, found, _ = self._text.partition(self._forms.after_name)
+        if not found:
+            return
+        if name not in self._kinds:
+            raise _broken("a call of an unknown tool")
+        self._take(len(name) + len(found))
+        self._call += 1
+        yield CallBegun(self._call, name, self._kinds[name])
+        is_function = self._kinds[name] is ToolKind.FUNCTION
+        is_raw = not is_function and self._forms.custom is CustomInput.RAW
+        self._scan = None if is_raw else ObjectScan()
+        self._wrapped = None if is_function or is_raw else []
+        self._state = self._input
+
+    def _input(self) -> Iterator[Event]:
+        text = self._take(self._input_length())
+        if self._wrapped is None:
+            yield from [CallInput(self._call, text)] if text else []
+            return
+        self._wrapped.append(text)
+        if self._state == self._after_input:
+            yield CallInput(self._call, json.loads("".join(self._wrapped))["input"])
+
+    def _input_length(self) -> int:
+        """Return how much of the text belongs to the input; goes on behind it where that ends."""
+        if self._scan is not None:
+            end = self._scan.find_end(self._text)
+        else:
+            end = next((n for n, c in enumerate(self._text) if is_control(c)), None)
+        if end is None:
+            return len(self._text)
+        self._state = self._after_input
+        return end
+
+    def _after_input(self) -> Iterator[Event]:
+        """Skip what closes a call and opens the next."""
+        forms, text = self._forms, self._text
+        again = forms.call_closing + forms.between_calls + forms.call_opening
+        ends = forms.call_closing + forms.calls_closing
+        if text.startswith(again):
+            self._take(len(again))
+            self._state = self._name
+        elif not again.startswith(text) and not ends.startswith(text):
+            raise _broken("text between calls")
+        yield from ()
+
+    # -- helpers --------------------------------------------------------------------------------
+
+    def _until(
+        self, channel: Channel, end: str, following: Callable[[], Iterator[Event]]
+    ) -> Iterator[Event]:
+        """Say what stands before `end`; keep back what may be its beginning."""
+        place = self._text.find(end)
+        if place >= 0:
+            yield from self._said(channel, self._take(place))
+            self._take(len(end))
+            self._state = following
+            return
+        yield from self._said(channel, self._take(len(self._text) - overlap(self._text, end)))
+
+    def _said(self, channel: Channel, text: str) -> Iterator[Event]:
+        if _holds_control(text):
+            raise _broken("a control token in a text")
+        if text:
+            yield Said(channel, text)
+
+    def _skip(self, form: str) -> bool:
+        """Take a form off the text; False while it is not whole."""
+        if self._text.startswith(form):
+            self._take(len(form))
+            return True
+        if not form.startswith(self._text):
+            raise _broken("a form that is cut")
+        return False
+
+    def _take(self, count: int) -> str:
+        taken, self._text = self._text[:count], self._text[count:]
+        return taken
+
+
+def overlap(text: str, end: str) -> int:
+    """Return the length of the longest ending of `text` that `end` begins with, and not all of."""
+    longest = min(len(text), len(end) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(end[:n])), 0)
+
+
+def _holds_control(text: str) -> bool:
+    return any(map(is_control, text))
+
+
+def _broken(what: str) -> InternalError:
+    return InternalError(f"The answer is not in the model's chat format: {what}.")

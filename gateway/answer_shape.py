@@ -1,0 +1,185 @@
+"""From a request to the envelope of its answer: what may be written, control tokens included."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from formwork.sampler.v1.sampler_pb2 import FreeText, Piece, Pieces, Repeat
+
+from gateway.chat_formats import CallForm, ChatFormat, CustomInput
+from gateway.control_tokens import ControlTokens
+from gateway.grammars import Grammar, Subject, Syntax
+from gateway.tools import Tool, ToolKind, ToolMode, ToolUse
+
+_WRAPPED_INPUT = Grammar(
+    Syntax.JSON_SCHEMA,
+    '{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],'
+    '"additionalProperties":false}',
+)
+_ANY_TEXT = Piece(free_text=FreeText())
+
+
+@dataclass(frozen=True)
+class Part:
+    """A grammar in an answer; `strict` asks for the strict dialect."""
+
+    grammar: Grammar
+    subject: Subject
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class AnswerShape:
+    """An envelope, and what its parts are made of, in the order of their numbers."""
+
+    piece: Piece
+    parts: tuple[Part, ...]
+
+    @property
+    def is_part_alone(self) -> bool:
+        """Whether the answer is a text of its one part, and nothing else."""
+        return self.piece.WhichOneof("kind") == "part"
+
+
+@dataclass
+class ShapeWriter:
+    """Writes the shape of one request's answers.
+
+    Args:
+        form: Of the model.
+        tokens: Of its tokenizer.
+        is_thinking: The prompt has opened the reasoning already.
+    """
+
+    form: ChatFormat
+    tokens: ControlTokens
+    is_thinking: bool = False
+    parts: dict[tuple[Grammar, bool], Part] = field(default_factory=dict)
+
+    def write(self, content: Part | None, use: ToolUse) -> AnswerShape | None:
+        """Return the shape of an answer; None where nothing constrains it.
+
+        Args:
+            content: What the content must look like; None: any text.
+            use: Which tools may be called.
+        """
+        calls = self._all_calls(content, use)
+        contents = [] if calls and use.mode is ToolMode.REQUIRED else [self._content(content, use)]
+        piece = _all_of([*self._thoughts(), _one_of([*contents, *calls])])
+        return None if piece == _ANY_TEXT else AnswerShape(piece, tuple(self.parts.values()))
+
+    # -- thoughts and content -------------------------------------------------------------------
+
+    def _thoughts(self) -> list[Piece]:
+        thinking = self.form.reasoning
+        if thinking is None:
+            return []
+        until = [thinking.until] if thinking.until else []
+        inside = [Piece(free_text=FreeText(until=until)), *self._form(thinking.after)]
+        if self.is_thinking:
+            return inside
+        whole = _all_of([*self._form(thinking.opening), *inside])
+        return [Piece(repeat=Repeat(piece=whole, minimum=0, maximum=1))]
+
+    def _content(self, content: Part | None, use: ToolUse) -> Piece:
+        """Return what may be written without a call; where tools are shown, nothing opens one."""
+        if content is not None:
+            inside = self._part(content)
+        else:
+            without = [self._trigger] if use.tools and self._trigger else []
+            inside = Piece(free_text=FreeText(without=without))
+        return _all_of([*self._form(self.form.content_opening), inside])
+
+    # -- calls ----------------------------------------------------------------------------------
+
+    def _all_calls(self, content: Part | None, use: ToolUse) -> list[Piece]:
+        """Return calls, none where none may be made, with text before them where that may be."""
+        if self.form.call is None or not use.callable:
+            return []
+        is_free = self.form.text_before_calls and content is None and use.mode is ToolMode.AUTO
+        return [self._calls(use, is_free=is_free)]
+
+    def _calls(self, use: ToolUse, *, is_free: bool) -> Piece:
+        """Return one or more calls, behind any text or nothing."""
+        form = self._call_form
+        lead = self.form.calls_opening + form.opening
+        first = self._named(use.callable)
+        pieces = [*self._form(lead.removeprefix(self._trigger)), *first]
+        most = use.max_calls if self.form.parallel else 1
+        if most > 1:
+            again = self._form(self.form.between_calls + form.opening)
+            more = _all_of([*again, *first])
+            pieces.append(Piece(repeat=Repeat(piece=more, minimum=0, maximum=most - 1)))
+        return _all_of(
+            [*self._before_calls(is_free=is_free), *pieces, *self._form(self.form.calls_closing)]
+        )
+
+    def _before_calls(self, *, is_free: bool) -> list[Piece]:
+        """Return the way to the first call, its trigger included where there is one."""
+        if is_free:
+            return [Piece(free_text=FreeText(until=[self._trigger] if self._trigger else []))]
+        return self._form(self._trigger)
+
+    def _named(self, tools: Sequence[Tool]) -> list[Piece]:
+        """Return the rest of a call behind its opening: one of the names, and what fits it."""
+        return [_one_of([_all_of(self._call(tool)) for tool in tools])]
+
+    def _call(self, tool: Tool) -> list[Piece]:
+        form = self._call_form
+        head = self._form(tool.name + form.after_name)
+        return [*head, self._input(tool, form.custom), *self._form(form.closing)]
+
+    def _input(self, tool: Tool, custom: CustomInput) -> Piece:
+        if tool.kind is ToolKind.CUSTOM and custom is CustomInput.WRAPPED:
+            return self._part(Part(_WRAPPED_INPUT, tool.subject))
+        if tool.grammar is None:
+            return Piece(free_text=FreeText())
+        return self._part(Part(tool.grammar, tool.subject, tool.strict))
+
+    @property
+    def _call_form(self) -> CallForm:
+        if self.form.call is None:
+            raise ValueError("the format has no calls")
+        return self.form.call
+
+    @property
+    def _trigger(self) -> str:
+        """Text by which a call is told from content; empty where a control token opens it."""
+        opening = self.form.calls_opening + (self.form.call.opening if self.form.call else "")
+        first = next(self.tokens.split(self.tokens.spell(opening)), 0)
+        return (self.form.trigger or first) if isinstance(first, str) else ""
+
+    # -- pieces ---------------------------------------------------------------------------------
+
+    def _part(self, part: Part) -> Piece:
+        """Return the piece of a part, which is shared by all that are equal."""
+        key = (part.grammar, part.strict)
+        number = list(self.parts).index(key) if key in self.parts else len(self.parts)
+        self.parts.setdefault(key, part)
+        return Piece(part=number)
+
+    def _form(self, text: str) -> list[Piece]:
+        """Return the pieces of a form."""
+        return [
+            Piece(special_token=part) if isinstance(part, int) else Piece(text=part)
+            for part in self.tokens.split(self.tokens.spell(text))
+        ]
+
+
+def _all_of(pieces: Sequence[Piece]) -> Piece:
+    return pieces[0] if len(pieces) == 1 else Piece(sequence=Pieces(pieces=_merged(pieces)))
+
+
+def _one_of(pieces: Sequence[Piece]) -> Piece:
+    return pieces[0] if len(pieces) == 1 else Piece(choice=Pieces(pieces=pieces))
+
+
+def _merged(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return pieces with texts that follow one another as one."""
+    merged: list[Piece] = []
+    for piece in pieces:
+        is_text = piece.WhichOneof("kind") == "text"
+        if is_text and merged and merged[-1].WhichOneof("kind") == "text":
+            merged[-1] = Piece(text=merged[-1].text + piece.text)
+        else:
+            merged.append(piece)
+    return merged

@@ -1,0 +1,141 @@
+"""What models write around content and calls, one row for each chat format.
+
+A row says it in texts in which control tokens are spelled out; where a model's tokenizer has such a
+token, it is that token, else it is text. The same row makes the envelope that constrains an answer
+(`gateway.answer_shape`) and the reader that takes it apart (`gateway.answer_reader`).
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class CustomInput(StrEnum):
+    """How the input of a custom tool, which is text and no JSON, stands in a call."""
+
+    RAW = "raw"
+    """As it is, up to a control token."""
+    WRAPPED = "wrapped"
+    """In a JSON object, as its string `input`; so it can be any text, but follow no grammar."""
+
+
+@dataclass(frozen=True)
+class CallForm:
+    """One call: opening, name, `after_name`, the input, closing."""
+
+    opening: str
+    after_name: str
+    closing: str = ""
+    custom: CustomInput = CustomInput.WRAPPED
+
+
+@dataclass(frozen=True)
+class Reasoning:
+    """Thoughts before the answer: opening, any text up to `until`, then `after`.
+
+    `until` is empty where `after` begins with a control token.
+    """
+
+    opening: str
+    until: str
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class ChatFormat:
+    """How an answer is written: thoughts, then content, calls, or content and calls.
+
+    Calls stand between `calls_opening` and `calls_closing`, with `between_calls` between them.
+    """
+
+    call: CallForm | None = None
+    calls_opening: str = ""
+    between_calls: str = ""
+    calls_closing: str = ""
+    trigger: str = ""
+    """Text by which calls are told from content, with which they begin; empty: a control token."""
+    text_before_calls: bool = True
+    """Content may stand before calls, else an answer is one or the other."""
+    parallel: bool = True
+    content_opening: str = ""
+    reasoning: Reasoning | None = None
+    short_call_ids: bool = False
+    """Ids of nine letters and digits, as the templates of some families insist on."""
+
+
+PLAIN = ChatFormat()
+
+FORMWORK = ChatFormat(
+    call=CallForm("<|call|>", "<|args|>", custom=CustomInput.RAW),
+    text_before_calls=False,
+)
+
+# Also Qwen 2.5 and 3, and many others that were trained on Hermes' function calling data.
+HERMES = ChatFormat(
+    call=CallForm('<tool_call>\n{"name": "', '", "arguments": ', "}\n</tool_call>"),
+    between_calls="\n",
+    trigger="<tool_call>",
+)
+
+# Llama 3.1 and later: one call, in place of content.
+LLAMA3 = ChatFormat(
+    call=CallForm('{"name": "', '", "parameters": ', "}"),
+    trigger='{"name": "',
+    text_before_calls=False,
+    parallel=False,
+)
+
+MISTRAL = ChatFormat(
+    call=CallForm('{"name": "', '", "arguments": ', "}"),
+    calls_opening="[TOOL_CALLS][",
+    between_calls=", ",
+    calls_closing="]",
+    short_call_ids=True,
+)
+
+# Mistral's tokenizers from version 11 on.
+MISTRAL_ARGS = ChatFormat(
+    call=CallForm("[TOOL_CALLS]", "[ARGS]"),
+    short_call_ids=True,
+)
+
+# OpenAI's open models; a call ends the turn.
+HARMONY = ChatFormat(
+    call=CallForm(
+        "<|channel|>commentary to=functions.", " <|constrain|>json<|message|>", "<|call|>"
+    ),
+    text_before_calls=False,
+    parallel=False,
+    content_opening="<|channel|>final<|message|>",
+    reasoning=Reasoning("<|channel|>analysis<|message|>", "", "<|end|><|start|>assistant"),
+)
+
+THINKING = Reasoning("<think>\n", "</think>", "\n\n")
+
+FORMATS = {
+    "plain": PLAIN,
+    "formwork": FORMWORK,
+    "hermes": HERMES,
+    "llama3": LLAMA3,
+    "mistral": MISTRAL,
+    "mistral_args": MISTRAL_ARGS,
+    "harmony": HARMONY,
+}
+
+# What a template of each format holds, the most telling first.
+_SIGNS = (
+    ("harmony", ("<|channel|>", "<|message|>")),
+    ("formwork", ("<|call|>", "<|args|>")),
+    ("mistral_args", ("[TOOL_CALLS]", "[ARGS]")),
+    ("mistral", ("[TOOL_CALLS]",)),
+    ("hermes", ("<tool_call>", "</tool_call>")),
+    ("llama3", ("<|start_header_id|>", '"parameters": ')),
+)
+
+
+def recognise_format(template: str) -> ChatFormat:
+    """Return the format that a chat template was written for; `PLAIN` where it shows no calls."""
+    named = (name for name, signs in _SIGNS if all(sign in template for sign in signs))
+    found = FORMATS[next(named, "plain")]
+    if found.reasoning is None and "<think>" in template:
+        return replace(found, reasoning=THINKING)
+    return found

@@ -1,0 +1,66 @@
+"""What one model writes around its answers: its chat format in the terms of its tokenizer."""
+
+from dataclasses import dataclass
+
+from formwork.sampler.v1.sampler_pb2 import Frame
+
+from gateway.answer_reader import AnswerForms, AnswerReader
+from gateway.answer_shape import AnswerShape, Part, ShapeWriter
+from gateway.chat_formats import ChatFormat, CustomInput
+from gateway.control_tokens import ControlTokens
+from gateway.tools import Tool, ToolKind, ToolUse
+from mesh.errors import InternalError
+
+
+@dataclass(frozen=True)
+class ChatModel:
+    """Makes shapes and readers of answers.
+
+    Args:
+        form: The model's chat format.
+        tokens: Its control tokens.
+        is_thinking: Its prompts end inside the reasoning.
+    """
+
+    form: ChatFormat
+    tokens: ControlTokens
+    is_thinking: bool = False
+
+    def shape(self, content: Part | None, use: ToolUse) -> AnswerShape | None:
+        """Return what an answer must look like; None where it may be any text."""
+        return ShapeWriter(self.form, self.tokens, self.is_thinking).write(content, use)
+
+    def reader(self, use: ToolUse, *, is_structured: bool = False) -> AnswerReader:
+        """Return the reader of one answer, whose content follows a format or is any text."""
+        forms = AnswerForms.of(self.form, self.tokens)
+        kinds = {tool.name: tool.kind for tool in use.callable}
+        return AnswerReader(forms, kinds, is_structured=is_structured, is_thinking=self.is_thinking)
+
+    @property
+    def tells_calls_from_json(self) -> bool:
+        """Whether a call cannot be taken for JSON content."""
+        call = self.form.call
+        return call is None or not (self.form.calls_opening + call.opening).startswith("{")
+
+    def can_enforce(self, tool: Tool) -> bool:
+        """Return whether calls of a tool can be kept to its grammar."""
+        call = self.form.call
+        if call is None:
+            return False
+        is_text = tool.kind is ToolKind.CUSTOM and tool.grammar is not None
+        return not (is_text and call.custom is CustomInput.WRAPPED)
+
+    def text_of(self, frame: Frame) -> str:
+        """Return the text of a frame with its control tokens in their places.
+
+        Raises:
+            InternalError: A control token that the tokenizer does not have.
+        """
+        pieces, start = [], 0
+        for mark in frame.marks:
+            character = self.tokens.character(mark.token_id)
+            if character is None:
+                raise InternalError(f"The answer holds an unknown control token {mark.token_id}.")
+            pieces += [frame.text[start : mark.position], character]
+            start = mark.position
+        return "".join(pieces) + frame.text[start:]

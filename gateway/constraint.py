@@ -1,0 +1,118 @@
+"""What an answer is bound to on its worker: an index, or an envelope around several."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from formwork.sampler.v1.sampler_pb2 import Bind, Envelope, EnvelopePart, Piece
+
+from gateway.answer_shape import AnswerShape, Part
+from gateway.errors import grammar_error
+from gateway.families import Family
+from gateway.indexes import Indexes, IndexHandle, IndexWish
+from mesh.errors import FormworkError
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The indexes that a shape is made of, to be had for one model.
+
+    Args:
+        shape: Of the answer.
+        family: Whose separators JSON has.
+        fingerprint: Of the tokenizer.
+        is_strict: The project keeps to the strict dialect where a part asks for it.
+        project_id: For fair queueing.
+    """
+
+    shape: AnswerShape
+    family: Family
+    fingerprint: str
+    is_strict: bool
+    project_id: str
+
+    def find_refusal(self, indexes: Indexes) -> FormworkError | None:
+        """Return what the client is told of a part whose refusal is still remembered."""
+        for part in self.shape.parts:
+            refusal = indexes.find_refusal(self._wish(part))
+            if refusal is not None:
+                return grammar_error(refusal, part.subject)
+        return None
+
+    async def ensure(self, indexes: Indexes) -> "Constraint":
+        """Return the constraint once every index can be had; those that are known cost nothing.
+
+        Raises:
+            FormworkError: A part is refused, as a client is told it; or nobody can say.
+        """
+        parts = self.shape.parts
+        handles = await asyncio.gather(*(self._ensure(part, indexes) for part in parts))
+        return Constraint(self.shape, tuple(handles))
+
+    def forget(self, indexes: Indexes) -> None:
+        """Drop what is remembered: a worker could not get an index."""
+        for part in self.shape.parts:
+            indexes.forget(self._wish(part))
+
+    async def _ensure(self, part: Part, indexes: Indexes) -> IndexHandle:
+        try:
+            return await indexes.ensure_index(self._wish(part))
+        except FormworkError as error:
+            raise grammar_error(error, part.subject) from error
+
+    def _wish(self, part: Part) -> IndexWish:
+        return IndexWish(
+            grammar=part.grammar,
+            fingerprint=self.fingerprint,
+            family=self.family,
+            strict=part.strict and self.is_strict,
+            project_id=self.project_id,
+        )
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A shape whose indexes can be had."""
+
+    shape: AnswerShape
+    handles: Sequence[IndexHandle]
+
+    @property
+    def seconds(self) -> float:
+        """How long its indexes took, side by side."""
+        return max((handle.seconds for handle in self.handles), default=0.0)
+
+    @property
+    def shortest_answer_tokens(self) -> int:
+        """Tokens that no answer has fewer of, without the end token."""
+        return _shortest(self.shape.piece, self.handles)
+
+    def to_bind(self) -> Bind:
+        """Return the message that ties a sequence to it."""
+        if self.shape.is_part_alone:
+            return self.handles[0].to_bind()
+        parts = [
+            EnvelopePart(
+                index_id=handle.index_id,
+                revision=handle.revision,
+                canonical_grammar=handle.canonical_grammar,
+            )
+            for handle in self.handles
+        ]
+        return Bind(envelope=Envelope(shape=self.shape.piece, parts=parts))
+
+
+def _shortest(piece: Piece, handles: Sequence[IndexHandle]) -> int:
+    """Return a lower bound in tokens: literal text may be part of its neighbours' tokens."""
+    match piece.WhichOneof("kind"):
+        case "special_token":
+            return 1
+        case "part":
+            return handles[piece.part].shortest_answer_tokens or 0
+        case "sequence":
+            return sum(_shortest(inner, handles) for inner in piece.sequence.pieces)
+        case "choice":
+            return min(_shortest(inner, handles) for inner in piece.choice.pieces)
+        case "repeat":
+            return piece.repeat.minimum * _shortest(piece.repeat.piece, handles)
+    return 0

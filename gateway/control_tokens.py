@@ -1,0 +1,53 @@
+"""Texts with control tokens, spelled so that no text of a model can be taken for one.
+
+Each control token is written as one lone surrogate, which no decoded text holds. So whatever a
+model writes is one string, and the forms around it are strings to look for.
+"""
+
+from collections.abc import Iterator, Mapping
+
+_FIRST = 0xDC00
+_MOST = 0x400
+
+
+class ControlTokens:
+    """The control tokens of one tokenizer.
+
+    Args:
+        ids: Id by spelling, of those that stand for no text.
+    """
+
+    def __init__(self, ids: Mapping[str, int]) -> None:
+        self._ids = dict(sorted(ids.items(), key=lambda item: -len(item[0]))[:_MOST])
+        self._numbers = {token_id: n for n, token_id in enumerate(self._ids.values())}
+        self._by_number = tuple(self._ids.values())
+
+    def spell(self, text: str) -> str:
+        """Return a form with its control tokens as single characters."""
+        for spelling, token_id in self._ids.items():
+            text = text.replace(spelling, self.character(token_id) or spelling)
+        return text
+
+    def character(self, token_id: int) -> str | None:
+        """Return the character that stands for a control token; None for another id."""
+        number = self._numbers.get(token_id)
+        return None if number is None else chr(_FIRST + number)
+
+    def split(self, spelled: str) -> Iterator[str | int]:
+        """Yield the texts of a spelled form, none empty, and the ids of its control tokens."""
+        text = ""
+        for character in spelled:
+            if is_control(character):
+                if text:
+                    yield text
+                yield self._by_number[ord(character) - _FIRST]
+                text = ""
+            else:
+                text += character
+        if text:
+            yield text
+
+
+def is_control(character: str) -> bool:
+    """Return whether a character stands for a control token."""
+    return _FIRST <= ord(character) < _FIRST + _MOST

@@ -1,0 +1,40 @@
+"""What a text must look like, as the compiler is asked for it, and what it is called in errors."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Syntax(StrEnum):
+    """How a grammar is written."""
+
+    JSON_OBJECT = "json_object"
+    """Any JSON object; the grammar has no text."""
+    JSON_SCHEMA = "json_schema"
+    REGEX = "regex"
+    LARK = "lark"
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """A grammar as the client wrote it: the order and spelling of a schema's text count."""
+
+    syntax: Syntax
+    text: str = ""
+
+    @property
+    def schema(self) -> bytes | None:
+        """The JSON Schema that a text of it fits; None where it is no JSON."""
+        if self.syntax is Syntax.JSON_OBJECT:
+            return b'{"type":"object"}'
+        return self.text.encode() if self.syntax is Syntax.JSON_SCHEMA else None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a grammar is of, as errors name it."""
+
+    name: str
+    """For example `schema for response_format 'person'`."""
+    param: str
+    reason: str
+    """Of the error: a key of the table in `gateway.errors`."""

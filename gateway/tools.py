@@ -1,0 +1,284 @@
+"""Reads `tools`, `tool_choice` and `parallel_tool_calls`."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from gateway.errors import RequestError
+from gateway.fields import (
+    read_array,
+    read_boolean,
+    read_choice,
+    read_members,
+    read_string,
+    refuse_type,
+    require,
+)
+from gateway.grammars import Grammar, Subject, Syntax
+from gateway.json_body import items_at, text_at
+
+MAX_TOOLS = 128
+MAX_CALLS = 128
+"""In one answer."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_EMPTY_OBJECT = '{"type":"object","properties":{},"additionalProperties":false}'
+_MAX_DESCRIPTION = 16 * 1024
+
+
+class ToolKind(StrEnum):
+    """The two kinds of tools."""
+
+    FUNCTION = "function"
+    """Its input is a JSON object."""
+    CUSTOM = "custom"
+    """Its input is text."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool on offer. `grammar` is None where the input is any text."""
+
+    kind: ToolKind
+    name: str
+    description: str
+    grammar: Grammar | None
+    subject: Subject
+    schema: Any = None
+    """Of a function: what its `parameters` say."""
+    strict: bool = False
+
+
+class ToolMode(StrEnum):
+    """Whether tools may or must be called."""
+
+    NONE = "none"
+    AUTO = "auto"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True)
+class ToolUse:
+    """The tools of a request, and which of them may be called.
+
+    `tools` are all that the model is shown, `callable` those that it may call.
+    """
+
+    tools: tuple[Tool, ...] = ()
+    callable: tuple[Tool, ...] = ()
+    mode: ToolMode = ToolMode.NONE
+    max_calls: int = MAX_CALLS
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether a call may come, or something is shown that must not be called."""
+        return bool(self.tools)
+
+
+def read_tool_use(members: Mapping[str, Any], text: str, max_schema_bytes: int) -> ToolUse:
+    """Return what a request says about tools.
+
+    Args:
+        members: Of the body.
+        text: The body, from which the text of each schema is taken.
+        max_schema_bytes: Bound of each.
+
+    Raises:
+        RequestError: Malformed, by path.
+    """
+    if "tools" not in members:
+        _refuse_without_tools(members)
+        return ToolUse()
+    tools = _read_tools(members["tools"], text, max_schema_bytes)
+    parallel = read_boolean(members.get("parallel_tool_calls", True), "parallel_tool_calls")
+    most = MAX_CALLS if parallel else 1
+    return _read_choice(members.get("tool_choice", "auto"), tools, most)
+
+
+def _refuse_without_tools(members: Mapping[str, Any]) -> None:
+    for name in ("tool_choice", "parallel_tool_calls"):
+        if name in members and members[name] != "none":
+            raise RequestError(
+                f"Invalid value for '{name}': '{name}' is only allowed when 'tools' are specified.",
+                name,
+                "invalid_value",
+            )
+
+
+# -- tools ----------------------------------------------------------------------------------------
+
+
+def _read_tools(value: object, text: str, max_schema_bytes: int) -> tuple[Tool, ...]:
+    items = read_array(value, "tools", 1, MAX_TOOLS)
+    texts = items_at(text, ("tools",))
+    tools = tuple(
+        _read_tool(item, f"tools[{number}]", of_item, max_schema_bytes)
+        for number, (item, of_item) in enumerate(zip(items, texts, strict=True))
+    )
+    _check_names(tools)
+    return tools
+
+
+def _read_tool(value: object, path: str, text: str, max_schema_bytes: int) -> Tool:
+    if not isinstance(value, dict):
+        refuse_type(value, path, "an object")
+    kind = ToolKind(read_choice(require(value, "type", path), f"{path}.type", list(ToolKind)))
+    members = read_members(value, path, ("type", kind))
+    inner = require(members, kind, path)
+    if kind is ToolKind.FUNCTION:
+        return _read_function(inner, f"{path}.function", text, max_schema_bytes)
+    return _read_custom(inner, f"{path}.custom", max_schema_bytes)
+
+
+def _read_function(value: object, path: str, text: str, max_schema_bytes: int) -> Tool:
+    members = read_members(value, path, ("name", "description", "parameters", "strict"))
+    name = _read_name(require(members, "name", path), f"{path}.name")
+    where = f"{path}.parameters"
+    schema_text, schema = _EMPTY_OBJECT, {"type": "object", "properties": {}}
+    if "parameters" in members:
+        schema = members["parameters"]
+        schema_text = _parameters_text(schema, where, text, name)
+        _check_size(schema_text, where, max_schema_bytes, "schema_too_large")
+    return Tool(
+        ToolKind.FUNCTION,
+        name,
+        _read_description(members, path),
+        Grammar(Syntax.JSON_SCHEMA, schema_text),
+        Subject(f"schema for function '{name}'", where, "FUNCTION_SCHEMA_INVALID"),
+        schema,
+        read_boolean(members.get("strict", False), f"{path}.strict"),
+    )
+
+
+def _parameters_text(schema: object, path: str, text: str, name: str) -> str:
+    """Return the text of a function's schema, which is that of an object."""
+    if not isinstance(schema, dict):
+        refuse_type(schema, path, "an object")
+    if not schema:
+        return _EMPTY_OBJECT
+    if schema.get("type") != "object":
+        got = str(schema.get("type"))[:64]
+        raise RequestError(
+            f"Invalid schema for function '{name}': schema must be a JSON Schema of 'type: "
+            f'"object"\', got \'type: "{got}"\'.',
+            path,
+            "invalid_function_parameters",
+        )
+    return text_at(text, ("function", "parameters"))
+
+
+def _read_custom(value: object, path: str, max_grammar_bytes: int) -> Tool:
+    members = read_members(value, path, ("name", "description", "format"))
+    name = _read_name(require(members, "name", path), f"{path}.name")
+    grammar = _read_format(members.get("format"), f"{path}.format", max_grammar_bytes)
+    subject = Subject(f"grammar for custom tool '{name}'", f"{path}.format", "GRAMMAR_INVALID")
+    return Tool(ToolKind.CUSTOM, name, _read_description(members, path), grammar, subject)
+
+
+def _read_format(value: object, path: str, max_grammar_bytes: int) -> Grammar | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        refuse_type(value, path, "an object")
+    kind = read_choice(require(value, "type", path), f"{path}.type", ("text", "grammar"))
+    if kind == "text":
+        read_members(value, path, ("type",))
+        return None
+    members = read_members(value, path, ("type", "grammar"))
+    where = f"{path}.grammar"
+    grammar = read_members(require(members, "grammar", path), where, ("syntax", "definition"))
+    syntax = read_choice(require(grammar, "syntax", where), f"{where}.syntax", ("lark", "regex"))
+    definition = read_string(require(grammar, "definition", where), f"{where}.definition")
+    _check_size(definition, f"{where}.definition", max_grammar_bytes, "grammar_too_large")
+    return Grammar(Syntax(syntax), definition)
+
+
+def _read_description(members: Mapping[str, Any], path: str) -> str:
+    where = f"{path}.description"
+    return read_string(members.get("description", ""), where, maximum=_MAX_DESCRIPTION)
+
+
+def _read_name(value: object, path: str) -> str:
+    name = read_string(value, path, maximum=64)
+    if not _NAME.fullmatch(name):
+        raise RequestError(
+            f"Invalid '{path}': string does not match pattern. Expected a string that matches the "
+            "pattern '^[a-zA-Z0-9_-]+$'.",
+            path,
+            "invalid_value",
+        )
+    return name
+
+
+def _check_names(tools: Iterable[Tool]) -> None:
+    seen: set[str] = set()
+    for number, tool in enumerate(tools):
+        if tool.name in seen:
+            path = f"tools[{number}].{tool.kind}.name"
+            raise RequestError(
+                f"Invalid '{path}': another tool is called '{tool.name}' too.",
+                path,
+                "invalid_value",
+            )
+        seen.add(tool.name)
+
+
+def _check_size(text: str, path: str, maximum: int, code: str) -> None:
+    size = len(text.encode())
+    if size > maximum:
+        raise RequestError(
+            f"Invalid '{path}': too large. Expected at most {maximum} bytes, but got {size} bytes "
+            "instead.",
+            path,
+            code,
+        )
+
+
+# -- choices --------------------------------------------------------------------------------------
+
+
+def _read_choice(value: object, tools: tuple[Tool, ...], most: int) -> ToolUse:
+    path = "tool_choice"
+    if isinstance(value, str):
+        mode = ToolMode(read_choice(value, path, list(ToolMode)))
+        return ToolUse(tools, () if mode is ToolMode.NONE else tools, mode, most)
+    if not isinstance(value, dict):
+        refuse_type(value, path, "one of a string or an object")
+    kinds = (*ToolKind, "allowed_tools")
+    kind = read_choice(require(value, "type", path), f"{path}.type", kinds)
+    members = read_members(value, path, ("type", kind))
+    inner = require(members, kind, path)
+    if kind == "allowed_tools":
+        return _read_allowed(inner, tools, most)
+    return ToolUse(tools, (_read_named(value, path, tools),), ToolMode.REQUIRED, 1)
+
+
+def _read_allowed(value: object, tools: tuple[Tool, ...], most: int) -> ToolUse:
+    path = "tool_choice.allowed_tools"
+    members = read_members(value, path, ("mode", "tools"))
+    mode = read_choice(require(members, "mode", path), f"{path}.mode", ("auto", "required"))
+    items = read_array(require(members, "tools", path), f"{path}.tools", 1, MAX_TOOLS)
+    named = [_read_named(item, f"{path}.tools[{n}]", tools) for n, item in enumerate(items)]
+    allowed = {tool.name for tool in named}
+    return ToolUse(tools, tuple(t for t in tools if t.name in allowed), ToolMode(mode), most)
+
+
+def _read_named(value: object, path: str, tools: tuple[Tool, ...]) -> Tool:
+    """Return the tool that `{"type": kind, kind: {"name": ...}}` names."""
+    if not isinstance(value, dict):
+        refuse_type(value, path, "an object")
+    kind = read_choice(require(value, "type", path), f"{path}.type", list(ToolKind))
+    members = read_members(value, path, ("type", kind))
+    where = f"{path}.{kind}"
+    inner = read_members(require(members, kind, path), where, ("name",))
+    name = read_string(require(inner, "name", where), f"{where}.name", maximum=64)
+    for tool in tools:
+        if tool.name == name and tool.kind == kind:
+            return tool
+    raise RequestError(
+        f"Invalid value for '{path}': no {kind} named '{name}' was specified in the 'tools' "
+        "parameter.",
+        path,
+        "invalid_value",
+    )

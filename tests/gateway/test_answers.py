@@ -1,0 +1,273 @@
+"""What a model may write around content and calls, and how it is read: both from one row of data.
+
+Answers are random walks through the masks of the very envelope that a worker would link; they are
+handed to the reader in pieces, as frames would bring them.
+"""
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from functools import cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from formwork.sampler.v1.sampler_pb2 import Frame, Mark
+from formwork_engine.cursor import Cursor
+from formwork_engine.envelope import link_index
+from formwork_engine.index import Index, compile_index
+from formwork_engine.inputs import JsonSchema, Lark, Regex
+from formwork_engine.vocabulary import Vocabulary
+
+from gateway.answer_reader import CallBegun, CallInput, Channel, Said
+from gateway.answer_shape import AnswerShape, Part
+from gateway.chat_formats import FORMATS, HERMES, THINKING, ChatFormat, recognise_format
+from gateway.chat_model import ChatModel
+from gateway.control_tokens import ControlTokens
+from gateway.grammars import Grammar, Subject, Syntax
+from gateway.tools import Tool, ToolKind, ToolMode, ToolUse
+from mesh.errors import InternalError
+from sampler_service.envelopes import to_envelope
+
+SUBJECT = Subject("x", "x", "GRAMMAR_INVALID")
+SCHEMA = (
+    '{"type":"object","properties":{"a":{"enum":["}","<",1]}},"required":["a"],'
+    '"additionalProperties":false}'
+)
+CONTENT = Part(
+    Grammar(Syntax.JSON_SCHEMA, '{"type":"array","items":{"const":"<tool_call>"},"maxItems":2}'),
+    SUBJECT,
+)
+END = 256
+_CONTROL = re.compile(r"<\|\w+\|>|\[[A-Z_]+\]")
+_ROWS = {**FORMATS, "thinking": recognise_format("<think><tool_call></tool_call>")}
+
+
+def function(name: str) -> Tool:
+    return Tool(ToolKind.FUNCTION, name, "", Grammar(Syntax.JSON_SCHEMA, SCHEMA), SUBJECT)
+
+
+FUNCTIONS = (function("get"), function("get_all"))
+CUSTOM = (
+    Tool(ToolKind.CUSTOM, "note", "", None, SUBJECT),
+    Tool(ToolKind.CUSTOM, "date", "", Grammar(Syntax.REGEX, "[0-9]{4}-[0-9]{2}"), SUBJECT),
+    Tool(ToolKind.CUSTOM, "sum", "", Grammar(Syntax.LARK, 'start: "1" ("+" "1")*'), SUBJECT),
+)
+
+
+def control_spellings(form: ChatFormat) -> list[str]:
+    texts = [form.calls_opening, form.calls_closing, form.content_opening]
+    if form.call:
+        texts += [form.call.opening, form.call.after_name, form.call.closing]
+    if form.reasoning:
+        texts += [form.reasoning.opening, form.reasoning.after]
+    return list(dict.fromkeys(spelling for text in texts for spelling in _CONTROL.findall(text)))
+
+
+@cache
+def make(row: str, markers: str) -> tuple[ChatModel, Vocabulary]:
+    """Return a format with a byte vocabulary, in which its markers are control tokens or text."""
+    form = _ROWS[row]
+    spellings = control_spellings(form) if markers == "control" else []
+    ids = {spelling: END + 1 + n for n, spelling in enumerate(spellings)}
+    tokens = [bytes([n]) for n in range(256)] + [b""] * (1 + len(ids))
+    words = [b'{"', b'":', b'"}', b"<tool", b"_call>", b"get", b"\n{", b"</", b'", "']
+    vocabulary = Vocabulary([*tokens, *words], special_ids=[END, *ids.values()], end_ids=[END])
+    return ChatModel(form, ControlTokens(ids)), vocabulary
+
+
+@cache
+def compiled(grammar: Grammar, vocabulary: Vocabulary) -> Index:
+    kinds: dict[Syntax, Any] = {
+        Syntax.JSON_SCHEMA: JsonSchema,
+        Syntax.REGEX: Regex,
+        Syntax.LARK: Lark,
+    }
+    return compile_index(kinds[grammar.syntax](grammar.text), vocabulary)
+
+
+def link(shape: AnswerShape, vocabulary: Vocabulary) -> Cursor:
+    parts = [compiled(part.grammar, vocabulary) for part in shape.parts]
+    return link_index(to_envelope(shape.piece, parts), vocabulary).cursor()
+
+
+def walk(cursor: Cursor, vocabulary: Vocabulary, rng: random.Random, lures: list[str]) -> list[int]:
+    """Return the tokens of one answer; now and then it tries to write one of the lures."""
+    mask = np.zeros(vocabulary.words, dtype=np.int32)
+    tokens: list[int] = []
+    wanted: list[int] = []
+    while len(tokens) < 400:
+        cursor.fill_mask(mask)
+        allowed = np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little")).tolist()
+        assert allowed, "a dead end"
+        if not wanted and rng.random() < 0.2 and lures:
+            wanted = list(rng.choice(lures).encode())
+        token = wanted.pop(0) if wanted and wanted[0] in allowed else None
+        if token is None:
+            wanted = []
+            token = END if END in allowed and rng.random() < 0.2 else rng.choice(allowed)
+        if token == END:
+            return tokens
+        cursor.advance(token)
+        tokens.append(token)
+    return []
+
+
+def frames_of(tokens: list[int], vocabulary: Vocabulary, rng: random.Random) -> Iterator[Frame]:
+    """Yield the answer in frames of random lengths, whole code points each."""
+    text, marks, kept = "", [], b""
+    for token in tokens:
+        if token in vocabulary.special_ids:
+            marks.append(Mark(token_id=token, position=len(text)))
+        kept += vocabulary.token_bytes(token)
+        try:
+            text, kept = text + kept.decode(), b""
+        except UnicodeDecodeError:
+            continue
+        if rng.random() < 0.5:
+            yield Frame(text=text, marks=marks)
+            text, marks = "", []
+    yield Frame(text=text, marks=marks)
+
+
+def read(
+    model: ChatModel, use: ToolUse, frames: Iterator[Frame], *, is_structured: bool = False
+) -> tuple[dict[Channel, str], list[tuple[str, str]]]:
+    reader = model.reader(use, is_structured=is_structured)
+    texts = dict.fromkeys(Channel, "")
+    calls: list[tuple[str, str]] = []
+    events = [event for frame in frames for event in reader.feed(model.text_of(frame))]
+    for event in [*events, *reader.finish()]:
+        match event:
+            case Said(channel, text):
+                texts[channel] += text
+            case CallBegun(number, name):
+                assert number == len(calls)
+                calls.append((name, ""))
+            case CallInput(number, text):
+                assert number == len(calls) - 1
+                calls[number] = (calls[number][0], calls[number][1] + text)
+    return texts, calls
+
+
+def fits(name: str, written: str) -> bool:
+    if name == "date":
+        return re.fullmatch("[0-9]{4}-[0-9]{2}", written) is not None
+    if name == "sum":
+        return re.fullmatch(r"1(\+1)*", written) is not None
+    if name == "note":
+        return True
+    return json.loads(written) in [{"a": "}"}, {"a": "<"}, {"a": 1}]
+
+
+def cases() -> Iterator[tuple[str, str, ToolMode, Part | None]]:
+    """Yield formats with their markers as control tokens, and as text where they can be text."""
+    for row, markers, mode, content in product(
+        sorted(set(_ROWS) - {"plain"}), ("control", "text"), ToolMode, (None, CONTENT)
+    ):
+        # as text, nothing would end the free text of these two
+        can_be_text = row not in ("formwork", "harmony")
+        # a request for both is refused
+        is_told_apart = make(row, markers)[0].tells_calls_from_json or mode is not ToolMode.AUTO
+        if (markers == "control" or can_be_text) and (content is None or is_told_apart):
+            yield row, markers, mode, content
+
+
+@pytest.mark.parametrize(("row", "markers", "mode", "content"), [*cases()])
+def test_every_answer_is_content_or_valid_calls_of_known_tools(
+    row: str, markers: str, mode: ToolMode, content: Part | None
+) -> None:
+    model, vocabulary = make(row, markers)
+    tools = (*FUNCTIONS, *(tool for tool in CUSTOM if model.can_enforce(tool)))
+    use = ToolUse(tools, () if mode is ToolMode.NONE else tools, mode, 3)
+    shape = model.shape(content, use)
+    if shape is None:
+        assert content is None
+        return
+    rng = random.Random(f"{row} {markers} {mode} {content}")
+    call = model.form.call
+    assert call is not None
+    lures = [model.form.calls_opening + call.opening, "</think>", "<tool_call", "get"]
+    ended = 0
+    for _ in range(25):
+        tokens = walk(link(shape, vocabulary), vocabulary, rng, lures)
+        if not tokens:
+            continue
+        ended += 1
+        frames = frames_of(tokens, vocabulary, rng)
+        texts, calls = read(model, use, frames, is_structured=content is not None)
+        assert all(fits(*one) for one in calls), calls
+        assert len(calls) <= (3 if model.form.parallel else 1)
+        assert calls or mode is not ToolMode.REQUIRED
+        assert not calls or mode is not ToolMode.NONE
+        if content is not None and not calls:
+            assert json.loads(texts[Channel.CONTENT]) in [
+                ["<tool_call>"] * count for count in range(3)
+            ]
+        if calls and (content is not None or not model.form.text_before_calls):
+            assert texts[Channel.CONTENT] == ""
+    assert ended >= 5
+
+
+def test_a_cut_answer_says_what_is_certain_and_no_more() -> None:
+    model, _ = make("hermes", "text")
+    use = ToolUse(FUNCTIONS, FUNCTIONS, ToolMode.AUTO)
+    whole = 'Let me see <tool_call>\n{"name": "get", "arguments": {"a": 1}}\n</tool_call>'
+    start = whole.index('{"a"')
+    for length in range(len(whole) + 1):
+        texts, calls = read(model, use, iter([Frame(text=whole[:length])]))
+        assert "Let me see <tool_call>"[:length].startswith(texts[Channel.CONTENT])
+        assert calls == ([("get", whole[start:length][:8])] if length >= start else [])
+
+
+def test_what_is_not_in_the_format_is_a_fault_of_ours() -> None:
+    model, _ = make("formwork", "control")
+    reader = model.reader(ToolUse(FUNCTIONS, FUNCTIONS, ToolMode.AUTO))
+    opens, arguments = (model.tokens.character(END + 1 + n) for n in range(2))
+    with pytest.raises(InternalError, match="unknown tool"):
+        reader.feed(f"{opens}delete_all{arguments}")
+    with pytest.raises(InternalError, match="control token"):
+        model.reader(ToolUse()).feed(f"Hello {opens}")
+    with pytest.raises(InternalError, match="unknown control token"):
+        model.text_of(Frame(text="x", marks=[Mark(token_id=7, position=0)]))
+
+
+def test_thoughts_that_the_prompt_has_opened_come_first() -> None:
+    model = ChatModel(
+        recognise_format("<think> <tool_call> </tool_call>"), ControlTokens({}), is_thinking=True
+    )
+    assert model.form.reasoning == THINKING
+    use = ToolUse(FUNCTIONS, FUNCTIONS, ToolMode.AUTO)
+    answer = (
+        'hm </thin\n</think>\n\n<tool_call>\n{"name": "get", "arguments": {"a": 1}}\n</tool_call>'
+    )
+    texts, calls = read(model, use, iter(Frame(text=character) for character in answer))
+    assert texts[Channel.REASONING] == "hm </thin\n"
+    assert (texts[Channel.CONTENT], calls) == ("", [("get", '{"a": 1}')])
+
+
+@pytest.mark.parametrize(
+    ("template", "row"),
+    [
+        ("{{ '<|channel|>final<|message|>' }}", "harmony"),
+        ("<|call|>{{ call.function.name }}<|args|>", "formwork"),
+        ("[TOOL_CALLS]{{ name }}[ARGS]", "mistral_args"),
+        ("[TOOL_CALLS][", "mistral"),
+        ("<tool_call>\\n</tool_call>", "hermes"),
+        ("<|start_header_id|> '\"parameters\": '", "llama3"),
+        ("{{ message.content }}", "plain"),
+    ],
+)
+def test_a_template_says_which_format_its_model_writes(template: str, row: str) -> None:
+    assert recognise_format(template) == FORMATS[row]
+    assert recognise_format(template + "<think>").reasoning is not None
+
+
+def test_equal_parts_are_one() -> None:
+    model, _ = make("hermes", "text")
+    shape = model.shape(None, ToolUse(FUNCTIONS, FUNCTIONS, ToolMode.AUTO))
+    assert shape is not None
+    assert len(shape.parts) == 1
+    assert HERMES.call is not None

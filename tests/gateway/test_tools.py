@@ -1,0 +1,278 @@
+"""Tools over HTTP: what is asked of the compiler and the worker, and how calls come back."""
+
+import json
+from typing import Any
+
+import openai
+import pytest
+from formwork.sampler.v1.sampler_pb2 import CHANNEL_REFUSAL, FINISH_LENGTH, FINISH_STOP, Frame, Mark
+
+from mesh.config import MeshConfig
+from mesh.errors import SchemaRefusedError
+
+from .conftest import ALIAS, Bench, open_bench
+
+CALL, ARGUMENTS = 9, 10  # control tokens of the built-in model
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": PARAMETERS}}
+TIME = {
+    "type": "function",
+    "function": {"name": "get_time", "description": "Now.", "strict": False},
+}
+SQL = {
+    "type": "custom",
+    "custom": {
+        "name": "sql",
+        "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": 'start: "x"'}},
+    },
+}
+NOTE = {"type": "custom", "custom": {"name": "note"}}
+
+
+def mark(token_id: int, position: int = 0) -> Mark:
+    return Mark(token_id=token_id, position=position)
+
+
+def calls(*written: tuple[str, str]) -> list[Frame]:
+    """Return frames in which the built-in model makes calls, its tokens split unkindly."""
+    frames = []
+    for name, arguments in written:
+        frames += [
+            Frame(text=name[:3], marks=[mark(CALL)], tokens=2),
+            Frame(text=name[3:] + arguments[:2], marks=[mark(ARGUMENTS, len(name) - 3)], tokens=3),
+            Frame(text=arguments[2:], tokens=2),
+        ]
+    return [*frames, Frame(tokens=1, finish=FINISH_STOP)]
+
+
+async def create(bench: Bench, **parameters: Any) -> Any:  # noqa: ANN401 - of the client
+    messages = [{"role": "user", "content": "Weather in Rome?"}]
+    return await bench.client.chat.completions.create(
+        model=ALIAS,
+        messages=messages,
+        **parameters,  # type: ignore[arg-type]
+    )
+
+
+async def test_calls_come_back_as_openai_writes_them(bench: Bench) -> None:
+    bench.worker.script = lambda _: calls(("get_weather", '{"city":"Rome"}'), ("get_time", "{}"))
+    completion = await create(bench, tools=[WEATHER, TIME])
+    choice = completion.choices[0]
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.content is None
+    assert choice.message.refusal is None
+    first, second = choice.message.tool_calls
+    assert (first.type, first.function.name) == ("function", "get_weather")
+    assert json.loads(first.function.arguments) == {"city": "Rome"}
+    assert (second.function.name, second.function.arguments) == ("get_time", "{}")
+    assert first.id.startswith("call_")
+    assert first.id != second.id
+
+
+async def test_streamed_calls_come_one_after_the_other(bench: Bench) -> None:
+    bench.worker.script = lambda _: calls(("get_weather", '{"city":"Rome"}'), ("get_time", "{}"))
+    stream = await create(bench, tools=[WEATHER, TIME], stream=True)
+    deltas, reasons = [], []
+    async for chunk in stream:
+        deltas += chunk.choices[0].delta.tool_calls or []
+        reasons += [chunk.choices[0].finish_reason]
+    indexes = [delta.index for delta in deltas]
+    assert indexes == sorted(indexes)
+    heads = [delta for delta in deltas if delta.id]
+    assert [(d.index, d.type, d.function.name) for d in heads] == [
+        (0, "function", "get_weather"),
+        (1, "function", "get_time"),
+    ]
+    written = ["".join(d.function.arguments or "" for d in deltas if d.index == n) for n in (0, 1)]
+    assert written == ['{"city":"Rome"}', "{}"]
+    assert reasons[-1] == "tool_calls"
+
+
+async def test_one_index_for_each_tool_and_only_new_ones_are_asked_for(bench: Bench) -> None:
+    bench.worker.script = lambda _: calls(("get_time", "{}"))
+    await create(bench, tools=[WEATHER, TIME])
+    assert len(bench.compiler.requests) == 2
+    envelope = bench.worker.binds[0].envelope
+    assert [part.index_id for part in envelope.parts] == [f"{n:064x}" for n in (1, 2)]
+    await create(bench, tools=[TIME, WEATHER])
+    assert len(bench.compiler.requests) == 2
+    changed = {**WEATHER, "function": {**WEATHER["function"], "parameters": {"type": "object"}}}  # type: ignore[dict-item]
+    await create(bench, tools=[TIME, changed])
+    assert len(bench.compiler.requests) == 3
+
+
+async def test_custom_tools_take_text_or_a_grammar(bench: Bench) -> None:
+    bench.worker.script = lambda _: calls(("sql", "SELECT 1"), ("note", "a {\nb"))
+    completion = await create(bench, tools=[SQL, NOTE])
+    first, second = completion.choices[0].message.tool_calls
+    assert (first.type, first.custom.name, first.custom.input) == ("custom", "sql", "SELECT 1")
+    assert (second.custom.name, second.custom.input) == ("note", "a {\nb")
+    assert [r.input.WhichOneof("kind") for r in bench.compiler.requests] == ["lark"]
+
+
+async def test_tools_are_in_the_prompt_even_where_none_may_be_called(bench: Bench) -> None:
+    with_tools = (await create(bench, tools=[WEATHER, TIME], tool_choice="none")).usage
+    without = (await create(bench)).usage
+    assert with_tools.prompt_tokens > without.prompt_tokens + 10
+    assert not bench.worker.opens[0].constrained
+
+
+@pytest.mark.parametrize(
+    ("choice", "pieces"),
+    [
+        ("required", {"get_weather", "get_time"}),
+        ({"type": "function", "function": {"name": "get_time"}}, {"get_time"}),
+        (
+            {
+                "type": "allowed_tools",
+                "allowed_tools": {
+                    "mode": "required",
+                    "tools": [{"type": "function", "function": {"name": "get_weather"}}],
+                },
+            },
+            {"get_weather"},
+        ),
+    ],
+)
+async def test_a_choice_of_tools_leaves_no_other_way(
+    bench: Bench, choice: object, pieces: set[str]
+) -> None:
+    written = {"get_weather": '{"city":""}', "get_time": "{}"}
+    bench.worker.script = lambda _: calls((min(pieces), written[min(pieces)]))
+    await create(bench, tools=[WEATHER, TIME], tool_choice=choice)
+    shape = str(bench.worker.binds[0].envelope.shape)
+    assert {name for name in ("get_weather", "get_time") if name in shape} == pieces
+    assert "free_text" not in shape
+
+
+async def test_a_call_cut_by_length_keeps_what_it_has(bench: Bench) -> None:
+    frames = calls(("get_weather", '{"city":"Rome"}'))[:2]
+    bench.worker.script = lambda _: [*frames, Frame(tokens=1, finish=FINISH_LENGTH)]
+    choice = (await create(bench, tools=[WEATHER])).choices[0]
+    assert choice.finish_reason == "length"
+    assert choice.message.tool_calls[0].function.arguments == '{"'
+
+
+async def test_a_refusal_stays_a_refusal_under_tools(bench: Bench) -> None:
+    refusal = Frame(text="No.", channel=CHANNEL_REFUSAL, tokens=3, finish=FINISH_STOP)
+    bench.worker.script = lambda _: [refusal]
+    choice = (await create(bench, tools=[WEATHER], tool_choice="required")).choices[0]
+    assert (choice.message.refusal, choice.message.content) == ("No.", None)
+    assert (choice.finish_reason, choice.message.tool_calls) == ("stop", None)
+
+
+async def test_arguments_that_do_not_fit_are_a_fault_of_ours(bench: Bench) -> None:
+    bench.worker.script = lambda _: calls(("get_weather", '{"city":5}'))
+    with pytest.raises(openai.InternalServerError) as caught:
+        await create(bench, tools=[WEATHER])
+    assert caught.value.code == "invalid_answer"
+
+
+async def test_a_refused_schema_names_its_function(bench: Bench) -> None:
+    bench.compiler.refusal = SchemaRefusedError("it is odd", metadata={"context": "('x',)"})
+    with pytest.raises(openai.BadRequestError) as caught:
+        await create(bench, tools=[TIME, WEATHER])
+    assert caught.value.code == "invalid_function_parameters"
+    assert caught.value.param in ("tools[0].function.parameters", "tools[1].function.parameters")
+    assert "schema for function 'get_" in str(caught.value)
+
+
+async def test_a_conversation_with_calls_and_their_results_is_rendered(bench: Bench) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    custom = {"id": "c2", "type": "custom", "custom": {"name": "note", "input": "hi"}}
+    messages = [
+        {"role": "user", "content": "Go."},
+        {"role": "assistant", "tool_calls": [call, custom]},
+        {"role": "tool", "tool_call_id": "c2", "content": "ok"},
+        {"role": "tool", "tool_call_id": "c1", "content": "done"},
+    ]
+    response = await bench.post({"model": ALIAS, "messages": messages})
+    assert response.status_code == 200, response.text
+
+
+ANSWERED = {"role": "tool", "tool_call_id": "c1", "content": "x"}
+ASKED = {
+    "role": "assistant",
+    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "param", "code"),
+    [
+        ({"tools": []}, "tools", "empty_array"),
+        ({"tools": {}}, "tools", "invalid_type"),
+        ({"tools": [TIME] * 129}, "tools", "array_above_max_length"),
+        ({"tools": [{"type": "search"}]}, "tools[0].type", "invalid_value"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function", "missing_required_parameter"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "a b"}}]},
+            "tools[0].function.name",
+            "invalid_value",
+        ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "a", "x": 1}}]},
+            "tools[0].function.x",
+            "unknown_parameter",
+        ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "a", "parameters": []}}]},
+            "tools[0].function.parameters",
+            "invalid_type",
+        ),
+        (
+            {
+                "tools": [
+                    {"type": "function", "function": {"name": "a", "parameters": {"type": "array"}}}
+                ]
+            },
+            "tools[0].function.parameters",
+            "invalid_function_parameters",
+        ),
+        ({"tools": [TIME, TIME]}, "tools[1].function.name", "invalid_value"),
+        (
+            {"tools": [{"type": "custom", "custom": {"name": "a", "format": {"type": "xml"}}}]},
+            "tools[0].custom.format.type",
+            "invalid_value",
+        ),
+        ({"tool_choice": "auto"}, "tool_choice", "invalid_value"),
+        ({"parallel_tool_calls": False}, "parallel_tool_calls", "invalid_value"),
+        ({"tools": [TIME], "tool_choice": "any"}, "tool_choice", "invalid_value"),
+        ({"tools": [TIME], "tool_choice": {"type": "x"}}, "tool_choice.type", "invalid_value"),
+        (
+            {
+                "tools": [TIME],
+                "tool_choice": {"type": "function", "function": {"name": "get_weather"}},
+            },
+            "tool_choice",
+            "invalid_value",
+        ),
+        ({"tools": [TIME], "stop": "x"}, "stop", "unsupported_parameter"),
+        ({"tools": [NOTE], "stream": True}, "stream", "unsupported_parameter"),
+        (
+            {"tools": [TIME], "tool_choice": "required", "max_completion_tokens": 1},
+            "max_completion_tokens",
+            "integer_below_min_value",
+        ),
+        ({"messages": [ANSWERED]}, "messages[0].role", "invalid_value"),
+        ({"messages": [ASKED]}, "messages[0].tool_calls", "invalid_value"),
+        (
+            {"messages": [ASKED, {"role": "user", "content": "x"}, ANSWERED]},
+            "messages[0].tool_calls",
+            "invalid_value",
+        ),
+    ],
+)
+async def test_what_is_wrong_with_tools_is_named(
+    bench: Bench, change: dict[str, Any], param: str, code: str
+) -> None:
+    response = await bench.post({**bench.chat(), **change})
+    error = response.json()["error"]
+    assert (response.status_code, error["param"], error["code"]) == (400, param, code)
+
+
+async def test_a_model_without_tools_refuses_them(mesh_config: MeshConfig) -> None:
+    async with open_bench(mesh_config, model={"tools": False}) as bench:
+        response = await bench.post({**bench.chat(), "tools": [TIME]})
+    error = response.json()["error"]
+    assert (error["param"], error["code"]) == ("tools", "unsupported_value")
