@@ -86,7 +86,6 @@ CODES: dict[str, Row] = {
     "schema_limit_reached": _caller(
         "Remove schemas that are not used any longer: `DELETE /v1/schemas/{id}`."
     ),
-    "grammar_too_large": _caller("Make the grammar smaller: the message names the limit."),
     "invalid_function_parameters": _caller(
         "Change the function's schema where the message says: it cannot be enforced as it is."
     ),

@@ -139,7 +139,7 @@ def _read_function(value: object, path: str, text: str, max_schema_bytes: int) -
     if "parameters" in members:
         schema = members["parameters"]
         schema_text = _parameters_text(schema, where, text, name)
-        _check_size(schema_text, where, max_schema_bytes, "schema_too_large")
+        _check_size(schema_text, where, max_schema_bytes)
     return Tool(
         ToolKind.FUNCTION,
         name,
@@ -168,15 +168,15 @@ def _parameters_text(schema: object, path: str, text: str, name: str) -> str:
     return text_at(text, ("function", "parameters"))
 
 
-def _read_custom(value: object, path: str, max_grammar_bytes: int) -> Tool:
+def _read_custom(value: object, path: str, max_characters: int) -> Tool:
     members = read_members(value, path, ("name", "description", "format"))
     name = _read_name(require(members, "name", path), f"{path}.name")
-    grammar = _read_format(members.get("format"), f"{path}.format", max_grammar_bytes)
+    grammar = _read_format(members.get("format"), f"{path}.format", max_characters)
     subject = Subject(f"grammar for custom tool '{name}'", f"{path}.format", "GRAMMAR_INVALID")
     return Tool(ToolKind.CUSTOM, name, _read_description(members, path), grammar, subject)
 
 
-def _read_format(value: object, path: str, max_grammar_bytes: int) -> Grammar | None:
+def _read_format(value: object, path: str, max_characters: int) -> Grammar | None:
     if value is None:
         return None
     if not isinstance(value, dict):
@@ -189,8 +189,9 @@ def _read_format(value: object, path: str, max_grammar_bytes: int) -> Grammar | 
     where = f"{path}.grammar"
     grammar = read_members(require(members, "grammar", path), where, ("syntax", "definition"))
     syntax = read_choice(require(grammar, "syntax", where), f"{where}.syntax", ("lark", "regex"))
-    definition = read_string(require(grammar, "definition", where), f"{where}.definition")
-    _check_size(definition, f"{where}.definition", max_grammar_bytes, "grammar_too_large")
+    definition = read_string(
+        require(grammar, "definition", where), f"{where}.definition", maximum=max_characters
+    )
     return Grammar(Syntax(syntax), definition)
 
 
@@ -224,14 +225,14 @@ def _check_names(tools: Iterable[Tool]) -> None:
         seen.add(tool.name)
 
 
-def _check_size(text: str, path: str, maximum: int, code: str) -> None:
+def _check_size(text: str, path: str, maximum: int) -> None:
     size = len(text.encode())
     if size > maximum:
         raise RequestError(
             f"Invalid '{path}': too large. Expected at most {maximum} bytes, but got {size} bytes "
             "instead.",
             path,
-            code,
+            "schema_too_large",
         )
 
 

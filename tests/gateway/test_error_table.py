@@ -112,6 +112,21 @@ def meets(code: str) -> Callable[[Meet], Meet]:
     return keep
 
 
+@meets("invalid_function_parameters")
+async def offer_a_function_of_an_array(bench: Bench) -> bytes:
+    function = {"name": "f", "parameters": {"type": "array"}}
+    tools = [{"type": "function", "function": function}]
+    return (await bench.post(bench.chat(tools=tools))).content
+
+
+@meets("invalid_grammar")
+async def offer_a_grammar_that_is_refused(bench: Bench) -> bytes:
+    bench.compiler.refusal = GrammarRefusedError("it has templates.")
+    grammar = {"syntax": "lark", "definition": "start{x}: x"}
+    custom = {"name": "c", "format": {"type": "grammar", "grammar": grammar}}
+    return (await bench.post(bench.chat(tools=[{"type": "custom", "custom": custom}]))).content
+
+
 @meets("invalid_json")
 async def send_no_json(bench: Bench) -> bytes:
     return (await bench.post(b"{")).content

@@ -93,7 +93,7 @@ async def test_one_index_for_each_tool_and_only_new_ones_are_asked_for(bench: Be
     await create(bench, tools=[WEATHER, TIME])
     assert len(bench.compiler.requests) == 2
     envelope = bench.worker.binds[0].envelope
-    assert [part.index_id for part in envelope.parts] == [f"{n:064x}" for n in (1, 2)]
+    assert {part.index_id for part in envelope.parts} == {f"{n:064x}" for n in (1, 2)}
     await create(bench, tools=[TIME, WEATHER])
     assert len(bench.compiler.requests) == 2
     changed = {**WEATHER, "function": {**WEATHER["function"], "parameters": {"type": "object"}}}  # type: ignore[dict-item]
