@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from gateway.errors import SchemaInvalidError, schema_error
+from gateway.errors import SchemaInvalidError, grammar_error
 from gateway.indexes import Indexes, IndexWish
 from gateway.prompt_writers import PromptWriters
 from gateway.response_format import ResponseFormat
@@ -35,9 +35,9 @@ class SchemaIndexes:
         wishes = [self._wish(form, stored, snapshot) for snapshot in snapshots]
         try:
             handles = await asyncio.gather(*map(self.indexes.ensure_index, wishes))
-            await self.validators.of(form, stored.record.project_id)
+            await self.validators.of(form.schema_text.encode(), stored.record.project_id)
         except FormworkError as error:
-            refusal = schema_error(error, form.name)
+            refusal = grammar_error(error, form.subject)
             if isinstance(refusal, SchemaInvalidError):
                 refusal.field = "schema"
             raise refusal from error
@@ -45,7 +45,7 @@ class SchemaIndexes:
 
     def _wish(self, form: ResponseFormat, stored: StoredSchema, snapshot: Snapshot) -> IndexWish:
         return IndexWish(
-            form=form,
+            grammar=form.grammar,
             fingerprint=self.models.entries[snapshot].tokenizer_fingerprint,
             family=self.writers.of(snapshot).family,
             strict=form.strict and stored.dialect == "strict",
