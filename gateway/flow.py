@@ -15,6 +15,7 @@ from gateway.authentication import Caller
 from gateway.config import GatewayConfig
 from gateway.constraint import Constraint, Wishes
 from gateway.errors import RequestError, grammar_error
+from gateway.fallbacks import first_served
 from gateway.generation import Generation, Job, Opened
 from gateway.indexes import Indexes
 from gateway.metrics import Metrics
@@ -61,7 +62,22 @@ class ChatFlow:
         """
         deadline = self._deadline()
         request = await self._read(caller, body)
-        snapshot = self.models.resolve(request.model)
+
+        async def begin_on(snapshot: Snapshot, has_fallback: bool) -> Generation:  # noqa: FBT001 - as `first_served` calls it
+            return await self._begin(caller, request, snapshot, deadline, has_fallback=has_fallback)
+
+        return await first_served(self.models.candidates(request.model), begin_on)
+
+    async def _begin(
+        self,
+        caller: Caller,
+        request: ChatRequest,
+        snapshot: Snapshot,
+        deadline: Timestamp,
+        *,
+        has_fallback: bool,
+    ) -> Generation:
+        """Return the generation of one snapshot; where another would do, it waits for no worker."""
         entry = self.models.entries[snapshot]
         self._check_abilities(request, snapshot, entry)
         wishes = self._wishes(caller, request, snapshot, entry)
@@ -69,7 +85,7 @@ class ChatFlow:
         check_characters(request, entry.context, self.writers.of(snapshot).longest_token)
         prompt = await self.writers.write(snapshot, request)
         plan = self._plan(request, snapshot, entry, prompt)
-        attempt = _Attempt(self, caller, request, snapshot, plan, wishes, deadline)
+        attempt = _Attempt(self, caller, request, snapshot, plan, wishes, deadline, has_fallback)
         opened, constraint, checks = await attempt.start()
         job = self._job(request, snapshot, entry, plan, checks)
         generation = Generation(
@@ -181,6 +197,7 @@ class _Attempt:
     plan: Plan
     wishes: Wishes | None
     deadline: Timestamp
+    has_fallback: bool
 
     async def start(self) -> tuple[Opened, Constraint | None, AnswerChecks]:
         """Acquire and open while indexes are ensured; then bind, or take everything back."""
@@ -261,6 +278,7 @@ class _Attempt:
             affinity=affinity(
                 self._salt(), self.request.labels.get("prompt_cache_key", ""), self.plan.prompt
             ),
+            has_fallback=self.has_fallback,
         )
 
     def _salt(self) -> str:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from mesh.ids import Snapshot
 from mesh.models import ModelTable
 
 
@@ -15,13 +14,14 @@ def list_models(models: ModelTable) -> dict[str, Any]:
 def describe_model(models: ModelTable, name: str) -> dict[str, Any]:
     """Return the model object of a snapshot or an alias.
 
-    The member `formwork` is an extension: the snapshot behind a name and what it can do.
+    The member `formwork` is an extension: the snapshot behind a name and what it can do, and those
+    that answer in its place where it has no worker.
 
     Raises:
         ModelUnknownError: There is none.
     """
-    snapshot = models.resolve(name)
-    entry = models.entries[Snapshot(snapshot)]
+    snapshot, *fallbacks = models.candidates(name)
+    entry = models.entries[snapshot]
     return {
         "id": name,
         "object": "model",
@@ -29,6 +29,7 @@ def describe_model(models: ModelTable, name: str) -> dict[str, Any]:
         "owned_by": entry.owned_by,
         "formwork": {
             "snapshot": snapshot,
+            "fallbacks": fallbacks,
             "context": entry.context,
             "structured": entry.structured,
             "tools": entry.tools,

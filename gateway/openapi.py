@@ -66,6 +66,7 @@ CHAT_REQUEST: dict[str, Any] = {
         "frequency_penalty": {"type": "number", "minimum": -2, "maximum": 2, "default": 0},
         "logit_bias": {
             "type": "object",
+            "description": "By token id, as POST /v1/tokenize tells them.",
             "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
         },
         "logprobs": {

@@ -30,7 +30,7 @@ class SchemaIndexes:
             SchemaInvalidError: The schema cannot be enforced.
             FormworkError: Nobody can say now.
         """
-        form = stored.to_format()
+        form = await stored.to_format()
         snapshots = [name for name, entry in self.models.entries.items() if entry.structured]
         wishes = [self._wish(form, stored, snapshot) for snapshot in snapshots]
         try:

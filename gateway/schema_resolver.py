@@ -22,7 +22,6 @@ log = structlog.get_logger()
 _PARAM = "response_format.json_schema.schema_id"
 _ENTRY_BYTES = 1024
 _PARSED_TIMES = 8  # about how much larger a parsed schema is than its text
-_LARGE_BODY_BYTES = 64 * 1024  # beyond it, parsing leaves the event loop
 
 _Key = tuple[ProjectId, SchemaId]
 
@@ -109,10 +108,7 @@ class SchemaResolver:
         self._forget(key)
         if stored is None:
             return None
-        if len(stored.body) < _LARGE_BODY_BYTES:
-            form = stored.to_format()
-        else:
-            form = await asyncio.to_thread(stored.to_format)
+        form = await stored.to_format()
         self._keep(key, _Kept(form, asked_at))
         return form
 

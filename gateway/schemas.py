@@ -1,5 +1,6 @@
 """Registered schemas: what one is, and what a store of them promises."""
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from gateway.pages import Page
 from gateway.response_format import FormatKind, ResponseFormat
 from mesh.ids import ProjectId, SchemaId, new_id
 
+LARGE_BYTES = 64 * 1024
+"""Beyond it, reading JSON leaves the event loop."""
 _ID = re.compile(r"schema_[0-9a-f]{32}")
 
 
@@ -69,8 +72,13 @@ class StoredSchema:
     body: str
     dialect: str
 
-    def to_format(self) -> ResponseFormat:
-        """Return the response format that it stands for."""
+    async def to_format(self) -> ResponseFormat:
+        """Return the response format that it stands for; a large body is read in a thread."""
+        if len(self.body) < LARGE_BYTES:
+            return self._read()
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> ResponseFormat:
         schema, _ = read_object(self.body.encode())
         record = self.record
         return ResponseFormat(

@@ -1,5 +1,6 @@
 """`/v1/schemas`: schemas as things with an id, a version and a status."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,14 @@ from gateway.reception import Reception
 from gateway.response_format import read_description, read_name, read_schema_text
 from gateway.schema_registry import SchemaRegistry
 from gateway.schema_resolver import unknown_schema
-from gateway.schemas import SchemaDraft, SchemaRecord, SchemaStore, StoredSchema, is_schema_id
+from gateway.schemas import (
+    LARGE_BYTES,
+    SchemaDraft,
+    SchemaRecord,
+    SchemaStore,
+    StoredSchema,
+    is_schema_id,
+)
 from mesh.ids import ProjectId, SchemaId
 
 _PARAM = "schema_id"
@@ -34,7 +42,7 @@ class Schemas:
     async def create(self, request: Request) -> Response:
         """Register the next version of a name; the same as the newest is that one."""
         caller, body = await self.reception.receive(request)
-        draft = read_draft(body, self.config.max_schema_bytes)
+        draft = await self._read(body)
         return _json(_with_body(await self.registry.register(caller, draft)))
 
     async def list(self, request: Request) -> Response:
@@ -61,6 +69,12 @@ class Schemas:
         if not found:
             raise unknown_schema(schema_id, _PARAM)
         return _json({"id": schema_id, "object": "schema.deleted", "deleted": True})
+
+    async def _read(self, body: bytes) -> SchemaDraft:
+        maximum = self.config.max_schema_bytes
+        if len(body) < LARGE_BYTES:
+            return read_draft(body, maximum)
+        return await asyncio.to_thread(read_draft, body, maximum)
 
     async def _find(self, project_id: ProjectId, schema_id: str) -> StoredSchema:
         stored = None

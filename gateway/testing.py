@@ -110,6 +110,8 @@ class ScriptedScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
         self.settled: list[tuple[Lease, scheduler_pb2.SettleRequest]] = []
         self.refusal: FormworkError | None = None
         self.retry_refusal: FormworkError | None = None
+        self.absent: set[str] = set()
+        """Snapshots without a worker."""
         self.settle_failures = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -123,6 +125,8 @@ class ScriptedScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):
         await self.gate.wait()
         if self.refusal is not None:
             raise self.refusal
+        if request.snapshot in self.absent:
+            raise NoWorkerError("No worker serves the model.", retry_after_seconds=2)
         lease = Lease(
             lease_id=new_id("lease"),
             attempt=1,

@@ -1,5 +1,6 @@
 """The model table that every service reads: `[models.<snapshot>]` and `[aliases]`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,31 +46,36 @@ class ModelTable:
 
     Args:
         entries: By snapshot name.
-        aliases: Snapshot by alias.
+        aliases: The snapshots of an alias: the first serves, the next where it has no worker.
 
     Raises:
         ConfigError: An alias of an unknown snapshot, or one that is a snapshot's name.
     """
 
-    def __init__(self, entries: dict[Snapshot, ModelEntry], aliases: dict[str, Snapshot]) -> None:
-        for alias, snapshot in aliases.items():
-            if snapshot not in entries:
-                raise ConfigError(f"aliases.{alias}: no [models.{snapshot}]")
-            if alias in entries:
-                raise ConfigError(f"aliases.{alias}: is the name of a snapshot")
+    def __init__(
+        self,
+        entries: dict[Snapshot, ModelEntry],
+        aliases: Mapping[str, tuple[Snapshot, ...]],
+    ) -> None:
+        for alias, snapshots in aliases.items():
+            _check_alias(alias, snapshots, entries)
         self.entries = entries
         self.aliases = aliases
 
     def resolve(self, name: str) -> Snapshot:
-        """Return the snapshot that a snapshot's name or an alias stands for."""
-        snapshot = self.aliases.get(name, Snapshot(name))
-        if snapshot not in self.entries:
+        """Return the snapshot that a snapshot's name stands for, or the first one of an alias."""
+        return self.candidates(name)[0]
+
+    def candidates(self, name: str) -> tuple[Snapshot, ...]:
+        """Return the snapshots that may answer for a name, in the order to try them."""
+        snapshots = self.aliases.get(name, (Snapshot(name),))
+        if snapshots[0] not in self.entries:
             raise ModelUnknownError(
                 f"The model '{name}' does not exist or you do not have access to it.",
                 metadata={"model": name},
                 field="model",
             )
-        return snapshot
+        return snapshots
 
     def with_fingerprint(self, fingerprint: str) -> ModelEntry:
         """Return a model that has this tokenizer."""
@@ -99,9 +105,29 @@ def load_models(settings: Settings) -> ModelTable:
         entries[Snapshot(name)] = build(
             ModelEntry, values, where=f"models.{name}", folder=settings.folder
         )
-    aliases: dict[str, Snapshot] = {}
-    for alias, snapshot in settings.table("aliases").items():
-        if not isinstance(snapshot, str):
-            raise ConfigError(f"aliases.{alias} must be text")
-        aliases[alias] = Snapshot(snapshot)
+    aliases = {
+        alias: _read_alias(alias, value) for alias, value in settings.table("aliases").items()
+    }
     return ModelTable(entries, aliases)
+
+
+def _read_alias(alias: str, value: object) -> tuple[Snapshot, ...]:
+    """Return the snapshots of an alias, which is one name or a list of them."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"aliases.{alias} must be the name of a snapshot, or a list of names")
+    return tuple(Snapshot(name) for name in names)
+
+
+def _check_alias(
+    alias: str, snapshots: tuple[Snapshot, ...], entries: Mapping[Snapshot, ModelEntry]
+) -> None:
+    if not snapshots:
+        raise ConfigError(f"aliases.{alias}: names no snapshot")
+    if len(set(snapshots)) < len(snapshots):
+        raise ConfigError(f"aliases.{alias}: names a snapshot twice")
+    if alias in entries:
+        raise ConfigError(f"aliases.{alias}: is the name of a snapshot")
+    for snapshot in snapshots:
+        if snapshot not in entries:
+            raise ConfigError(f"aliases.{alias}: no [models.{snapshot}]")

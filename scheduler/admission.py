@@ -42,6 +42,8 @@ class Ticket:
     """Makes the record of a grant that nobody heard of."""
     avoid: Place | None = None
     """A worker that just failed the request; not tried again before it has renewed."""
+    has_fallback: bool = False
+    """Another snapshot would do: a worker that is not there is not waited for."""
     since: float = field(init=False, default=0.0)
     """When it was put into its queue, monotonic seconds."""
     granted: asyncio.Future[tuple[LeaseRecord, Place]] = field(init=False)
@@ -86,6 +88,8 @@ class Admission:
         """
         if self._draining:
             raise DrainingError("The scheduler is going away.")
+        if ticket.has_fallback and not self._has_workers(ticket.snapshot):
+            raise _no_worker(ticket)
         ticket.since = self._clock.monotonic()
         queue = self._queue(ticket.snapshot)
         queue.add(ticket.tier, ticket.project, ticket)

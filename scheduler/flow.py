@@ -73,7 +73,9 @@ class LeaseFlow:
         self._checkpoint_seconds = checkpoint_seconds
         self._written_at: dict[WorkerId, float] = {}
 
-    async def acquire(self, facts: LeaseFacts, affinity: str, seconds: float) -> Granted:
+    async def acquire(
+        self, facts: LeaseFacts, affinity: str, seconds: float, *, has_fallback: bool = False
+    ) -> Granted:
         """Return a lease on a worker, after the wait its tier's queue asks for.
 
         The database hears of it afterwards. Cancelled, it leaves the queue and holds nothing.
@@ -82,6 +84,7 @@ class LeaseFlow:
             facts: Of a new lease.
             affinity: Hash of the prompt's prefix; empty for none.
             seconds: Longest wait.
+            has_fallback: A worker that is not there is not waited for.
 
         Raises:
             QueueFullError, QueueTimeoutError, NoWorkerError, DrainingError: No place.
@@ -94,6 +97,7 @@ class LeaseFlow:
             affinity,
             grant=lambda place: leases.grant(facts, place, self._clock.now(), self._patience),
             revoke=lambda record: leases.close(record, LeaseState.RELEASED),
+            has_fallback=has_fallback,
         )
         return await self._place(ticket, seconds)
 

@@ -72,7 +72,12 @@ class SchedulerService(rpc.SchedulerServiceServicer):
             raise ModelUnknownError(
                 f"No model {facts.snapshot}.", metadata={"model": facts.snapshot}, field="snapshot"
             )
-        granted = await self._flow.acquire(facts, request.affinity, self._wait_seconds(context))
+        granted = await self._flow.acquire(
+            facts,
+            request.affinity,
+            self._wait_seconds(context),
+            has_fallback=request.has_fallback,
+        )
         return pb.AcquireResponse(
             lease=wire.sign(self._key, granted),
             worker_address=granted.place.address,

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,7 +106,7 @@ def mesh_config(tmp_path: Path) -> MeshConfig:
     return make_mesh_config(tmp_path)
 
 
-def model_table(**changes: object) -> ModelTable:
+def model_table(snapshots: Sequence[str] = (SNAPSHOT,), **changes: object) -> ModelTable:
     entry = ModelEntry(
         folder=MODEL_FOLDER,
         tokenizer_fingerprint="f" * 64,
@@ -115,7 +115,8 @@ def model_table(**changes: object) -> ModelTable:
         refusal=True,
         created=1_700_000_000,
     )
-    return ModelTable({Snapshot(SNAPSHOT): replace(entry, **changes)}, {ALIAS: Snapshot(SNAPSHOT)})
+    names = tuple(map(Snapshot, snapshots))
+    return ModelTable(dict.fromkeys(names, replace(entry, **changes)), {ALIAS: names})
 
 
 @asynccontextmanager

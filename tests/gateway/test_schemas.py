@@ -76,6 +76,15 @@ async def test_an_answer_in_a_registered_schema_is_as_if_it_had_been_sent(bench:
     assert [bound.index_id for bound in bench.worker.binds] == [f"{1:064x}"] * 2
 
 
+async def test_a_large_schema_is_registered_and_used_too(bench: Bench) -> None:
+    body = json.dumps({"type": "object", "$comment": "x" * 100_000})
+    schema = await register(bench, body)
+    assert schema["size"] == len(body) > 100_000
+    bench.worker.script = lambda _: [say("{}", finish=FINISH_STOP)]
+    response = await bench.post(bench.chat(response_format=by_id(schema["id"])))
+    assert response.status_code == 200, response.text
+
+
 async def test_a_refused_schema_is_not_kept(bench: Bench) -> None:
     bench.compiler.refusal = SchemaRefusedError(
         "'minLength' is no number.", field="/x", metadata={"context": "('x',)"}

@@ -21,6 +21,13 @@ def test_an_alias_and_a_snapshot_resolve_to_the_snapshot() -> None:
     assert table.with_fingerprint("f" * 64).folder == Path("/models/mini")
 
 
+def test_an_alias_may_name_several_snapshots_in_an_order() -> None:
+    table = load({"mini-1": ENTRY, "mini-2": ENTRY}, {"mini": ["mini-2", "mini-1"]})
+    assert table.candidates("mini") == ("mini-2", "mini-1")
+    assert table.candidates("mini-1") == ("mini-1",)
+    assert table.resolve("mini") == "mini-2"
+
+
 def test_unknown_names_are_named() -> None:
     table = load({"mini-1": ENTRY}, {})
     with pytest.raises(ModelUnknownError, match="gpt-9"):
@@ -38,6 +45,10 @@ def test_unknown_names_are_named() -> None:
         ({"mini-1": {"folder": "x"}}, {}, "tokenizer_fingerprint"),
         ({"mini-1": 3}, {}, "models.mini-1"),
         ({"mini-1": ENTRY}, {"mini": 3}, "aliases.mini"),
+        ({"mini-1": ENTRY}, {"mini": []}, "aliases.mini: names no snapshot"),
+        ({"mini-1": ENTRY}, {"mini": ["mini-1", "mini-1"]}, "aliases.mini: .* twice"),
+        ({"mini-1": ENTRY}, {"mini": ["mini-1", "mini-2"]}, "models.mini-2"),
+        ({"mini-1": ENTRY}, {"mini": ["mini-1", 2]}, "aliases.mini"),
     ],
 )
 def test_a_wrong_table_is_refused_by_name(

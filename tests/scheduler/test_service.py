@@ -121,6 +121,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_a_request_that_has_a_fallback_does_not_wait_for_a_worker(line: Line) -> None:
+    with pytest.raises(NoWorkerError):
+        await line.acquire(has_fallback=True)
+    await line.renew()
+    granted = await line.acquire(has_fallback=True)
+    assert peek_lease(granted.lease).worker_id == "w-0"
+
+
 async def test_a_lease_lives_from_acquire_to_settle(line: Line) -> None:
     await line.renew()
     granted = await line.acquire(choices=2, service_tier=pb.SERVICE_TIER_FLEX)

@@ -191,6 +191,7 @@ class AcquireRequest(_message.Message):
     MAX_COMPLETION_TOKENS_FIELD_NUMBER: _builtins.int
     CHOICES_FIELD_NUMBER: _builtins.int
     AFFINITY_FIELD_NUMBER: _builtins.int
+    HAS_FALLBACK_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     project_id: _builtins.str
     key_id: _builtins.str
@@ -202,6 +203,8 @@ class AcquireRequest(_message.Message):
     """Sequences that will be opened under the lease."""
     affinity: _builtins.str
     """Hash of the salted prompt prefix: places equal prefixes on the worker that holds them."""
+    has_fallback: _builtins.bool
+    """Another snapshot would do: fails with NO_WORKER at once, where it would wait for one to come up."""
     def __init__(
         self,
         *,
@@ -214,10 +217,11 @@ class AcquireRequest(_message.Message):
         max_completion_tokens: _builtins.int = ...,
         choices: _builtins.int = ...,
         affinity: _builtins.str = ...,
+        has_fallback: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity", b"affinity", "choices", b"choices", "key_id", b"key_id", "max_completion_tokens", b"max_completion_tokens", "project_id", b"project_id", "prompt_tokens", b"prompt_tokens", "request_id", b"request_id", "service_tier", b"service_tier", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity", b"affinity", "choices", b"choices", "has_fallback", b"has_fallback", "key_id", b"key_id", "max_completion_tokens", b"max_completion_tokens", "project_id", b"project_id", "prompt_tokens", b"prompt_tokens", "request_id", b"request_id", "service_tier", b"service_tier", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

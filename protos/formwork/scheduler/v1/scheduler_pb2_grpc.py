@@ -79,8 +79,8 @@ class SchedulerServiceServicer:
 
         Nothing is written to the database before the answer. Not idempotent: each call is a lease of its
         own. Cancelling the call leaves the queue. Fails with RESOURCE_EXHAUSTED (QUEUE_FULL, with
-        RetryInfo), UNAVAILABLE (NO_WORKER, with RetryInfo), DEADLINE_EXCEEDED (QUEUE_TIMEOUT), NOT_FOUND
-        (MODEL_UNKNOWN).
+        RetryInfo), UNAVAILABLE (NO_WORKER, with RetryInfo; at once where the request has a fallback),
+        DEADLINE_EXCEEDED (QUEUE_TIMEOUT), NOT_FOUND (MODEL_UNKNOWN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

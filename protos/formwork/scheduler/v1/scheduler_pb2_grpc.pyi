@@ -40,8 +40,8 @@ class SchedulerServiceStub:
 
     Nothing is written to the database before the answer. Not idempotent: each call is a lease of its
     own. Cancelling the call leaves the queue. Fails with RESOURCE_EXHAUSTED (QUEUE_FULL, with
-    RetryInfo), UNAVAILABLE (NO_WORKER, with RetryInfo), DEADLINE_EXCEEDED (QUEUE_TIMEOUT), NOT_FOUND
-    (MODEL_UNKNOWN).
+    RetryInfo), UNAVAILABLE (NO_WORKER, with RetryInfo; at once where the request has a fallback),
+    DEADLINE_EXCEEDED (QUEUE_TIMEOUT), NOT_FOUND (MODEL_UNKNOWN).
     """
     Retry: _grpc.UnaryUnaryMultiCallable[_scheduler_pb2.RetryRequest, _scheduler_pb2.RetryResponse]
     """Retry gives a lease whose worker was lost, before anything reached the client, a place elsewhere:
@@ -75,8 +75,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
 
     Nothing is written to the database before the answer. Not idempotent: each call is a lease of its
     own. Cancelling the call leaves the queue. Fails with RESOURCE_EXHAUSTED (QUEUE_FULL, with
-    RetryInfo), UNAVAILABLE (NO_WORKER, with RetryInfo), DEADLINE_EXCEEDED (QUEUE_TIMEOUT), NOT_FOUND
-    (MODEL_UNKNOWN).
+    RetryInfo), UNAVAILABLE (NO_WORKER, with RetryInfo; at once where the request has a fallback),
+    DEADLINE_EXCEEDED (QUEUE_TIMEOUT), NOT_FOUND (MODEL_UNKNOWN).
     """
     Retry: _aio.UnaryUnaryMultiCallable[_scheduler_pb2.RetryRequest, _scheduler_pb2.RetryResponse]  # type: ignore[assignment]
     """Retry gives a lease whose worker was lost, before anything reached the client, a place elsewhere:
@@ -113,8 +113,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Nothing is written to the database before the answer. Not idempotent: each call is a lease of its
         own. Cancelling the call leaves the queue. Fails with RESOURCE_EXHAUSTED (QUEUE_FULL, with
-        RetryInfo), UNAVAILABLE (NO_WORKER, with RetryInfo), DEADLINE_EXCEEDED (QUEUE_TIMEOUT), NOT_FOUND
-        (MODEL_UNKNOWN).
+        RetryInfo), UNAVAILABLE (NO_WORKER, with RetryInfo; at once where the request has a fallback),
+        DEADLINE_EXCEEDED (QUEUE_TIMEOUT), NOT_FOUND (MODEL_UNKNOWN).
         """
 
     @_abc_1.abstractmethod
