@@ -1,6 +1,5 @@
 """The last checks of an answer, made ready before its first token: of its content and its calls."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -31,6 +30,7 @@ async def make_checks(
     """
 
     async def of(grammar: Grammar | None, subject: Subject) -> AnswerValidator | None:
+        """Return a validator: at once where the schema is known, else a project's one by one."""
         if grammar is None or grammar.schema is None:
             return None
         try:
@@ -39,6 +39,5 @@ async def make_checks(
             raise grammar_error(error, subject) from error
 
     of_content = None if content is None else await of(content.grammar, content.subject)
-    made = await asyncio.gather(*(of(tool.grammar, tool.subject) for tool in use.callable))
-    named = zip((tool.name for tool in use.callable), made, strict=True)
-    return AnswerChecks(of_content, {name: one for name, one in named if one is not None})
+    inputs = [(tool.name, await of(tool.grammar, tool.subject)) for tool in use.callable]
+    return AnswerChecks(of_content, {name: one for name, one in inputs if one is not None})

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from formwork.sampler.v1.sampler_pb2 import Bind, Envelope, EnvelopePart, Piece
 
-from gateway.answer_shape import AnswerShape, Part
+from gateway.answer_shape import AnswerShape
 from gateway.errors import grammar_error
 from gateway.families import Family
 from gateway.indexes import Indexes, IndexHandle, IndexWish
@@ -33,10 +34,10 @@ class Wishes:
 
     def find_refusal(self, indexes: Indexes) -> FormworkError | None:
         """Return what the client is told of a part whose refusal is still remembered."""
-        for part in self.shape.parts:
-            refusal = indexes.find_refusal(self._wish(part))
-            if refusal is not None:
-                return grammar_error(refusal, part.subject)
+        for wish, part in zip(self._wishes, self.shape.parts, strict=True):
+            found = indexes.find(wish)
+            if isinstance(found, FormworkError):
+                return grammar_error(found, part.subject)
         return None
 
     async def ensure(self, indexes: Indexes) -> "Constraint":
@@ -45,28 +46,37 @@ class Wishes:
         Raises:
             FormworkError: A part is refused, as a client is told it; or nobody can say.
         """
-        parts = self.shape.parts
-        handles = await asyncio.gather(*(self._ensure(part, indexes) for part in parts))
-        return Constraint(self.shape, tuple(handles))
+        missing = [n for n, wish in enumerate(self._wishes) if indexes.find(wish) is None]
+        asked = await asyncio.gather(*(self._ensure(number, indexes) for number in missing))
+        made = dict(zip(missing, asked, strict=True))
+        handles = [
+            made.get(number) or await self._ensure(number, indexes)
+            for number in range(len(self._wishes))
+        ]
+        return Constraint(self.shape, handles)
 
     def forget(self, indexes: Indexes) -> None:
         """Drop what is remembered: a worker could not get an index."""
-        for part in self.shape.parts:
-            indexes.forget(self._wish(part))
+        for wish in self._wishes:
+            indexes.forget(wish)
 
-    async def _ensure(self, part: Part, indexes: Indexes) -> IndexHandle:
+    async def _ensure(self, number: int, indexes: Indexes) -> IndexHandle:
         try:
-            return await indexes.ensure_index(self._wish(part))
+            return await indexes.ensure_index(self._wishes[number])
         except FormworkError as error:
-            raise grammar_error(error, part.subject) from error
+            raise grammar_error(error, self.shape.parts[number].subject) from error
 
-    def _wish(self, part: Part) -> IndexWish:
-        return IndexWish(
-            grammar=part.grammar,
-            fingerprint=self.fingerprint,
-            family=self.family,
-            strict=part.strict and self.is_strict,
-            project_id=self.project_id,
+    @cached_property
+    def _wishes(self) -> tuple[IndexWish, ...]:
+        return tuple(
+            IndexWish(
+                grammar=part.grammar,
+                fingerprint=self.fingerprint,
+                family=self.family,
+                strict=part.strict and self.is_strict,
+                project_id=self.project_id,
+            )
+            for part in self.shape.parts
         )
 
 

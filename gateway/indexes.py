@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,9 @@ class IndexWish:
     strict: bool
     project_id: str
 
+    @cached_property
     def key(self) -> bytes:
-        """Return the hash under which the outcome is remembered: of the grammar as written."""
+        """The hash under which the outcome is remembered: of the grammar as written."""
         facts = (
             self.grammar.syntax,
             self.fingerprint,
@@ -103,23 +105,21 @@ class Indexes:
             SchemaRefusedError: With pointer and keyword; also its kin of limits and budgets.
             CompileQueueFullError: Try again later.
         """
-        key = wish.key()
-        outcome = self._recall(key)
+        outcome = self.find(wish)
         if outcome is None:
             outcome = await self._ask(wish)
-            self._remember(key, outcome)
+            self._remember(wish.key, outcome)
         if isinstance(outcome, FormworkError):
             raise outcome
         return outcome
 
-    def find_refusal(self, wish: IndexWish) -> FormworkError | None:
-        """Return the refusal of this grammar that is still remembered."""
-        outcome = self._recall(wish.key())
-        return outcome if isinstance(outcome, FormworkError) else None
+    def find(self, wish: IndexWish) -> IndexHandle | FormworkError | None:
+        """Return the index or the refusal of a grammar, where it is still remembered."""
+        return self._recall(wish.key)
 
     def forget(self, wish: IndexWish) -> None:
         """Drop what is remembered: a worker could not get the index."""
-        self._forget_key(wish.key())
+        self._forget_key(wish.key)
 
     async def _ask(self, wish: IndexWish) -> IndexHandle | FormworkError:
         started = self._clock.monotonic()

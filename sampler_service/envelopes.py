@@ -115,11 +115,11 @@ _MAKERS: dict[str, Callable[..., Envelope]] = {
 
 
 async def _all_of(indexes: Indexes, names: list[IndexName]) -> list[Index]:
-    """Return the indexes of all names, fetched side by side; each name is asked for once."""
-    distinct = list(dict.fromkeys(names))
-    got = await asyncio.gather(*(indexes.get(name) for name in distinct))
-    by_name = dict(zip(distinct, got, strict=True))
-    return [by_name[name] for name in names]
+    """Return the indexes of all names; those that are not held are fetched side by side."""
+    missing = dict.fromkeys(name for name in names if not indexes.holds(name))
+    fetched = await asyncio.gather(*(indexes.get(name) for name in missing))
+    by_name = dict(zip(missing, fetched, strict=True))
+    return [by_name.get(name) or await indexes.get(name) for name in names]
 
 
 def _key(envelope: sampler_pb2.Envelope, names: list[IndexName]) -> bytes:

@@ -92,6 +92,10 @@ class Indexes:
             self._refresh(name)
         return held.index
 
+    def holds(self, name: IndexName) -> bool:
+        """Return whether `get` would answer at once."""
+        return name.index_id in self._loaded
+
     async def close(self) -> None:
         """Cancel what is being fetched."""
         tasks = [*self._fetching.values(), *self._refreshing]
