@@ -20,12 +20,31 @@ class Family:
     """One row: how a schema is written, the separators its models were trained on, their format.
 
     Empty separators are the engine's own; without a format it is recognised by the chat template.
+    `refusal_phrases` are how refusals begin, for models that have no token for them.
     """
 
     schema_style: SchemaStyle = SchemaStyle.SYSTEM
     item_separator: str = ", "
     key_separator: str = ": "
     format: ChatFormat | None = None
+    refusal_phrases: tuple[str, ...] = (
+        "I'm sorry",
+        "I am sorry",
+        "Sorry, ",
+        "I apologize",
+        "I can't",
+        "I cannot",
+        "I can not",
+        "I won't",
+        "I will not",
+        "I'm unable",
+        "I am unable",
+        "I'm not able",
+        "I am not able",
+        "I must decline",
+        "As an AI",
+        "Unfortunately, I can",
+    )
 
 
 SCHEMA_INSTRUCTION = "Answer with JSON that fits this JSON Schema, and with nothing else:"

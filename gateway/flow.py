@@ -252,6 +252,9 @@ class _Attempt:
         return Opened(place, stream, stream.open(opens))
 
     def _open_message(self, place: Place, choice: int) -> Open:
+        entry = self.flow.models.entries[self.snapshot]
+        family = self.flow.writers.of(self.snapshot).family
+        in_words = entry.refusal_phrases and not entry.refusal
         return Open(
             lease=place.lease,
             choice=choice,
@@ -262,7 +265,8 @@ class _Attempt:
             traceparent=current_traceparent(),
             cache_salt=self._salt(),
             constrained=self.wishes is not None,
-            may_refuse=self.flow.models.entries[self.snapshot].refusal,
+            may_refuse=entry.refusal,
+            refusal_phrases=family.refusal_phrases if in_words else (),
         )
 
     def _acquire_request(self) -> AcquireRequest:

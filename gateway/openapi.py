@@ -75,6 +75,23 @@ CHAT_REQUEST: dict[str, Any] = {
             "description": "Of the model itself: before penalties, bias, mask and temperature.",
         },
         "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20},
+        "logprobs_of": {
+            "enum": ["model", "allowed"],
+            "default": "model",
+            "description": "Over which tokens; `allowed`: those that the constraint leaves.",
+        },
+        "tools": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 128,
+            "items": {"type": "object"},
+            "description": "Functions, and custom tools that take text or follow a grammar.",
+        },
+        "tool_choice": {
+            "default": "auto",
+            "description": "`none`, `auto`, `required`, one named tool, or `allowed_tools`.",
+        },
+        "parallel_tool_calls": {"type": "boolean", "default": True},
         "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
         "service_tier": {"enum": ["auto", "default", "flex", "priority", "fast"]},
         "store": {"enum": [False]},

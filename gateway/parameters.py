@@ -10,6 +10,7 @@ SUPPORTED = frozenset(
         "frequency_penalty",
         "logit_bias",
         "logprobs",
+        "logprobs_of",
         "max_completion_tokens",
         "max_tokens",
         "messages",

@@ -10,7 +10,7 @@ from formwork.sampler.v1.sampler_pb2 import Sampling
 
 from gateway.config import GatewayConfig
 from gateway.errors import ContextLengthError, RequestError
-from gateway.request import ChatRequest
+from gateway.request import ChatRequest, LogprobsOf
 
 _AFFINITY_TOKENS = 256
 _UINT64 = 2**64
@@ -134,4 +134,5 @@ def _sampling(request: ChatRequest, max_tokens: int) -> Sampling:
         stop=request.stop,
         logprobs=request.logprobs,
         top_logprobs=request.top_logprobs,
+        logprobs_of_allowed=request.logprobs_of is LogprobsOf.ALLOWED,
     )

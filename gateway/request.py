@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from gateway.config import GatewayConfig
@@ -37,6 +38,15 @@ _MAX_STOPS = 4
 _MAX_PAIRS = 16
 
 
+class LogprobsOf(StrEnum):
+    """Over which tokens log probabilities are: an extension to OpenAI's parameters."""
+
+    MODEL = "model"
+    """All of them, before the mask: what the model would say unconstrained."""
+    ALLOWED = "allowed"
+    """Those that the mask leaves: how the model chooses between what it may say."""
+
+
 @dataclass(frozen=True)
 class ChatRequest:
     """A chat completion as asked for: every value checked, every default filled in.
@@ -64,6 +74,7 @@ class ChatRequest:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     logprobs: bool = False
     top_logprobs: int = 0
+    logprobs_of: LogprobsOf = LogprobsOf.MODEL
     metadata: Mapping[str, str] | None = None
     service_tier: str = "default"
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -121,7 +132,7 @@ def _read_numbers(members: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read_stream(members: dict[str, Any]) -> dict[str, bool]:
+def _read_stream(members: dict[str, Any]) -> dict[str, Any]:
     stream = read_boolean(members.get("stream", False), "stream")
     if "stream_options" not in members:
         return {"stream": stream}
@@ -142,13 +153,15 @@ def _read_stream(members: dict[str, Any]) -> dict[str, bool]:
 def _read_logprobs(members: dict[str, Any]) -> dict[str, Any]:
     logprobs = read_boolean(members.get("logprobs", False), "logprobs")
     top = read_integer(members.get("top_logprobs", 0), "top_logprobs", 0, 20)
-    if "top_logprobs" in members and not logprobs:
-        raise RequestError(
-            "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
-            "top_logprobs",
-            "invalid_value",
-        )
-    return {"logprobs": logprobs, "top_logprobs": top}
+    over = read_choice(members.get("logprobs_of", "model"), "logprobs_of", list(LogprobsOf))
+    for name in ("top_logprobs", "logprobs_of"):
+        if name in members and not logprobs:
+            raise RequestError(
+                f"The '{name}' parameter is only allowed when 'logprobs' is enabled.",
+                name,
+                "invalid_value",
+            )
+    return {"logprobs": logprobs, "top_logprobs": top, "logprobs_of": LogprobsOf(over)}
 
 
 def _read_stop(value: object) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ class ModelEntry:
     tools: bool = False
     refusal: bool = False
     """The model has a refusal token."""
+    refusal_phrases: bool = False
+    """It has none and refuses in words: what begins like its family's refusals is one."""
     determinism: str = "best effort"
     """`seeded` where the same seed gives the same bytes."""
     created: int = 0

@@ -196,6 +196,8 @@ class Batch:
                 raise ModelFailedError("The model's numbers are not finite.")
             if isinstance(result, Failure):
                 raise InternalError(f"No token can be sampled: {result}.")
+            if self._probe(sequence, result, mask):
+                return
             if cursor is not None and self._masks.is_complete(mask):
                 sequence.end(Finish.STOP)
                 return
@@ -203,6 +205,23 @@ class Batch:
             sequence.accept_forced()
 
         self._advance(sequence, move)
+
+    def _probe(self, sequence: Sequence, result: Sampled, mask: Masks) -> bool:
+        """Look for a refusal in the model's own words; return whether that used the token."""
+        if sequence.is_probing:
+            if sequence.probe(result):
+                self._cut_back(sequence)
+            return True
+        likeliest = result.likeliest
+        if likeliest is None or not self._masks.is_outside_text(mask, likeliest):
+            return False
+        if sequence.begin_probe(likeliest):
+            self._cut_back(sequence)
+        return True
+
+    def _cut_back(self, sequence: Sequence) -> None:
+        if sequence.slot is not None:
+            self._runner.truncate(sequence.slot, sequence.computed)
 
     def _advance(self, sequence: Sequence, move: Callable[[], None]) -> None:
         """Move one sequence; what goes wrong is its own fault."""

@@ -10,6 +10,7 @@ from mesh.errors import InvalidArgumentError, LimitExceededError
 from sampler_service.openings import Opening, SamplingOptions, SequenceKey
 
 MOST_TOP_LOGPROBS = 20
+MOST_REFUSAL_PHRASES = 64
 _LARGEST_BIAS = 1000.0
 _LARGEST_PENALTY = 10.0
 _LARGEST_TEMPERATURE = 100.0
@@ -70,6 +71,7 @@ def read_opening(
         salt=message.cache_salt,
         constrained=message.constrained,
         may_refuse=message.may_refuse,
+        refusal_phrases=_read_phrases(message, limits),
         tier=_TIER_ORDER.get(lease.service_tier, 1),
         request_id=message.request_id,
     )
@@ -114,7 +116,16 @@ def _read_options(sampling: sampler_pb2.Sampling, limits: OpeningLimits) -> Samp
         max_tokens=sampling.max_tokens,
         stop=_read_stop(sampling, limits),
         top_logprobs=sampling.top_logprobs if sampling.logprobs else None,
+        logprobs_of_allowed=sampling.logprobs_of_allowed,
     )
+
+
+def _read_phrases(message: sampler_pb2.Open, limits: OpeningLimits) -> tuple[str, ...]:
+    phrases = tuple(message.refusal_phrases)
+    _check_range("refusal_phrases", len(phrases), 0, MOST_REFUSAL_PHRASES)
+    for phrase in phrases:
+        _check_range("refusal_phrases", len(phrase), 1, limits.max_stop_characters)
+    return phrases
 
 
 def _read_stop(sampling: sampler_pb2.Sampling, limits: OpeningLimits) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ class SamplingOptions:
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
     """None: no log probabilities."""
+    logprobs_of_allowed: bool = False
+    """They are of the allowed tokens only."""
 
 
 @dataclass(frozen=True)
@@ -43,5 +45,6 @@ class Opening:
     salt: str = ""
     constrained: bool = False
     may_refuse: bool = False
+    refusal_phrases: tuple[str, ...] = ()
     tier: int = 0
     request_id: str = ""

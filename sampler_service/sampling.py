@@ -1,11 +1,13 @@
 """From logits to tokens, for a whole batch, in one documented order.
 
 Penalties (on sampled tokens, not on forced ones), finite bias, mask, temperature, top-p; log
-probabilities are of the logits before all of these. Whatever precedes the mask is finite, so that
+probabilities are of the logits before all of these, or of those that the mask leaves where that is
+asked for. Whatever precedes the mask is finite, so that
 it can make an allowed token unlikely but never take the last one away. Every row is computed by
 itself: its result does not depend on its neighbours.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,7 +25,8 @@ class RowSampling:
     """How one row is sampled.
 
     `counts` are sampled tokens so far by id; `top_logprobs` is None where no log probabilities are
-    wanted.
+    wanted, which are of all tokens or `of_allowed` ones; `wants_likeliest` asks for the likeliest
+    token before everything else.
     """
 
     draw: Draw
@@ -34,15 +37,21 @@ class RowSampling:
     logit_bias: Mapping[int, float] | None = None
     counts: Mapping[int, int] | None = None
     top_logprobs: int | None = None
+    of_allowed: bool = False
+    wants_likeliest: bool = False
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """A token; with its natural log probability and the likeliest tokens' where wanted."""
+    """A token; with its natural log probability and the likeliest tokens' where wanted.
+
+    `likeliest` is the token of the highest logit, allowed or not, where it was wanted.
+    """
 
     token_id: int
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+    likeliest: int | None = None
 
 
 class Failure(StrEnum):
@@ -68,13 +77,15 @@ def sample(logits: Tensor, masks: Tensor, rows: Sequence[RowSampling]) -> list[S
     tokens = _choose(adjusted, rows)
     finite = torch.isfinite(logits).all(dim=-1)[:count].tolist()
     possible = allowed.any(dim=-1)[:count].tolist()
-    logprobs = _logprobs(logits, tokens, rows)
+    logprobs = _logprobs(logits, allowed, tokens, rows)
+    likeliest = _likeliest(logits, rows)
     results: list[Sampled | Failure] = []
     for row, token_id in enumerate(tokens.tolist()[:count]):
         if not finite[row] or not possible[row]:
             results.append(Failure.EMPTY_MASK if finite[row] else Failure.NOT_FINITE)
         else:
-            results.append(Sampled(token_id, *logprobs.get(row, (None, ()))))
+            logprob, top = logprobs.get(row, (None, ()))
+            results.append(Sampled(token_id, logprob, top, likeliest.get(row)))
     return results
 
 
@@ -151,21 +162,34 @@ def _draw(weights: Tensor, uniform: Tensor) -> Tensor:
     return found.clamp_(max=weights.shape[1] - 1)
 
 
+def _likeliest(logits: Tensor, rows: Sequence[RowSampling]) -> dict[int, int]:
+    wanted = [row for row, sampling in enumerate(rows) if sampling.wants_likeliest]
+    if not wanted:
+        return {}
+    return dict(zip(wanted, logits[wanted].argmax(dim=-1).tolist(), strict=True))
+
+
 def _logprobs(
-    logits: Tensor, tokens: Tensor, rows: Sequence[RowSampling]
+    logits: Tensor, allowed: Tensor, tokens: Tensor, rows: Sequence[RowSampling]
 ) -> dict[int, tuple[float, tuple[tuple[int, float], ...]]]:
     wanted = [row for row, sampling in enumerate(rows) if sampling.top_logprobs is not None]
     if not wanted:
         return {}
-    chosen = torch.log_softmax(logits[wanted], dim=-1)
+    counting = torch.tensor([[not rows[row].of_allowed] for row in wanted], device=logits.device)
+    hidden = ~(allowed[wanted] | counting)
+    chosen = torch.log_softmax(logits[wanted].masked_fill(hidden, -torch.inf), dim=-1)
     own = chosen.gather(1, tokens[wanted].unsqueeze(1)).squeeze(1).tolist()
     most = max(rows[row].top_logprobs or 0 for row in wanted)
     values, ids = chosen.topk(min(most, chosen.shape[1]), dim=-1)
     listed = zip(wanted, own, ids.tolist(), values.tolist(), strict=True)
     return {
-        row: (logprob, tuple(zip(of_ids, of_values, strict=True))[: rows[row].top_logprobs])
+        row: (logprob, _possible(of_ids, of_values)[: rows[row].top_logprobs])
         for row, logprob, of_ids, of_values in listed
     }
+
+
+def _possible(ids: Sequence[int], values: Sequence[float]) -> tuple[tuple[int, float], ...]:
+    return tuple(pair for pair in zip(ids, values, strict=True) if pair[1] > -math.inf)
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from sampler_service.openings import Opening, SequenceKey
 from sampler_service.outputs import Channel, Finish, Mark, Output, Timings, TokenOutput
 from sampler_service.philox import Draw
 from sampler_service.prefix_cache import block_keys
+from sampler_service.refusal_probe import Verdict, judge
 from sampler_service.runner import BLOCK, Slot
 from sampler_service.sampling import RowSampling, Sampled
 from sampler_service.text import TextStream
@@ -56,6 +57,9 @@ class Sequence:
         self._counts: dict[int, int] = {}
         self._channel = Channel.CONTENT
         self._text = TextStream(rules.vocabulary, opening.options.stop)
+        self._probed: Cursor | None = None
+        """The cursor that waits while a refusal is looked for."""
+        self._may_probe = bool(opening.refusal_phrases)
         self._cached: int | None = None
         self._told_cached = False
         self._forced_tokens = 0
@@ -87,7 +91,7 @@ class Sequence:
     def bound(self) -> bool:
         """It has the index that it needs."""
         free = not self.opening.constrained or self._channel is Channel.REFUSAL
-        return free or self.cursor is not None
+        return free or self.is_probing or self.cursor is not None
 
     @property
     def runnable(self) -> bool:
@@ -147,7 +151,7 @@ class Sequence:
         Raises:
             CursorError: The cursor has failed.
         """
-        if self.cursor is None or self.may_refuse_now:
+        if self.cursor is None or self.may_refuse_now or self.may_probe:
             return ()
         return self.cursor.forced()
 
@@ -163,6 +167,8 @@ class Sequence:
             logit_bias=options.logit_bias,
             counts=self._counts,
             top_logprobs=options.top_logprobs,
+            of_allowed=options.logprobs_of_allowed,
+            wants_likeliest=self.may_probe,
         )
 
     def is_forced(self, token_id: int) -> bool:
@@ -173,6 +179,50 @@ class Sequence:
         """
         wanted = self.opening.options.top_logprobs is not None
         return wanted and self.forced()[:1] == (token_id,)
+
+    # -- refusals in the model's own words ------------------------------------------------------
+
+    @property
+    def is_probing(self) -> bool:
+        """Tokens are decoded freely to see whether they begin a refusal."""
+        return self._probed is not None
+
+    @property
+    def may_probe(self) -> bool:
+        """The first token is still to come, and may show that the model would rather refuse."""
+        return self._may_probe and self.cursor is not None and self.generated == 0
+
+    def begin_probe(self, token_id: int) -> bool:
+        """Append the model's likeliest first token, which the index does not allow.
+
+        Returns:
+            Whether it was taken back already.
+        """
+        self._may_probe = False
+        self._probed, self.cursor = self.cursor, None
+        return self.probe(Sampled(token_id))
+
+    def probe(self, sampled: Sampled) -> bool:
+        """Append a token of the probe; return whether the tokens were taken back."""
+        self.accept(sampled, forced=False)
+        verdict = judge(self._output.text, self.generated, self.opening.refusal_phrases)
+        if verdict is Verdict.REFUSAL:
+            self._probed, self._channel = None, Channel.REFUSAL
+            return False
+        if verdict is Verdict.UNDECIDED and not self.ended:
+            return False
+        self._take_back()
+        return True
+
+    def _take_back(self) -> None:
+        """Go on as if nothing had been tried: the last token of the prompt is computed again."""
+        self.cursor, self._probed = self._probed, None
+        del self.tokens[len(self.opening.prompt) :]
+        self.computed = min(self.computed, len(self.opening.prompt) - 1)
+        self.finish = None
+        self._counts.clear()
+        self._text = TextStream(self._rules.vocabulary, self.opening.options.stop)
+        self._output = Output(self.key)
 
     # -- moving on ------------------------------------------------------------------------------
 
@@ -225,6 +275,10 @@ class Sequence:
 
     def take_output(self, now: float) -> Output | None:
         """Return what has come since the last call; None if nothing has."""
+        if self.is_probing:
+            if not self.ended:
+                return None
+            self._output = Output(self.key)  # what was tried is nobody's to see
         if not self.ended and (not self._output.tokens or self._cached is None):
             return None  # the first output tells what was reused, which is known at the start
         output, self._output = self._output, Output(self.key)

@@ -1,7 +1,7 @@
 """Doubles of the services that a worker calls, and the other end of its stream, for tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ from mesh.leases import read_lease
 from sampler_service.batch import Batch
 from sampler_service.openings import SequenceKey
 from sampler_service.outputs import Output
+from sampler_service.runner import KvBlock, Logits, Masks, Row, Runner, RunnerInfo, Slot
 
 
 class CompilerDouble(CompilerServiceServicer):
@@ -225,6 +226,43 @@ def run_batch(batch: Batch, *, most: int = 2000) -> dict[SequenceKey, Told]:
         if not busy:
             return told
     raise AssertionError("the batch goes on and on")
+
+
+class FaultyRunner:
+    """A runner whose logits or steps can be spoilt: for what a real one does only when it breaks.
+
+    Args:
+        runner: Does the work.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self.spoil: Callable[[Logits], Logits] = lambda logits: logits
+
+    @property
+    def info(self) -> RunnerInfo:
+        """As the runner's."""
+        return self._runner.info
+
+    def prefill(self, slot: Slot, blocks: Sequence[KvBlock]) -> None:
+        """As the runner's."""
+        self._runner.prefill(slot, blocks)
+
+    def step(self, rows: Sequence[Row], masks: Callable[[], Masks]) -> Logits:
+        """Return the runner's logits, spoilt."""
+        return self.spoil(self._runner.step(rows, masks))
+
+    def truncate(self, slot: Slot, length: int) -> None:
+        """As the runner's."""
+        self._runner.truncate(slot, length)
+
+    def free(self, slot: Slot) -> None:
+        """As the runner's."""
+        self._runner.free(slot)
+
+    def snapshot(self, slot: Slot, start: int) -> KvBlock:
+        """As the runner's."""
+        return self._runner.snapshot(slot, start)
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:

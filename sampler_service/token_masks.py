@@ -26,6 +26,7 @@ class TokenMasks:
     def __init__(self, vocabulary: Vocabulary, refusal_id: int | None, threads: int) -> None:
         self._words = vocabulary.words
         self._threads = threads
+        self._text: Masks = vocabulary.text_mask
         self._not_end: Masks = ~vocabulary.end_mask
         self._free: Masks = vocabulary.text_mask | vocabulary.end_mask
         self._of_refusal: Masks = vocabulary.mask_of(() if refusal_id is None else (refusal_id,))
@@ -52,6 +53,13 @@ class TokenMasks:
     def is_complete(self, mask: Masks) -> bool:
         """Return whether nothing but an end token is allowed."""
         return bool(mask.any()) and not (mask & self._not_end).any()
+
+    def is_outside_text(self, mask: Masks, token_id: int | None) -> bool:
+        """Return whether a token stands for text and is not in a mask."""
+        if token_id is None or token_id >= 32 * self._words:  # logits may be padded
+            return False
+        word, bit = token_id // 32, 1 << token_id % 32
+        return bool(int(self._text[word]) & bit) and not int(mask[word]) & bit
 
     def _keep_forced(self, sequence: Sequence, mask: Masks) -> None:
         """Leave only a forced token: the one that is appended unsampled in other sequences."""

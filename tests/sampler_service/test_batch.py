@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jsonschema_rs
@@ -21,8 +21,8 @@ from sampler_service.model_folder import ModelFolder
 from sampler_service.native_runner import NativeRunner
 from sampler_service.openings import Opening, SamplingOptions, SequenceKey
 from sampler_service.outputs import Channel, Finish
-from sampler_service.runner import BLOCK, KvBlock, Logits, Masks, Row, RunnerInfo, Slot
-from sampler_service.testing import Told, run_batch
+from sampler_service.runner import BLOCK, Logits
+from sampler_service.testing import FaultyRunner, Told, run_batch
 from sampler_service.testing_models import END_ID, REFUSAL_ID
 
 MakeBatch = Callable[..., Batch]
@@ -488,37 +488,6 @@ class TestPlaces:
         for _ in range(10):
             outputs, _ = batch.step()
             assert key(1) in {output.key for output in outputs}
-
-
-class FaultyRunner:
-    """A runner whose logits or steps can be spoilt: for what a real one does only when it breaks.
-
-    Args:
-        runner: Does the work.
-    """
-
-    def __init__(self, runner: NativeRunner) -> None:
-        self._runner = runner
-        self.spoil: Callable[[Logits], Logits] = lambda logits: logits
-
-    @property
-    def info(self) -> RunnerInfo:
-        return self._runner.info
-
-    def prefill(self, slot: Slot, blocks: Sequence[KvBlock]) -> None:
-        self._runner.prefill(slot, blocks)
-
-    def step(self, rows: Sequence[Row], masks: Callable[[], Masks]) -> Logits:
-        return self.spoil(self._runner.step(rows, masks))
-
-    def truncate(self, slot: Slot, length: int) -> None:
-        self._runner.truncate(slot, length)
-
-    def free(self, slot: Slot) -> None:
-        self._runner.free(slot)
-
-    def snapshot(self, slot: Slot, start: int) -> KvBlock:
-        return self._runner.snapshot(slot, start)
 
 
 class TestFaults:

@@ -127,6 +127,27 @@ def test_logprobs_are_of_the_raw_logits() -> None:
     assert result.top[0][1] == pytest.approx(expected[1].item())
 
 
+def test_logprobs_of_allowed_tokens_are_a_distribution_over_these() -> None:
+    values = logits((1, 3.0), (2, 2.0), (3, 1.0))
+    options = row(temperature=0.0, top_logprobs=5, of_allowed=True)
+    result = sample(values, masks({2, 3}), [options])[0]
+    assert isinstance(result, Sampled)
+    expected = torch.log_softmax(torch.tensor([2.0, 1.0]), -1).tolist()
+    assert [token_id for token_id, _ in result.top] == [2, 3]
+    assert [value for _, value in result.top] == pytest.approx(expected)
+    assert result.logprob == pytest.approx(expected[0])
+
+
+def test_the_likeliest_token_is_told_whether_allowed_or_not() -> None:
+    values = logits((1, 3.0), (2, 2.0)).expand(2, -1)
+    rows = [row(wants_likeliest=True, logit_bias={5: 100.0}), row()]
+    first, second = sample(values, masks({2}, {2}), rows)
+    assert isinstance(first, Sampled)
+    assert isinstance(second, Sampled)
+    assert (first.token_id, first.likeliest) == (2, 1)
+    assert second.likeliest is None
+
+
 def test_no_logprobs_are_made_for_rows_that_want_none_and_zero_top_means_none() -> None:
     values = logits((1, 3.0)).expand(2, -1)
     first, second = sample(values, masks(None, None), [row(), row(top_logprobs=0)])

@@ -138,6 +138,7 @@ class Sampling(_message.Message):
     STOP_FIELD_NUMBER: _builtins.int
     LOGPROBS_FIELD_NUMBER: _builtins.int
     TOP_LOGPROBS_FIELD_NUMBER: _builtins.int
+    LOGPROBS_OF_ALLOWED_FIELD_NUMBER: _builtins.int
     temperature: _builtins.float
     """0 is greedy."""
     top_p: _builtins.float
@@ -150,6 +151,8 @@ class Sampling(_message.Message):
     logprobs: _builtins.bool
     """Send the log probability of each token, and of this many likeliest ones."""
     top_logprobs: _builtins.int
+    logprobs_of_allowed: _builtins.bool
+    """The log probabilities are of the tokens that are allowed, and sum to one over these."""
     @_builtins.property
     def logit_bias(self) -> _containers.ScalarMap[_builtins.int, _builtins.float]:
         """Token id to finite bias."""
@@ -171,10 +174,11 @@ class Sampling(_message.Message):
         stop: _abc.Iterable[_builtins.str] | None = ...,
         logprobs: _builtins.bool = ...,
         top_logprobs: _builtins.int = ...,
+        logprobs_of_allowed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frequency_penalty", b"frequency_penalty", "logit_bias", b"logit_bias", "logprobs", b"logprobs", "max_tokens", b"max_tokens", "presence_penalty", b"presence_penalty", "seed", b"seed", "stop", b"stop", "temperature", b"temperature", "top_logprobs", b"top_logprobs", "top_p", b"top_p"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frequency_penalty", b"frequency_penalty", "logit_bias", b"logit_bias", "logprobs", b"logprobs", "logprobs_of_allowed", b"logprobs_of_allowed", "max_tokens", b"max_tokens", "presence_penalty", b"presence_penalty", "seed", b"seed", "stop", b"stop", "temperature", b"temperature", "top_logprobs", b"top_logprobs", "top_p", b"top_p"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,6 +201,7 @@ class Open(_message.Message):
     CACHE_SALT_FIELD_NUMBER: _builtins.int
     CONSTRAINED_FIELD_NUMBER: _builtins.int
     MAY_REFUSE_FIELD_NUMBER: _builtins.int
+    REFUSAL_PHRASES_FIELD_NUMBER: _builtins.int
     sequence_id: _builtins.int
     """Unique on the stream."""
     choice: _builtins.int
@@ -217,6 +222,12 @@ class Open(_message.Message):
     def sampling(self) -> Global___Sampling: ...
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def refusal_phrases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Beginnings of refusals, for a model that has no token for them: where its likeliest first token is
+        not allowed by the index, a few tokens are decoded freely, and taken back unless they begin one.
+        """
+
     def __init__(
         self,
         *,
@@ -231,10 +242,11 @@ class Open(_message.Message):
         cache_salt: _builtins.str = ...,
         constrained: _builtins.bool = ...,
         may_refuse: _builtins.bool = ...,
+        refusal_phrases: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "lease", b"lease", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_salt", b"cache_salt", "choice", b"choice", "constrained", b"constrained", "deadline", b"deadline", "lease", b"lease", "may_refuse", b"may_refuse", "prompt_tokens", b"prompt_tokens", "request_id", b"request_id", "sampling", b"sampling", "sequence_id", b"sequence_id", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_salt", b"cache_salt", "choice", b"choice", "constrained", b"constrained", "deadline", b"deadline", "lease", b"lease", "may_refuse", b"may_refuse", "prompt_tokens", b"prompt_tokens", "refusal_phrases", b"refusal_phrases", "request_id", b"request_id", "sampling", b"sampling", "sequence_id", b"sequence_id", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -620,7 +632,7 @@ class TokenLogprob(_message.Message):
     token_id: _builtins.int
     token: _builtins.bytes
     logprob: _builtins.float
-    """Natural logarithm, before penalties, bias, mask and temperature."""
+    """Natural logarithm, before penalties, bias and temperature; before the mask unless asked for."""
     @_builtins.property
     def top(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopLogprob]: ...
     def __init__(
