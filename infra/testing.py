@@ -195,8 +195,9 @@ def temporary_mesh(configuration: Mapping[str, Mapping[str, object]]) -> Iterato
     """
     with temporary_home() as home:
         write_test_model(home.folder / "model")
-        models = {BUILT_IN_MODEL: {"folder": str(home.folder / "model")}}
-        write_private(home.folder / "formwork.toml", to_toml({"models": models, **configuration}))
+        built_in = {BUILT_IN_MODEL: {"folder": str(home.folder / "model")}}
+        models = {**built_in, **configuration.get("models", {})}
+        write_private(home.folder / "formwork.toml", to_toml({**configuration, "models": models}))
         mesh = MeshForTests(home, free_port())
         start_mesh(home, _bare_environment(), mesh.http_port, lambda _line: None)
         yield mesh

@@ -5,7 +5,11 @@ from collections.abc import Iterator
 import openai
 import pytest
 
+from infra.configuration import BUILT_IN_FOLDER, BUILT_IN_MODEL
 from infra.testing import MeshForTests, temporary_mesh
+
+# A model that nobody serves, and an alias that falls back from it.
+ABSENT_MODEL, FALLBACK_ALIAS = "absent-1", "either"
 
 # Short enough that what a dead process held is settled while a test waits.
 _CONFIGURATION: dict[str, dict[str, object]] = {
@@ -16,6 +20,8 @@ _CONFIGURATION: dict[str, dict[str, object]] = {
         "sweep_grace_seconds": 6.0,
         "sweep_seconds": 0.5,
     },
+    "models": {ABSENT_MODEL: {"folder": str(BUILT_IN_FOLDER), "workers": 0}},
+    "aliases": {FALLBACK_ALIAS: [ABSENT_MODEL, BUILT_IN_MODEL]},
 }
 
 

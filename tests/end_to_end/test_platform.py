@@ -3,8 +3,14 @@
 import json
 from typing import Any
 
+import httpx
 import openai
 import pytest
+
+from infra.configuration import BUILT_IN_MODEL
+from infra.testing import MeshForTests, wait_until
+
+from .conftest import FALLBACK_ALIAS
 
 MODEL = "formwork-mini"
 MESSAGES = [{"role": "user", "content": "The black cat of Nina is 7 years old."}]
@@ -62,3 +68,36 @@ def test_a_bias_on_a_token_that_was_looked_up_keeps_it_out(client: openai.OpenAI
         logit_bias={**true_ids, "11": -100},
     )
     assert completion.choices[0].message.content == "false"
+
+
+def test_the_next_snapshot_of_an_alias_answers_where_the_first_has_no_worker(
+    client: openai.OpenAI,
+) -> None:
+    completion = client.chat.completions.create(
+        model=FALLBACK_ALIAS, messages=MESSAGES, max_completion_tokens=5
+    )
+    assert completion.model == BUILT_IN_MODEL
+
+
+def test_a_gateway_that_was_killed_has_the_schemas_ready_again(
+    mesh: MeshForTests, client: openai.OpenAI
+) -> None:
+    schema = register(client, name="kept")
+    mesh.process("gateway").kill()
+    with httpx.Client(trust_env=False) as probe:
+        wait_until(lambda: is_ready(probe, mesh), "the gateway is ready again")
+    shown: Any = client.get(f"/schemas/{schema['id']}", cast_to=object)
+    assert shown == schema
+    form: Any = {"type": "json_schema", "json_schema": {"schema_id": schema["id"]}}
+    raw = client.chat.completions.with_raw_response.create(
+        model=MODEL, messages=MESSAGES, response_format=form, logit_bias={"11": -100}
+    )
+    assert "compile;dur=0.0" in raw.headers["server-timing"]
+
+
+def is_ready(probe: httpx.Client, mesh: MeshForTests) -> bool:
+    try:
+        url = mesh.base_url.replace("/v1", "/readyz")
+        return probe.get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
