@@ -12,10 +12,10 @@ class CompilerConfig:
     max_schema_bytes: int = 1024 * 1024
     max_schema_depth: int = 64
     max_schema_nodes: int = 50_000
-    mask_fuel: int = 200_000
-    """Work of one mask, in the engine's steps: for some 40 ms of a core a hostile grammar can hold
-    up the batch that it is in. Its own sequence fails where it needs more; none of 800 real schemas
-    needed a quarter of it."""
+    mask_fuel: int = 1_000_000
+    """Work of one mask, in the engine's steps: some 0.3 s of a core. A worker spends little of it
+    within a step and the rest beside the batch; a sequence that needs more fails. None of 200 real
+    schemas needed a twentieth of it."""
 
     short_compile_seconds: float = 0.005
     """A compile that ends within this needs no claim and is not persisted at its first use."""

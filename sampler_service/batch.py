@@ -2,7 +2,7 @@
 
 A step computes pieces of prompts and the last tokens of whoever decodes, in one forward; masks
 are computed in a thread meanwhile; then tokens are sampled, appended, and followed by whatever is
-forced.
+forced. A sequence whose mask is late keeps its logits, and is sampled in a later step.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import structlog
 from formwork_engine.cursor import Cursor
-from formwork_engine.errors import CursorError
+from formwork_engine.errors import CursorError, OutOfFuelError
 
 from mesh.clock import Clock
 from mesh.errors import (
     DeadlineExceededError,
     FormworkError,
     InternalError,
+    LimitExceededError,
     ModelFailedError,
     QueueFullError,
 )
@@ -25,12 +26,13 @@ from sampler_service.config import SamplerConfig
 from sampler_service.openings import Opening, SequenceKey
 from sampler_service.outputs import Finish, Output
 from sampler_service.prefix_cache import PrefixCache
+from sampler_service.ready_rows import ReadyRows, gather_ready
 from sampler_service.roster import Roster
-from sampler_service.runner import BLOCK, Masks, Runner
+from sampler_service.runner import BLOCK, Logits, Masks, Runner
 from sampler_service.sampling import Failure, Sampled, sample
 from sampler_service.sequence import Sequence, TokenRules
 from sampler_service.step_plan import Step, plan_step
-from sampler_service.token_masks import TokenMasks
+from sampler_service.token_masks import StepMasks, TokenMasks
 
 log = structlog.get_logger()
 
@@ -57,7 +59,12 @@ class Batch:
         )
         reusable = config.prefix_cache_bytes if runner.info.reuses_prefixes else 0
         self._cache = PrefixCache(reusable)
-        self._masks = TokenMasks(rules.vocabulary, rules.refusal_id, config.mask_threads)
+        self._masks = TokenMasks(
+            rules.vocabulary,
+            rules.refusal_id,
+            threads=config.mask_threads,
+            step_fuel=config.mask_step_fuel,
+        )
         self._mask_thread = ThreadPoolExecutor(1, thread_name_prefix="masks")
         self._outputs: list[Output] = []
         self._arrivals = 0
@@ -68,6 +75,11 @@ class Batch:
     def roster(self) -> Roster:
         """Who is live, for load figures."""
         return self._roster
+
+    @property
+    def awaits_masks(self) -> bool:
+        """Some sequence waits for a late mask: a step may move it without any command."""
+        return any(sequence.held for sequence in self._roster)
 
     # -- what streams ask for -------------------------------------------------------------------
 
@@ -120,15 +132,14 @@ class Batch:
 
         Returns:
             What was made, and whether anything was computed; if not, nothing can move before a
-            command comes or a deadline passes.
+            command comes, a deadline passes or, where some are awaited, a late mask is there.
         """
         self._expire()
         self._give_places()
         step = plan_step(self._roster, self._cache, self._prefill_chunk)
-        if step.rows:
-            self._compute(step)
+        moved = self._compute(step) if step.rows or step.held else False
         outputs, self._outputs = self._outputs, []
-        return outputs, bool(step.rows)
+        return outputs, moved
 
     def close(self) -> None:
         """Stop the mask thread."""
@@ -149,31 +160,42 @@ class Batch:
                 return
             self._runner.free(evicted)
 
-    def _compute(self, step: Step) -> None:
+    def _compute(self, step: Step) -> bool:
+        """Do what was planned; return whether that was anything."""
         try:
-            results, masks = self._run(step)
+            ready, results = self._run(step)
         except Exception:
             # the forward as a whole: nobody's numbers can be trusted
             log.exception("step_failed", rows=len(step.rows))
             self.failed_steps += 1
-            for sequence in dict.fromkeys(step.sequences):
+            for sequence in dict.fromkeys([*step.sequences, *step.held]):
                 sequence.fail(InternalError("Internal error."))
                 self._collect(sequence)
-            return
+            return True
         self.failed_steps = 0
-        for sequence, result, mask in zip(step.wanting, results, masks, strict=True):
+        for sequence, result, mask in zip(ready.sequences, results, ready.masks, strict=True):
             self._take(sequence, result, mask)
+        return bool(step.rows or results)
 
-    def _run(self, step: Step) -> tuple[Ordered[Sampled | Failure], Masks]:
+    def _run(self, step: Step) -> tuple[ReadyRows, Ordered[Sampled | Failure]]:
         for sequence, blocks in step.started:
             if sequence.slot is not None:
                 self._runner.prefill(sequence.slot, blocks)
-        filling: Future[Masks] = self._mask_thread.submit(self._masks.fill, step.wanting)
-        logits = self._runner.step(step.rows, filling.result)
+        asked = [*step.wanting, *step.held]
+        filling: Future[StepMasks] = self._mask_thread.submit(self._masks.fill, asked)
+        logits = self._forward(step, filling)
         self._record_prompts(step)
-        wanted = [sequence.row_sampling() for sequence in step.wanting]
-        results = sample(logits.values, logits.masks, wanted) if wanted else []
-        return results, filling.result()
+        ready = gather_ready(asked, logits, filling.result())
+        wanted = [sequence.row_sampling() for sequence in ready.sequences]
+        results = sample(ready.logits.values, ready.logits.masks, wanted) if wanted else []
+        return ready, results
+
+    def _forward(self, step: Step, filling: Future[StepMasks]) -> Logits | None:
+        """Return the logits of who wants them; None where there is nothing to compute."""
+        if not step.rows:
+            return None
+        count = len(step.wanting)
+        return self._runner.step(step.rows, lambda: filling.result().values[:count])
 
     def _record_prompts(self, step: Step) -> None:
         now = self._clock.monotonic()
@@ -190,8 +212,8 @@ class Batch:
 
         def move() -> None:
             cursor = sequence.cursor
-            if cursor is not None and cursor.failure is not None:
-                raise CursorError(cursor.failure)
+            if cursor is not None:
+                cursor.check()
             if result is Failure.NOT_FINITE:
                 raise ModelFailedError("The model's numbers are not finite.")
             if isinstance(result, Failure):
@@ -227,6 +249,9 @@ class Batch:
         """Move one sequence; what goes wrong is its own fault."""
         try:
             move()
+        except OutOfFuelError as error:
+            log.warning("masks_too_costly", request_id=sequence.opening.request_id)
+            sequence.fail(_too_costly(error))
         except CursorError as error:
             log.warning("cursor_failed", request_id=sequence.opening.request_id, cause=str(error))
             sequence.fail(InternalError("The index of this request failed."))
@@ -244,3 +269,10 @@ class Batch:
             slot = self._roster.remove(sequence)
             if slot is not None:
                 self._runner.free(slot)
+
+
+def _too_costly(error: OutOfFuelError) -> LimitExceededError:
+    return LimitExceededError(
+        f"The masks of this request's grammar take more work than {error.limit} steps.",
+        metadata={"limit": "mask_fuel", "maximum": str(error.limit)},
+    )

@@ -21,6 +21,7 @@ Command = Callable[[Batch], None]
 
 _MOST_FAILED_STEPS = 3
 _IDLE_SECONDS = 0.05  # between looks at deadlines, while nothing can be computed
+_MASK_SECONDS = 0.001  # the same, while nothing but a late mask is waited for
 
 
 class DecodeThread:
@@ -104,7 +105,7 @@ class DecodeThread:
     def _obey(self, batch: Batch, *, wait: bool) -> bool:
         """Do what has been asked for; wait for something if asked to. False: the end."""
         try:
-            timeout = _IDLE_SECONDS if len(batch.roster) else None
+            timeout = _idle_seconds(batch)
             command = self._commands.get(block=wait, timeout=timeout)
             while command is not None:
                 command(batch)
@@ -133,3 +134,10 @@ class DecodeThread:
         # an event loop that has closed has nobody to tell
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(settle)
+
+
+def _idle_seconds(batch: Batch) -> float | None:
+    """Return how long nothing can happen by itself; None: for ever."""
+    if batch.awaits_masks:
+        return _MASK_SECONDS
+    return _IDLE_SECONDS if len(batch.roster) else None

@@ -11,8 +11,9 @@ from sampler_service.sequence import Sequence
 class Roster:
     """All live sequences of a worker, served by tier, then by arrival.
 
-    A sequence has no place, then one, then one and a turn to decode. One that waits (for its index,
-    or paused) has no turn, and loses its place when others need it; it is computed again later.
+    A sequence has no place, then one, then one and a turn to decode. One that waits (for its index
+    or a late mask, or paused) has no turn, and loses its place when others need it; it is computed
+    again later.
 
     Args:
         places: Slots for keys and values.

@@ -17,6 +17,7 @@ from sampler_service.text import TextStream
 
 if TYPE_CHECKING:
     from formwork_engine.cursor import Cursor
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Sequence:
         self.decoding = False
         self.paused = False
         self.cursor: Cursor | None = None
+        self.logits: Tensor | None = None
+        """Of the next token, shape (vocabulary,), kept while its mask is late."""
         self.finish: Finish | None = None
         self.error: FormworkError | None = None
         self.stamps = {"opened": now}
@@ -96,6 +99,15 @@ class Sequence:
     @property
     def runnable(self) -> bool:
         """It may make tokens."""
+        return self._free_to_go and self.logits is None
+
+    @property
+    def held(self) -> bool:
+        """It waits for a late mask alone: what the forward does for it is done."""
+        return self._free_to_go and self.logits is not None
+
+    @property
+    def _free_to_go(self) -> bool:
         return self.bound and not self.paused and not self.ended
 
     def take_run(self) -> tuple[int, ...]:

@@ -15,13 +15,15 @@ class Step:
     """Work of one step.
 
     `started`: who starts a slot, with which reused blocks. `wanting`: whose rows want logits, in
-    their order. `blocks`: whole blocks that the step completes, by sequence and first token.
+    their order. `held`: who has logits from an earlier step and wants a mask only. `blocks`: whole
+    blocks that the step completes, by sequence and first token.
     """
 
     started: list[tuple[Sequence, list[KvBlock]]] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     sequences: list[Sequence] = field(default_factory=list)
     wanting: list[Sequence] = field(default_factory=list)
+    held: list[Sequence] = field(default_factory=list)
     blocks: list[tuple[Sequence, int]] = field(default_factory=list)
 
 
@@ -33,7 +35,7 @@ def plan_step(roster: Roster, cache: PrefixCache, budget: int) -> Step:
         cache: Prefixes that may be reused.
         budget: Most prompt tokens, rounded up to a block.
     """
-    step = Step()
+    step = Step(held=[sequence for sequence in roster if sequence.held])
     _plan_prompts(step, roster, cache, budget)
     for sequence in roster.give_turns():
         _plan_tail(step, sequence)

@@ -1,6 +1,7 @@
 """Doubles of the services that a worker calls, and the other end of its stream, for tests."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -213,17 +214,29 @@ class Told:
         return self.outputs[-1]
 
 
-def run_batch(batch: Batch, *, most: int = 2000) -> dict[SequenceKey, Told]:
-    """Step until nothing moves; return what was told by sequence."""
+def run_batch(
+    batch: Batch, *, most: int = 2000, mask_seconds: float = 60
+) -> dict[SequenceKey, Told]:
+    """Step until nothing moves; return what was told by sequence.
+
+    Args:
+        batch: To be run.
+        most: Steps that compute something.
+        mask_seconds: For which late masks are waited for, all together.
+    """
     told: dict[SequenceKey, Told] = {}
-    for _ in range(most):
+    waiting_until = time.monotonic() + mask_seconds
+    steps = 0
+    while steps < most:
         outputs, busy = batch.step()
+        is_waiting = not busy and batch.awaits_masks and time.monotonic() < waiting_until
+        steps += not is_waiting
         for output in outputs:
             one = told.setdefault(output.key, Told())
             one.text += output.text
             one.tokens += output.tokens
             one.outputs.append(output)
-        if not busy:
+        if not busy and not is_waiting:
             return told
     raise AssertionError("the batch goes on and on")
 

@@ -1,14 +1,28 @@
 """The masks of a step: of every index, and of sequences without one."""
 
 from collections.abc import Sequence as Ordered
+from dataclasses import dataclass
 
 import numpy as np
-from formwork_engine.cursor import fill_masks
+from formwork_engine.cursor import MaskStatus, fill_masks
 from formwork_engine.errors import CursorError
 from formwork_engine.vocabulary import Vocabulary
+from numpy.typing import NDArray
 
 from sampler_service.runner import Masks
 from sampler_service.sequence import Sequence
+
+
+@dataclass(frozen=True)
+class StepMasks:
+    """The masks of a step.
+
+    `values`: shape (sequences, words), a row of zeros where its cursor has failed or its mask is
+    late; `late`: shape (sequences,), whose masks are still being worked out.
+    """
+
+    values: Masks
+    late: NDArray[np.bool_]
 
 
 class TokenMasks:
@@ -21,34 +35,42 @@ class TokenMasks:
         vocabulary: Of the model.
         refusal_id: The refusal token, where there is one.
         threads: To compute the masks of indexes on.
+        step_fuel: Work of one mask of an index within a step, in the engine's steps; one that needs
+            more is late.
     """
 
-    def __init__(self, vocabulary: Vocabulary, refusal_id: int | None, threads: int) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, refusal_id: int | None, *, threads: int, step_fuel: int
+    ) -> None:
         self._words = vocabulary.words
         self._threads = threads
         self._text: Masks = vocabulary.text_mask
+        self._step_fuel = step_fuel
         self._not_end: Masks = ~vocabulary.end_mask
         self._free: Masks = vocabulary.text_mask | vocabulary.end_mask
         self._of_refusal: Masks = vocabulary.mask_of(() if refusal_id is None else (refusal_id,))
         self._vocabulary = vocabulary
 
-    def fill(self, sequences: Ordered[Sequence]) -> Masks:
-        """Return one row for each, shape (sequences, words); zero where its cursor has failed."""
+    def fill(self, sequences: Ordered[Sequence]) -> StepMasks:
+        """Return one row for each."""
         out = np.zeros((len(sequences), self._words), dtype=np.int32)
         bound = [(s.cursor, row) for row, s in enumerate(sequences) if s.cursor is not None]
+        bound.reverse()  # who has waited comes first, while the step's allowance lasts
         cursors, rows = [cursor for cursor, _ in bound], [row for _, row in bound]
+        late = np.zeros(len(sequences), dtype=np.bool_)
         if cursors:
-            fill_masks(cursors, rows, out, self._threads)
+            statuses = fill_masks(cursors, rows, out, self._threads, self._step_fuel)
+            late[rows] = [status is MaskStatus.LATER for status in statuses]
         for row, sequence in enumerate(sequences):
             if sequence.cursor is None:
                 out[row] = self._free
-            elif sequence.cursor.failure is not None:
+            elif late[row] or sequence.cursor.failure is not None:
                 continue
             elif sequence.opening.options.top_logprobs is not None:
                 self._keep_forced(sequence, out[row])
             if sequence.may_refuse_now:
                 out[row] |= self._of_refusal
-        return out
+        return StepMasks(out, late)
 
     def is_complete(self, mask: Masks) -> bool:
         """Return whether nothing but an end token is allowed."""

@@ -108,6 +108,12 @@ impl CharSet {
         after > 0 && code_point <= self.ranges[after - 1].1
     }
 
+    /// Whether a code point of an inclusive range is a member.
+    pub fn meets(&self, (low, high): (u32, u32)) -> bool {
+        let first = self.ranges.partition_point(|&(_, last)| last < low);
+        low <= high && self.ranges.get(first).is_some_and(|range| range.0 <= high)
+    }
+
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
@@ -164,6 +170,17 @@ mod tests {
             assert_eq!(left.complement().contains(c), !l);
         }
         assert_eq!(left.complement().complement(), left);
+    }
+
+    #[test]
+    fn a_set_meets_a_range_of_which_it_has_a_member() {
+        let set = CharSet::from_ranges([(10, 20), (30, 30)]);
+        for (low, high) in (0..40).flat_map(|low| (0..40).map(move |high| (low, high))) {
+            let met = !set
+                .intersection(&CharSet::from_ranges([(low, high)]))
+                .is_empty();
+            assert_eq!(set.meets((low, high)), met, "{low}-{high}");
+        }
     }
 
     #[test]

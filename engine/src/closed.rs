@@ -139,6 +139,9 @@ impl ClosedMasks {
     }
 }
 
+/// Steps that it takes to read a token from its start.
+const TOKEN_STEPS: usize = 4;
+
 /// Characters that are followed one by one; more of them are met by signatures.
 const MAX_WALKED_CHARACTERS: usize = 16;
 
@@ -309,7 +312,9 @@ impl Closed {
             grammar.unusual_beginnings(shape, &usual)
         };
         let leading = grammar.leading_signature(&usual);
+        let mut read_tokens = 0;
         let mut reads = |id: &u32| {
+            read_tokens += 1;
             let mut bytes = vocabulary.token_bytes(*id).iter();
             let read = bytes.try_fold(shape, |shape, byte| grammar.shape_after(shape, *byte));
             read.is_some()
@@ -335,6 +340,7 @@ impl Closed {
         special
             .filter(|id| reads(id))
             .for_each(|id| allow(&mut base, *id));
+        grammar.spend_on_known(TOKEN_STEPS * read_tokens);
         Some(Closed {
             base: Some(base.into()),
             exits: free.exits_from(grammar, vocabulary, shape),
@@ -356,7 +362,9 @@ impl Closed {
             let may_end = grammar.shape_step(before, b'"') == ShapeStep::Close;
             may_end.then_some(Exit { before, ..*exit })
         };
-        self.exits.iter().filter_map(closing).collect()
+        let exits = self.exits.iter().filter_map(closing).collect();
+        grammar.spend_on_known(TOKEN_STEPS * self.exits.len());
+        exits
     }
 }
 
@@ -453,8 +461,9 @@ fn walk_text(
     mut meet: impl FnMut(usize, Walked),
 ) {
     let mut ways = vec![(start, 0u32); trie.height() + 1];
-    let mut node = 0;
+    let (mut node, mut steps) = (0, 0);
     while node < trie.len() {
+        steps += 1;
         let depth = trie.depths[node] as usize;
         let (shape, read) = ways[depth];
         match grammar.shape_step(shape, trie.bytes[node]) {
@@ -476,4 +485,5 @@ fn walk_text(
         }
         node = trie.ends[node] as usize;
     }
+    grammar.spend_on_known(steps);
 }

@@ -6,7 +6,7 @@ use crate::closing::{Closing, FAR};
 use crate::error::CursorError;
 use crate::grammar::Exhausted;
 use crate::index::{Index, Working};
-use crate::late::Late;
+use crate::late::{Allowance, Late};
 use crate::machine::Configuration;
 use crate::mask::Mask;
 use crate::reader::Reader;
@@ -91,27 +91,36 @@ impl Cursor {
         Ok(())
     }
 
-    /// The same with so much fuel: false, and nothing is written, where that is not enough and
-    /// another thread goes on; ask again later.
+    /// The same with what a batch allows: false, and nothing is written, where that is not enough
+    /// and another thread goes on, or where the batch has nothing left; ask again later.
     ///
     /// # Errors
     ///
     /// What the cursor failed of, now or before.
-    pub fn mask_within(&mut self, out: &mut [u32], fuel: u64) -> Result<bool, CursorError> {
+    pub(crate) fn mask_within(
+        &mut self,
+        out: &mut [u32],
+        allowance: &Allowance,
+    ) -> Result<bool, CursorError> {
         self.rejoin();
         self.check()?;
         if self.late.is_pending() {
             return Ok(false);
         }
         if !self.is_ready() && !self.late.is_usual() {
-            match self.prepare(fuel) {
-                Err(CursorError::OutOfFuel { .. }) if fuel < self.index.mask_fuel() => {}
+            if !allowance.suffices() {
+                return Ok(false);
+            }
+            match self.prepare(allowance.each) {
+                Err(CursorError::OutOfFuel { .. }) if allowance.each < self.index.mask_fuel() => {
+                    allowance.note(allowance.each);
+                }
                 Err(error) => return self.fail(error),
-                Ok(_) => {}
+                Ok(spent) => allowance.note(spent),
             }
         }
         if !self.is_ready() {
-            self.finish_later();
+            self.finish_later(allowance.each);
             return Ok(false);
         }
         self.write(out);

@@ -37,6 +37,7 @@ use crate::envelope::Envelope;
 use crate::error::EngineError;
 use crate::index::{Budget, Index, Input, Options, Whitespace};
 use crate::index_bytes::ENGINE_VERSION;
+use crate::late::Allowance;
 use crate::sha256::Digest;
 use crate::vocabulary::Vocabulary;
 use helpers::share_out;
@@ -654,10 +655,10 @@ pub unsafe extern "C" fn formwork_fill_masks(
     }
 }
 
-/// The same, with so much fuel for each mask: the row of a cursor that needs more becomes 0, its
-/// status `Later`, and another thread goes on with its mask; a later call finds it finished, or
-/// the cursor failed after its whole budget. A cursor that is taken on or back meanwhile is asked
-/// anew.
+/// The same, with so much fuel for each mask and for all of them what a few may take: the row of a
+/// cursor that needs more becomes 0, its status `Later`, and another thread goes on with its mask;
+/// a later call finds it finished, or the cursor failed after its whole budget. A cursor that is
+/// taken on or back meanwhile is asked anew.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn formwork_fill_masks_within(
     cursors: *const *const FormworkCursor,
@@ -677,7 +678,7 @@ pub unsafe extern "C" fn formwork_fill_masks_within(
             rows: unsafe { read(rows, count) }?,
             out: unsafe { write(out, size) }?.as_mut_ptr(),
             words,
-            fuel,
+            allowance: (fuel < u64::MAX).then(|| Allowance::new(fuel)),
             statuses: unsafe { write(statuses, count) }?.as_mut_ptr(),
         };
         batch.check(out_rows)?;
@@ -688,13 +689,25 @@ pub unsafe extern "C" fn formwork_fill_masks_within(
     })
 }
 
+/// Has the calling thread run only where no other wants the processor, or nearly so.
+pub(crate) fn give_way() {
+    #[cfg(target_os = "linux")] // elsewhere it would be the whole process
+    unsafe {
+        unsafe extern "C" {
+            fn nice(increment: i32) -> i32;
+        }
+        nice(19);
+    }
+}
+
 /// The buffers of a batch, as threads share them: each place is worked on by one.
 struct Batch {
     cursors: *const [*const FormworkCursor],
     rows: *const [usize],
     out: *mut u32,
     words: usize,
-    fuel: u64,
+    /// None: each mask may take all that its cursor has.
+    allowance: Option<Allowance>,
     statuses: *mut i32,
 }
 
@@ -725,7 +738,7 @@ impl Batch {
         unsafe {
             let (cursor, row) = ((&*self.cursors)[place], (&*self.rows)[place]);
             let row = slice::from_raw_parts_mut(self.out.add(row * self.words), self.words);
-            let filled = guard(|| borrow(cursor)?.mask_within(row, self.fuel));
+            let filled = guard(|| borrow(cursor)?.mask_within(row, self.allowance.as_ref()));
             let status = match filled {
                 Ok(true) => FormworkStatus::Ok,
                 Ok(false) => FormworkStatus::Later,

@@ -6,6 +6,7 @@ use std::thread;
 use crate::cursor::Cursor;
 use crate::error::CursorError;
 use crate::index::{Budget, Index, Input, Options};
+use crate::late::Allowance;
 use crate::vocabulary::Vocabulary;
 
 /// Each `a` doubles what the pattern has to keep apart; `b` is cheap all along.
@@ -96,10 +97,11 @@ fn a_late_mask_is_finished_beside_the_batch_and_is_the_same() {
     read(&mut late, r#"{"a":"xyxxyxyyxy"#).unwrap();
     read(&mut prompt, r#"{"a":"xyxxyxyyxy"#).unwrap();
     let mut out = vec![7; 9];
-    assert!(!late.mask_within(&mut out, 1).unwrap());
+    let poor = || Allowance::new(1);
+    assert!(!late.mask_within(&mut out, &poor()).unwrap());
     assert_eq!(out, [7; 9]);
     let mut looks = 0;
-    while !late.mask_within(&mut out, 1).unwrap() {
+    while !late.mask_within(&mut out, &poor()).unwrap() {
         thread::yield_now();
         looks += 1;
         assert!(looks < 100_000_000);
@@ -107,6 +109,25 @@ fn a_late_mask_is_finished_beside_the_batch_and_is_the_same() {
     assert_eq!(out, mask(&mut prompt).unwrap());
     assert!(late.advance(u32::from(b'x')).is_ok());
     assert!(mask(&mut late).is_ok());
+}
+
+#[test]
+fn a_batch_that_has_cost_enough_begins_no_mask_more() {
+    let index = index(1_000_000);
+    let mut cursors = [index.cursor(), index.cursor()];
+    for (place, cursor) in cursors.iter_mut().enumerate() {
+        read(cursor, [r#"{"a":"xyxxyxyyxy"#, r#"["b"#][place]).unwrap();
+    }
+    let allowance = Allowance::new(20);
+    allowance.note(21);
+    let mut out = [7; 9];
+    for cursor in &mut cursors {
+        assert!(!cursor.mask_within(&mut out, &allowance).unwrap());
+        assert!(!cursor.late.is_pending());
+    }
+    let rich = Allowance::new(100_000);
+    assert!(cursors[1].mask_within(&mut out, &rich).unwrap());
+    assert_eq!(out.to_vec(), mask(&mut cursors[1].fork()).unwrap());
 }
 
 #[test]

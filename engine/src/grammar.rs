@@ -65,6 +65,9 @@ impl Default for Limits {
     }
 }
 
+/// Steps whose outcome is known that cost as much as one that has to be worked out.
+const KNOWN_STEPS: usize = 32;
+
 /// Which limit a computation ran into: its answer does not count, and nothing of it is kept.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Exhausted {
@@ -187,6 +190,11 @@ impl Grammar {
     #[inline]
     pub(crate) fn spend(&mut self, units: u64) -> bool {
         self.formulas.regexes.spend(units) && !self.is_void()
+    }
+
+    /// Burns fuel for steps whose outcome is known, which cost little: a unit for so many.
+    pub(crate) fn spend_on_known(&mut self, steps: usize) {
+        self.spend((steps / KNOWN_STEPS) as u64);
     }
 
     /// Whether a limit was reached in this piece of work: what is answered since may be wrong, and

@@ -2,25 +2,63 @@
 //!
 //! Such a cursor leaves the reader that it shared for one of its own, so that nobody waits for the
 //! lock that its work holds. From then on its masks are worked out apart from the start, until one
-//! of them was quick.
+//! of them was quick. The threads that do this give way to all others.
+//!
+//! All masks of a batch together may take what a few of the costliest would (`Allowance`). Whoever
+//! comes when that is used up is asked again with the next batch, and nothing is begun.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
 use crate::cursor::{Cursor, NO_GENERATION};
 use crate::error::CursorError;
+use crate::ffi::give_way;
 use crate::grammar::STACK_BYTES;
 
-/// Threads that finish masks at most; more wait for their turn.
-const MAX_THREADS: usize = 4;
+/// Masks of the costliest kind that a batch works out at once.
+const COSTLY_MASKS: u64 = 2;
 /// Late masks of the costliest kind that a cursor may have before it fails.
 const MAX_LATE_MASKS: u64 = 16;
-/// What part of a mask's fuel a quick one takes at most.
-const QUICK: u64 = 100;
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// Threads that finish masks at most, half of the machine's; more masks wait for their turn.
+fn max_threads() -> usize {
+    static MAX: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2)));
+    *MAX
+}
+
+/// What the masks of one batch may take.
+pub(crate) struct Allowance {
+    /// Fuel of one mask.
+    pub each: u64,
+    /// What is left for all of them together.
+    left: AtomicU64,
+}
+
+impl Allowance {
+    /// So much for each, and as much as a few of them for all.
+    pub fn new(each: u64) -> Self {
+        let left = AtomicU64::new(each.saturating_mul(COSTLY_MASKS));
+        Allowance { each, left }
+    }
+
+    /// Whether there is enough for any one mask.
+    pub fn suffices(&self) -> bool {
+        self.left.load(Ordering::Relaxed) >= self.each
+    }
+
+    /// Takes note of what a mask took.
+    pub fn note(&self, fuel: u64) {
+        let spent = |left: u64| Some(left.saturating_sub(fuel));
+        let _ = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent);
+    }
+}
 
 /// What becomes of a cursor whose mask is late.
 #[derive(Clone, Default)]
@@ -65,16 +103,18 @@ impl Cursor {
     }
 
     /// Leaves the mask to another thread; where there are enough of them, the next call tries again.
-    pub(crate) fn finish_later(&mut self) {
+    /// One that takes no more than `quick` could have been worked out at once.
+    pub(crate) fn finish_later(&mut self, quick: u64) {
         self.late.is_usual = true;
-        if RUNNING.fetch_add(1, Ordering::Relaxed) >= MAX_THREADS {
+        if RUNNING.fetch_add(1, Ordering::Relaxed) >= max_threads() {
             RUNNING.fetch_sub(1, Ordering::Relaxed);
             return;
         }
         let (slot, cursor) = (Arc::new(Mutex::new(None)), self.clone());
         let place = Arc::clone(&slot);
         let work = move || {
-            let finished = finish(cursor);
+            give_way();
+            let finished = finish(cursor, quick);
             *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(finished);
             RUNNING.fetch_sub(1, Ordering::Relaxed);
         };
@@ -99,7 +139,7 @@ impl Cursor {
     }
 }
 
-fn finish(mut cursor: Cursor) -> Cursor {
+fn finish(mut cursor: Cursor, quick: u64) -> Cursor {
     let fuel = cursor.index.mask_fuel();
     let worked = catch_unwind(AssertUnwindSafe(|| {
         cursor.go_apart();
@@ -108,7 +148,7 @@ fn finish(mut cursor: Cursor) -> Cursor {
     let failure = match worked {
         Ok(Ok(spent)) => {
             cursor.late.spent = cursor.late.spent.saturating_add(spent);
-            cursor.late.is_usual = spent > fuel / QUICK;
+            cursor.late.is_usual = spent > quick;
             let limit = fuel.saturating_mul(MAX_LATE_MASKS);
             (cursor.late.spent > limit).then_some(CursorError::OutOfFuel { limit })
         }

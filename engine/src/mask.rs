@@ -193,8 +193,7 @@ impl Masks {
                 while child < trie.len() {
                     let end = trie.ends[child] as usize;
                     if node.may_begin_with(trie.bytes[child]) {
-                        let step = &mut |at, byte| grammar.step(at, byte);
-                        walk(step, trie, (child, end), at, &mut tokens);
+                        walk_json(grammar, trie, (child, end), at, &mut tokens);
                     }
                     child = end;
                 }
@@ -263,6 +262,7 @@ impl Masks {
         let mut leaving = Leaving::default();
         let mut last: Option<(ShapeId, Configuration)> = None;
         let is_fresh = grammar.ends_fresh_item(at);
+        grammar.spend_on_known(EXIT_STEPS * exits.len());
         for exit in exits {
             let after = match last {
                 Some((before, after)) if before == exit.before => Some(after),
@@ -297,8 +297,7 @@ impl Masks {
         let (trie, exit) = (vocabulary.trie(), node as usize);
         tokens.extend_from_slice(trie.tokens_at(exit));
         let inside = (exit + 1, trie.ends[exit] as usize);
-        let step = &mut |at, byte| grammar.step(at, byte);
-        walk(step, trie, inside, after, tokens);
+        walk_json(grammar, trie, inside, after, tokens);
     }
 
     /// Which suffixes of tokens can be read from a configuration.
@@ -312,14 +311,8 @@ impl Masks {
             return Arc::clone(known);
         }
         let exits = vocabulary.exits();
-        let mut read = Vec::new();
-        walk(
-            &mut |at, byte| grammar.step(at, byte),
-            &exits.suffixes,
-            (0, exits.suffixes.len()),
-            at,
-            &mut read,
-        );
+        let (mut read, suffixes) = (Vec::new(), &exits.suffixes);
+        walk_json(grammar, suffixes, (0, suffixes.len()), at, &mut read);
         let mut open = vec![false; exits.count() + 1];
         read.iter().for_each(|suffix| open[*suffix as usize] = true);
         open[exits.empty as usize] = true;
@@ -331,6 +324,9 @@ impl Masks {
         open
     }
 }
+
+/// Steps that an exit takes, where they are known.
+const EXIT_STEPS: usize = 8;
 
 /// Drop the tokens that write an item and the same one again: one item stood for all of them.
 fn drop_repeated_items(
@@ -435,6 +431,23 @@ fn after_exit(
         .iter()
         .try_fold(at, |at, byte| grammar.step(at, *byte))?;
     grammar.step(before, b'"')
+}
+
+/// The same as `walk` in JSON, on fuel.
+fn walk_json(
+    grammar: &mut Grammar,
+    trie: &Trie,
+    range: (usize, usize),
+    at: Configuration,
+    tokens: &mut Vec<u32>,
+) {
+    let mut steps = 0;
+    let step = &mut |at, byte| {
+        steps += 1;
+        grammar.step(at, byte)
+    };
+    walk(step, trie, range, at, tokens);
+    grammar.spend_on_known(steps);
 }
 
 /// Collect the tokens among a range of sibling subtrees that can be read from a configuration.

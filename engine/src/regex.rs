@@ -301,6 +301,12 @@ impl Regexes {
         self.partitions.classes(partition)
     }
 
+    /// The class that all code points of an inclusive range are in, if it is one.
+    pub fn class_of_range(&mut self, id: RegexId, range: (u32, u32)) -> Option<u32> {
+        let partition = self.ensure_partition(id);
+        self.partitions.class_of_range(partition, range)
+    }
+
     /// The code points whose derivative is the expression itself.
     pub fn self_loop(&mut self, id: RegexId) -> CharSet {
         if let Some(known) = self.self_loops.get(&id) {

@@ -93,7 +93,7 @@ impl Grammar {
         match self.formulas.regexes.is_empty_language(language, &mut fuel) {
             Ok(empty) => empty,
             Err(_) => {
-                self.exhaust("regex_fuel", self.limits.regex_fuel);
+                self.exhaust_expression();
                 true
             }
         }
@@ -394,12 +394,19 @@ impl Grammar {
         made
     }
 
+    /// Fails the piece of work for what one expression may take, unless all of its fuel is gone.
+    fn exhaust_expression(&mut self) {
+        if !self.is_void() {
+            self.exhaust("regex_fuel", self.limits.regex_fuel);
+        }
+    }
+
     fn with_example(&mut self, class: RegexId) -> Option<(RegexId, TextId)> {
         let mut fuel = self.limits.regex_fuel;
         match self.formulas.regexes.shortest(class, &mut fuel) {
             Ok(example) => example.map(|text| (class, self.formulas.texts.intern(text))),
             Err(_) => {
-                self.exhaust("regex_fuel", self.limits.regex_fuel);
+                self.exhaust_expression();
                 None
             }
         }

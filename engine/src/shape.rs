@@ -468,10 +468,9 @@ impl Grammar {
 
     /// Whether a code point of this inclusive range may follow.
     fn reaches(&mut self, shape: &Shape, range: (u32, u32)) -> bool {
-        let wanted = CharSet::from_ranges([range]);
+        let scalar = range.0 < 0xD800 || range.1 > 0xDFFF;
         shape.languages.iter().any(|language| {
-            *language == Regexes::ALWAYS && !wanted.is_empty()
-                || !self.live_set(*language).intersection(&wanted).is_empty()
+            *language == Regexes::ALWAYS && scalar || self.live_set(*language).meets(range)
         })
     }
 
@@ -480,15 +479,15 @@ impl Grammar {
         if let Some(known) = self.machine.live_sets.get(&language) {
             return Arc::clone(known);
         }
-        let mut live = CharSet::from_ranges([]);
+        let mut live = Vec::new();
         for class in self.formulas.regexes.classes(language).iter() {
             let Some(first) = class.first() else { continue };
             let next = self.formulas.regexes.derivative(language, first);
             if !self.is_dead(next) {
-                live = live.union(class);
+                live.extend_from_slice(class.ranges());
             }
         }
-        let live = Arc::new(live);
+        let live = Arc::new(CharSet::from_ranges(live));
         if !self.is_void() {
             self.machine.live_sets.insert(language, Arc::clone(&live));
         }
@@ -910,12 +909,12 @@ impl Grammar {
             return lexeme;
         }
         let alike = |grammar: &mut Self, example: u32| {
-            let wanted = CharSet::from_ranges([range(bits), range(example)]);
-            shape.languages.iter().all(|language| {
-                let classes = grammar.formulas.regexes.classes(*language);
-                let mut classes = classes.iter();
-                classes.any(|class| wanted.difference(class).is_empty())
-            })
+            let mut class = |language, bits| {
+                let regexes = &mut grammar.formulas.regexes;
+                regexes.class_of_range(language, range(bits))
+            };
+            let mut languages = shape.languages.iter();
+            languages.all(|l| class(*l, bits).is_some_and(|own| class(*l, example) == Some(own)))
         };
         let found = examples.iter().find(|example| alike(self, **example));
         found.map_or(lexeme, |bits| Lexeme::Utf8 { bits: *bits, left })

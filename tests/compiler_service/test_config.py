@@ -11,10 +11,6 @@ def test_the_limits_of_the_service_are_those_of_its_indexes() -> None:
     assert config.budget() == Budget(max_bytes=1000, max_depth=9, max_nodes=70, mask_fuel=500)
 
 
-def test_a_mask_may_cost_less_in_the_mesh_than_alone() -> None:
-    assert CompilerConfig().budget().mask_fuel < Budget().mask_fuel
-
-
 @pytest.mark.parametrize("name", ["mask_fuel", "short_slots", "queue_total"])
 def test_what_cannot_work_is_refused_by_name(name: str) -> None:
     with pytest.raises(ValueError, match=name):

@@ -1,9 +1,7 @@
 """The loop: determinism bit for bit, places and turns, masks, endings, faults that stay alone."""
 
 import json
-import random
 from collections.abc import Callable
-from typing import Any
 
 import jsonschema_rs
 import numpy as np
@@ -19,35 +17,13 @@ from mesh.testing import FakeClock
 from sampler_service.batch import Batch
 from sampler_service.model_folder import ModelFolder
 from sampler_service.native_runner import NativeRunner
-from sampler_service.openings import Opening, SamplingOptions, SequenceKey
 from sampler_service.outputs import Channel, Finish
 from sampler_service.runner import BLOCK, Logits
 from sampler_service.testing import FaultyRunner, Told, run_batch
+from sampler_service.testing_batches import ENDLESS, decode, key, opening, prompt, signature
 from sampler_service.testing_models import END_ID, REFUSAL_ID
 
 MakeBatch = Callable[..., Batch]
-ENDLESS = {END_ID: -1000.0}
-
-
-def key(number: int) -> SequenceKey:
-    return SequenceKey(1, number)
-
-
-def prompt(number: int, length: int = 30) -> tuple[int, ...]:
-    chosen = random.Random(number)
-    return tuple(chosen.randrange(6, 300) for _ in range(length))
-
-
-def opening(number: int, **changes: Any) -> Opening:  # noqa: ANN401 - fields by name
-    fields = {"temperature": 1.2, "seed": number, "max_tokens": 30}
-    options = SamplingOptions(**fields | changes.pop("options", {}))
-    values: dict[str, Any] = {
-        "key": key(number),
-        "prompt": prompt(number),
-        "options": options,
-        "deadline": float("inf"),
-    }
-    return Opening(**values | changes)
 
 
 class SureCursor(Cursor):
@@ -73,29 +49,6 @@ def one_way(text: str, vocabulary: Vocabulary) -> SureCursor:
     alone = [token if len(token) == 1 else b"" for token in tokens]
     single = Vocabulary(alone, special_ids=vocabulary.special_ids, end_ids=vocabulary.end_ids)
     return SureCursor(compile_index(Regex(text), single).cursor().handle, single)
-
-
-def decode(
-    batch: Batch,
-    *openings: Opening,
-    index: Index | None = None,
-    cursor: Callable[[], Cursor] | None = None,
-) -> dict[int, Told]:
-    for one in openings:
-        batch.open(one)
-        if one.constrained and (index is not None or cursor is not None):
-            batch.bind(one.key, cursor() if cursor is not None else index.cursor())  # type: ignore[union-attr] # one of them is there
-    return {told.sequence: said for told, said in run_batch(batch).items()}
-
-
-def signature(told: Told) -> tuple[object, ...]:
-    """Everything of a sequence that must not depend on its company, floats bit by bit."""
-    logprobs = [
-        (token.token_id, token.logprob.hex(), tuple((i, value.hex()) for i, value in token.top))
-        for output in told.outputs
-        for token in output.logprobs
-    ]
-    return told.text, told.tokens, told.last.finish, tuple(logprobs)
 
 
 class TestDeterminism:

@@ -15,6 +15,7 @@ from formwork_engine.errors import (
     EngineError,
     IndexFormatError,
     MalformedError,
+    OutOfFuelError,
     TooLargeError,
     UnsupportedError,
     VocabularyError,
@@ -24,7 +25,6 @@ _KINDS: Final[dict[int, type[Exception]]] = {
     lib.IndexFormat: IndexFormatError,
     lib.Vocabulary: VocabularyError,
     lib.TokenNotAllowed: CursorError,
-    lib.OutOfFuel: CursorError,
     lib.Failed: CursorError,
     lib.Busy: CursorError,
     lib.Argument: ValueError,
@@ -90,4 +90,6 @@ def error_of(error: Any) -> Exception:  # noqa: ANN401 - cffi's
         return UnsupportedError(fields["pointer"], fields["keyword"], fields["reason"])
     if status == lib.TooLarge:
         return TooLargeError(fields["limit"], fields["maximum"], fields["asked"])
+    if status == lib.OutOfFuel:
+        return OutOfFuelError(message, fields["limit"])
     return _KINDS.get(status, EngineError)(message)

@@ -47,6 +47,16 @@ class Cursor:
         error = lib.formwork_cursor_error(self.handle)
         return None if error == ffi.NULL else str(error_of(error))
 
+    def check(self) -> None:
+        """Raise what the cursor has failed of, if it has.
+
+        Raises:
+            CursorError: By its kind.
+        """
+        error = lib.formwork_cursor_error(self.handle)
+        if error != ffi.NULL:
+            raise_error(error)
+
     @property
     def shortest_end_tokens(self) -> int | None:
         """Tokens that a short ending takes from here, without the end token; None: none is known.
@@ -201,9 +211,10 @@ def fill_masks(
         rows: The row of each; others are left alone.
         out: Shape (batch, at least words), int32, contiguous.
         threads: To compute on.
-        step_fuel: Work of one mask. A cursor that needs more gets an all-zero row and is `LATER`:
-            its mask is finished on another thread, and a later call finds it, or the cursor failed
-            after its whole `mask_fuel`. None: every mask is finished here.
+        step_fuel: Work of one mask; all together may take twice that. A cursor that needs more
+            gets an all-zero row and is `LATER`: its mask is finished on another thread, and a later
+            call finds it, or the cursor failed after its whole `mask_fuel`. None: every mask is
+            finished here.
     """
     if len(cursors) != len(rows):
         raise ValueError(f"{len(cursors)} cursors, {len(rows)} rows")

@@ -7,6 +7,7 @@ EngineError
 ├── VocabularyError      a tokenizer that the engine cannot read
 ├── IndexFormatError     bytes that are not an index of this engine and vocabulary
 └── CursorError          a cursor that has failed; it stays failed
+    └── OutOfFuelError   its masks took more work than they may
 """
 
 
@@ -88,3 +89,20 @@ class IndexFormatError(EngineError):
 
 class CursorError(EngineError):
     """The cursor has failed, now or earlier; the message says why."""
+
+
+class OutOfFuelError(CursorError):
+    """The work that the cursor's masks may take was not enough.
+
+    Args:
+        message: What needed it.
+        limit: What it may take, in the engine's steps.
+    """
+
+    def __init__(self, message: str, limit: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by the arguments."""
+        return OutOfFuelError, (str(self), self.limit)

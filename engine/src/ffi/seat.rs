@@ -5,6 +5,7 @@ use std::sync::{Mutex, TryLockError};
 
 use super::refusal::{Refusal, guard};
 use crate::cursor::Cursor;
+use crate::late::Allowance;
 use crate::vocabulary::WORD_BITS;
 
 /// One sequence's place in an index.
@@ -70,17 +71,22 @@ impl FormworkCursor {
 
     /// Writes a mask; zeros on failure, and beyond the vocabulary.
     pub fn mask(&self, out: &mut [u32]) -> Result<(), Refusal> {
-        self.mask_within(out, u64::MAX).map(|_| ())
+        self.mask_within(out, None).map(|_| ())
     }
 
-    /// Writes a mask that takes no more than so much fuel; zeros, and false, where it takes more.
-    pub fn mask_within(&self, out: &mut [u32], fuel: u64) -> Result<bool, Refusal> {
+    /// Writes a mask that takes no more than it may, if there is a limit; zeros, and false, where it
+    /// takes more.
+    pub fn mask_within(
+        &self,
+        out: &mut [u32],
+        allowance: Option<&Allowance>,
+    ) -> Result<bool, Refusal> {
         let written = match out.split_at_mut_checked(self.words) {
             Some((mask, beyond)) => {
                 beyond.fill(0);
-                self.run(|cursor| match fuel {
-                    u64::MAX => Ok(cursor.mask(mask).map(|()| true)?),
-                    _ => Ok(cursor.mask_within(mask, fuel)?),
+                self.run(|cursor| match allowance {
+                    None => Ok(cursor.mask(mask).map(|()| true)?),
+                    Some(allowance) => Ok(cursor.mask_within(mask, allowance)?),
                 })
             }
             None => Err(TOO_FEW_WORDS),

@@ -6,6 +6,7 @@ use crate::cursor::Cursor;
 use crate::envelope::{Envelope, PieceId};
 use crate::error::{CursorError, EngineError};
 use crate::index::{Index, Input, Options};
+use crate::late::Allowance;
 use crate::vocabulary::Vocabulary;
 use crate::walk_tests::{Dice, allowed, follow_masks};
 
@@ -578,7 +579,7 @@ fn a_mask_of_a_linked_index_has_no_more_fuel_than_any_other() {
     let index = linked(hermes, &tools(&vocabulary), &vocabulary);
     let mut mask = vec![0; vocabulary.words()];
     let mut cursor = after(&index, &[b"<tool_call>\n"], &[]).unwrap();
-    assert!(!cursor.mask_within(&mut mask, 3).unwrap());
+    assert!(!cursor.mask_within(&mut mask, &Allowance::new(3)).unwrap());
     let mut other = after(&index, &[b"<tool_call>\n{\"nam"], &[]).unwrap();
     assert!(allowed(&mut other, vocabulary.words()).contains(&u32::from(b'e')));
 }

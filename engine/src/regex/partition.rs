@@ -155,6 +155,18 @@ impl Partitions {
         }
     }
 
+    /// The class of all code points of an inclusive range, if they are in one.
+    pub(super) fn class_of_range(
+        &self,
+        partition: PartitionId,
+        (low, high): (u32, u32),
+    ) -> Option<u32> {
+        let runs = &self.partitions[partition.index()].runs;
+        let after = runs.partition_point(|&(first, _)| first <= low);
+        let ends = runs.get(after).is_none_or(|next| high < next.0);
+        ends.then(|| runs[after.saturating_sub(1)].1)
+    }
+
     /// A member of each class.
     pub(super) fn samples(&self, partition: PartitionId) -> Arc<[u32]> {
         self.partitions[partition.index()].samples.clone()
