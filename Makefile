@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run down test check protos docs baseline engine bench bench-engine clean
+.PHONY: help setup run down clients test check protos docs baseline engine bench bench-engine clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,10 @@ down: ## stop what `make run` started, keep the data
 	@if [ -x $(PYTHON_ENV) ]; then $(PYTHON_ENV) -m infra.local down; \
 	else echo "formwork: no .venv: nothing was started from here" >&2; exit 1; fi
 
-test: setup ## run every test (ARGS=...: only pytest, with these)
+clients: setup ## install the clients that tests/clients drives (`make test` does)
+	@bash tests/clients/install.sh
+
+test: setup clients ## run every test (ARGS=...: only pytest, with these)
 	$(if $(ARGS),,cd engine && cargo test --locked --lib --quiet)
 	@$(PYTHON_ENV) -m pytest $(ARGS)
 
@@ -57,5 +60,5 @@ bench-engine: setup ## the engine beside its peer: HARNESS=FOLDER of the benchma
 
 clean: ## remove .venv and every cache; the mesh's data stays in FORMWORK_HOME
 	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
-	rm -rf engine/target
+	rm -rf engine/target tests/clients/python/.venv tests/clients/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

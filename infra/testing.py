@@ -187,16 +187,21 @@ def write_test_model(folder: Path) -> None:
 
 
 @contextmanager
-def temporary_mesh(configuration: Mapping[str, Mapping[str, object]]) -> Iterator[MeshForTests]:
-    """Yield a mesh with a small random model, stopped at the end.
+def temporary_mesh(
+    configuration: Mapping[str, Mapping[str, object]], *, trained: bool = False
+) -> Iterator[MeshForTests]:
+    """Yield a mesh with a small model, stopped at the end.
 
     Args:
         configuration: Sections laid over what the launcher generates.
+        trained: Whether the model is the built-in one, rather than one with random weights.
     """
     with temporary_home() as home:
-        write_test_model(home.folder / "model")
-        built_in = {BUILT_IN_MODEL: {"folder": str(home.folder / "model")}}
-        models = {**built_in, **configuration.get("models", {})}
+        models: dict[str, object] = {}
+        if not trained:
+            write_test_model(home.folder / "model")
+            models[BUILT_IN_MODEL] = {"folder": str(home.folder / "model")}
+        models |= configuration.get("models", {})
         write_private(home.folder / "formwork.toml", to_toml({**configuration, "models": models}))
         mesh = MeshForTests(home, free_port())
         start_mesh(home, _bare_environment(), mesh.http_port, lambda _line: None)

@@ -1,0 +1,42 @@
+import instructor
+import openai
+from checks import MESSAGES, MODEL, Person, run
+
+ask = {
+    "model": MODEL,
+    "messages": MESSAGES,
+    "temperature": 0,
+    "response_model": Person,
+    "max_retries": 0,
+}
+
+
+def connect(mode: instructor.Mode) -> instructor.Instructor:
+    return instructor.from_openai(openai.OpenAI(max_retries=0), mode=mode)
+
+
+def create() -> None:
+    assert isinstance(connect(instructor.Mode.JSON_SCHEMA).create(**ask), Person)
+
+
+def create_partial() -> None:
+    steps = list(connect(instructor.Mode.JSON_SCHEMA).create_partial(**ask))
+    assert len(steps) > 1
+    Person.model_validate(steps[-1].model_dump())
+
+
+def create_iterable() -> None:
+    text = "List the people: Nina Okafor, 34, from Lisbon; Pedro Silva, 29, from Porto."
+    several = {**ask, "messages": [{"role": "user", "content": text}], "max_tokens": 100}
+    people = list(connect(instructor.Mode.JSON_SCHEMA).create_iterable(**several))
+    assert [type(person) for person in people] == [Person, Person]
+
+
+run(
+    "instructor",
+    {
+        "`create` in `Mode.JSON_SCHEMA`": create,
+        "`create_partial` in `Mode.JSON_SCHEMA`": create_partial,
+        "`create_iterable` in `Mode.JSON_SCHEMA`": create_iterable,
+    },
+)

@@ -1,0 +1,43 @@
+import json
+
+import openai
+from checks import MESSAGES, MODEL, Person, run
+
+client = openai.OpenAI(max_retries=0)
+ask = {"model": MODEL, "messages": MESSAGES, "temperature": 0}
+
+
+def create() -> None:
+    schema = {**Person.model_json_schema(), "additionalProperties": False}
+    completion = client.chat.completions.create(
+        **ask,
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "person", "strict": True, "schema": schema},
+        },
+    )
+    Person.model_validate(json.loads(completion.choices[0].message.content))
+    assert completion.usage.completion_tokens > 0
+
+
+def parse() -> None:
+    completion = client.chat.completions.parse(**ask, response_format=Person)
+    assert isinstance(completion.choices[0].message.parsed, Person)
+
+
+def stream() -> None:
+    with client.chat.completions.stream(**ask, response_format=Person) as events:
+        pieces = [event.delta for event in events if event.type == "content.delta"]
+        message = events.get_final_completion().choices[0].message
+    assert "".join(pieces) == message.content
+    assert isinstance(message.parsed, Person)
+
+
+run(
+    "openai",
+    {
+        "`chat.completions.create` with a JSON Schema": create,
+        "`chat.completions.parse` with a pydantic model": parse,
+        "`chat.completions.stream` with a pydantic model": stream,
+    },
+)
