@@ -37,4 +37,4 @@ class Subject:
     """For example `schema for response_format 'person'`."""
     param: str
     reason: str
-    """Of the error: a key of the table in `gateway.errors`."""
+    """Of the error: one that `gateway.error_table` has a code for."""

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from gateway.errors import SchemaInvalidError, grammar_error
+from gateway.grammars import Subject
 from gateway.indexes import Indexes, IndexWish
 from gateway.prompt_writers import PromptWriters
 from gateway.response_format import ResponseFormat
@@ -33,14 +34,13 @@ class SchemaIndexes:
         form = await stored.to_format()
         snapshots = [name for name, entry in self.models.entries.items() if entry.structured]
         wishes = [self._wish(form, stored, snapshot) for snapshot in snapshots]
+        different = {wish.key: wish for wish in wishes}.values()
         try:
-            handles = await asyncio.gather(*map(self.indexes.ensure_index, wishes))
+            handles = await asyncio.gather(*map(self.indexes.ensure_index, different))
             await self.validators.of(form.schema_text.encode(), stored.record.project_id)
         except FormworkError as error:
-            refusal = grammar_error(error, form.subject)
-            if isinstance(refusal, SchemaInvalidError):
-                refusal.field = "schema"
-            raise refusal from error
+            subject = Subject(f"schema '{form.name}'", "schema", SchemaInvalidError.reason)
+            raise grammar_error(error, subject) from error
         return max((handle.seconds for handle in handles), default=0.0)
 
     def _wish(self, form: ResponseFormat, stored: StoredSchema, snapshot: Snapshot) -> IndexWish:
