@@ -5,7 +5,7 @@
     python bench/mesh_tools.py latency              # what tools add to the time to the first token
 
 A line's `functions` are `{"name", "description", "parameters"}`; Python's names of types (`dict`,
-`float`, `tuple`) are read as JSON Schema's. Every set is asked twice, with `required` and with `auto`.
+`float`, `tuple`) are read as JSON Schema's. Every set is asked twice, with `required` and `auto`.
 """
 
 import argparse
@@ -125,7 +125,7 @@ async def ask(
 
 
 def is_valid(call: Any, tools: list[dict[str, Any]]) -> bool:  # noqa: ANN401 - of the client
-    """Return whether a call is of a tool on offer, with arguments that fit; print one that is not."""
+    """Return whether a call is of a tool on offer and its arguments fit; print one that is not."""
     schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
     schema = schemas.get(call.function.name)
     try:
