@@ -167,12 +167,8 @@ async def measure_latency(options: argparse.Namespace) -> bool:
 
 
 def make_tool(count: int, number: int, salt: str = "") -> dict[str, Any]:
-    """Return a tool of three parameters, different for each number and salt."""
-    properties = {
-        f"city{salt}": {"type": "string"},
-        "unit": {"enum": ["celsius", "fahrenheit"]},
-        f"n{number}": {"type": "integer", "minimum": 0, "maximum": count},
-    }
+    """Return a small tool, different for each number and salt: a hundred fit a small context."""
+    properties = {f"city{salt}": {"type": "string"}, f"n{number}": {"enum": [count, "all"]}}
     parameters = {"type": "object", "properties": properties, "required": list(properties)}
     return {"type": "function", "function": {"name": f"tool_{number}", "parameters": parameters}}
 

@@ -231,20 +231,23 @@ class _Attempt:
     async def _ensure(self) -> tuple[Constraint | None, AnswerChecks]:
         if self.wishes is None:
             return None, AnswerChecks()
-        constraint = await self.wishes.ensure(self.flow.indexes)
-        check_shortest(
-            self.request,
-            self.plan,
-            constraint.shortest_answer_tokens,
-            self.flow.models.entries[self.snapshot].context,
-        )
-        checks = await make_checks(
-            _content_of(self.request),
-            self.request.tool_use,
-            self.flow.validators,
-            self.caller.project_id,
-        )
-        return constraint, checks
+        checking = asyncio.create_task(self._make_checks())
+        try:
+            constraint = await self._ensure_indexes(self.wishes)  # its refusals say more
+            return constraint, await checking
+        except BaseException:
+            await _cancel(checking)
+            raise
+
+    async def _ensure_indexes(self, wishes: Wishes) -> Constraint:
+        constraint = await wishes.ensure(self.flow.indexes)
+        context = self.flow.models.entries[self.snapshot].context
+        check_shortest(self.request, self.plan, constraint.shortest_answer_tokens, context)
+        return constraint
+
+    async def _make_checks(self) -> AnswerChecks:
+        content, use = _content_of(self.request), self.request.tool_use
+        return await make_checks(content, use, self.flow.validators, self.caller.project_id)
 
     def _open(self, place: Place) -> Opened:
         opens = [self._open_message(place, choice) for choice in range(self.request.choices)]
