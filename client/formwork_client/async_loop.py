@@ -11,7 +11,7 @@ from openai.types.chat.completion_create_params import ResponseFormat
 from typing_extensions import Unpack
 
 from formwork_client.calls import AsyncExecutor, Call, Reply, write_result
-from formwork_client.conversation import Conversation
+from formwork_client.conversation import Conversation, Turns
 from formwork_client.events import CallDone, CallStarted, Event, TurnDone
 from formwork_client.failures import FailureHandler, describe_failure
 from formwork_client.messages import Question
@@ -30,6 +30,7 @@ class AsyncToolLoop:
         client: The official client; its retries and timeouts hold for each request.
         tools: Functions made with `tool`, `async` or not.
         max_turns: How many answers a run may ask for.
+        must_answer: Whether tools are switched off in the last turn, so that it cannot be a call.
         executor: Where calls are carried out; else here, what is not `async` in threads. Those of
             one turn run at the same time.
         on_failure: What the model is told when a tool fails; `raise_failure` ends the run instead.
@@ -38,18 +39,19 @@ class AsyncToolLoop:
         ValueError: Two tools have the same name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing that a loop can be told
         self,
         client: openai.AsyncOpenAI,
         tools: Iterable[AnyTool],
         *,
         max_turns: int = 10,
+        must_answer: bool = False,
         executor: AsyncExecutor | None = None,
         on_failure: FailureHandler = describe_failure,
     ) -> None:
         self._client = client
         self._toolbox = Toolbox(tools)
-        self._max_turns = max_turns
+        self._turns = Turns(max_turns, must_answer)
         self._executor = executor or _Here()
         self._on_failure = on_failure
 
@@ -67,7 +69,7 @@ class AsyncToolLoop:
         """
         ask = {**parameters, "model": model}
         conversation = Conversation[AnswerT](
-            self._toolbox, self._max_turns, question, response_format, ask
+            self._toolbox, self._turns, question, response_format, ask
         )
         while not conversation.is_over:
             request = conversation.write_request()
@@ -94,7 +96,7 @@ class AsyncToolLoop:
         self._toolbox.check_streamable()
         ask = {**parameters, "model": model}
         conversation = Conversation[AnswerT](
-            self._toolbox, self._max_turns, question, response_format, ask
+            self._toolbox, self._turns, question, response_format, ask
         )
         return AsyncRunStream(self._tell(conversation), conversation)
 

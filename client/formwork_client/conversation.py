@@ -18,6 +18,15 @@ _WHOLE = ("stop", "tool_calls")
 
 
 @dataclass(frozen=True)
+class Turns:
+    """How many answers a run may ask for, and what the last one is like."""
+
+    limit: int
+    must_answer: bool
+    """Whether the last turn has no tools to call."""
+
+
+@dataclass(frozen=True)
 class Turn:
     """What one answer asks for."""
 
@@ -32,7 +41,7 @@ class Conversation(Generic[AnswerT]):
 
     Args:
         toolbox: The tools.
-        max_turns: How many answers may be asked for.
+        turns: How many answers may be asked for.
         question: A user's message, or the messages so far.
         response_format: What the answer is like: a class to parse it with, or what the API takes.
         parameters: The rest of each request.
@@ -41,7 +50,7 @@ class Conversation(Generic[AnswerT]):
     def __init__(
         self,
         toolbox: Toolbox,
-        max_turns: int,
+        turns: Turns,
         question: Question,
         response_format: type[AnswerT] | ResponseFormat | None,
         parameters: Mapping[str, object],
@@ -49,7 +58,7 @@ class Conversation(Generic[AnswerT]):
         self._toolbox = toolbox
         self._messages = read_question(question)
         self._format = response_format
-        self._max_turns = max_turns
+        self._turns = turns
         self._fixed = {**parameters, **write_format(self._format)}
         self._completions: list[ChatCompletion] = []
         self._parsed: AnswerT | None = None
@@ -65,6 +74,8 @@ class Conversation(Generic[AnswerT]):
             request["tools"] = self._toolbox.params
         if self._completions and "tool_choice" in request:
             request["tool_choice"] = relax_choice(request["tool_choice"])
+        if self._turns.must_answer and len(self._completions) == self._turns.limit - 1:
+            request["tool_choice"] = "none"
         return request
 
     def accept(self, completion: ChatCompletion | None) -> Turn:
@@ -93,8 +104,8 @@ class Conversation(Generic[AnswerT]):
             TurnLimitError: There may be no further turn.
         """
         self._messages += [reply.param for reply in sorted(replies, key=lambda reply: reply.index)]
-        if not self.is_over and len(self._completions) >= self._max_turns:
-            raise TurnLimitError(self._max_turns, self.to_run())
+        if not self.is_over and len(self._completions) >= self._turns.limit:
+            raise TurnLimitError(self._turns.limit, self.to_run())
 
     @property
     def last(self) -> ChatCompletion:

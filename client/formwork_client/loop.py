@@ -11,7 +11,7 @@ from openai.types.chat.completion_create_params import ResponseFormat
 from typing_extensions import Unpack
 
 from formwork_client.calls import Call, Executor, Reply, write_result
-from formwork_client.conversation import Conversation
+from formwork_client.conversation import Conversation, Turns
 from formwork_client.events import CallDone, CallStarted, Event, TurnDone
 from formwork_client.failures import FailureHandler, describe_failure
 from formwork_client.messages import Question
@@ -32,6 +32,7 @@ class ToolLoop:
         client: The official client; its retries and timeouts hold for each request.
         tools: Functions made with `tool`.
         max_turns: How many answers a run may ask for.
+        must_answer: Whether tools are switched off in the last turn, so that it cannot be a call.
         executor: Where calls are carried out; else in threads of the run's own. Those of one turn
             run at the same time.
         on_failure: What the model is told when a tool fails; `raise_failure` ends the run instead.
@@ -41,18 +42,19 @@ class ToolLoop:
         ValueError: Two tools have the same name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing that a loop can be told
         self,
         client: openai.OpenAI,
         tools: Iterable[AnyTool],
         *,
         max_turns: int = 10,
+        must_answer: bool = False,
         executor: Executor | None = None,
         on_failure: FailureHandler = describe_failure,
     ) -> None:
         self._client = client
         self._toolbox = Toolbox(tools)
-        self._max_turns = max_turns
+        self._turns = Turns(max_turns, must_answer)
         self._executor = executor
         self._on_failure = on_failure
         for tool in self._toolbox:
@@ -82,7 +84,7 @@ class ToolLoop:
         """
         ask = {**parameters, "model": model}
         conversation = Conversation[AnswerT](
-            self._toolbox, self._max_turns, question, response_format, ask
+            self._toolbox, self._turns, question, response_format, ask
         )
         with self._open_executor() as executor:
             while not conversation.is_over:
@@ -110,7 +112,7 @@ class ToolLoop:
         self._toolbox.check_streamable()
         ask = {**parameters, "model": model}
         conversation = Conversation[AnswerT](
-            self._toolbox, self._max_turns, question, response_format, ask
+            self._toolbox, self._turns, question, response_format, ask
         )
         return RunStream(self._tell(conversation), conversation)
 

@@ -274,6 +274,13 @@ async def test_turns_are_limited_and_the_error_holds_a_conversation_to_go_on_wit
     assert (await ask(server, [add], run.messages)).text == "2"
 
 
+async def test_the_last_turn_can_be_bound_to_answer(start: Start, ask: Ask) -> None:
+    server = start(*[calls(("add", {"a": 1, "b": 1}))] * 2, says("2"))
+    await ask(server, [add], loop={"max_turns": 3, "must_answer": True})
+    choices = [request.get("tool_choice") for request in server.requests]
+    assert choices == [None, None, "none"]
+
+
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
 async def test_an_answer_that_was_cut_off_is_an_error(start: Start, ask: Ask, reason: str) -> None:
     with pytest.raises(CutOffError, match=reason) as caught:

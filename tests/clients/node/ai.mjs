@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createOpenAI } from '@ai-sdk/openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { generateObject, streamObject } from 'ai';
+import { generateObject, generateText, stepCountIs, streamObject, streamText, tool } from 'ai';
 import { z } from 'zod';
 import { model, run, text } from './checks.mjs';
 
@@ -16,6 +16,14 @@ const compatible = createOpenAICompatible({
   supportsStructuredOutputs: true,
   includeUsage: true,
 })(model);
+
+let saved = [];
+const save = tool({
+  description: 'Saves a person.',
+  inputSchema: Person,
+  execute: async (person) => (saved.push(person), 'saved'),
+});
+const called = { ...ask, model: compatible, tools: { save }, toolChoice: 'required' };
 
 await run('ai', {
   '`generateObject` through `@ai-sdk/openai` (`.chat`)': async () => {
@@ -36,5 +44,27 @@ await run('ai', {
     for await (const object of stream.partialObjectStream) partial.push(object);
     assert.deepEqual(partial.at(-1), Person.parse(await stream.object));
     assert.ok((await stream.usage).outputTokens > 0);
+  },
+  '`generateText` with a `tool`': async () => {
+    saved = [];
+    const { toolResults } = await generateText(called);
+    assert.deepEqual(toolResults.map(({ output }) => output), saved.map(() => 'saved'));
+    assert.ok(saved.map((person) => Person.parse(person)).length > 0);
+  },
+  '`generateText` in several steps': async () => {
+    saved = [];
+    const { steps } = await generateText({ ...called, stopWhen: stepCountIs(2) });
+    assert.equal(steps.length, 2);
+    assert.ok(saved.map((person) => Person.parse(person)).length > 1);
+  },
+  '`streamText` with a `tool`': async () => {
+    saved = [];
+    const stream = streamText(called);
+    const kinds = [];
+    for await (const part of stream.fullStream) kinds.push(part.type);
+    for (const kind of ['tool-input-start', 'tool-input-delta', 'tool-call', 'tool-result']) {
+      assert.ok(kinds.includes(kind), kind);
+    }
+    assert.ok(saved.map((person) => Person.parse(person)).length > 0);
   },
 });

@@ -32,11 +32,28 @@ def create_iterable() -> None:
     assert [type(person) for person in people] == [Person, Person]
 
 
+def create_by_tool() -> None:
+    assert isinstance(connect(instructor.Mode.TOOLS).create(**ask), Person)
+
+
+def create_by_strict_tool() -> None:
+    assert isinstance(connect(instructor.Mode.TOOLS_STRICT).create(**ask), Person)
+
+
+def create_partial_by_tool() -> None:
+    steps = list(connect(instructor.Mode.TOOLS).create_partial(**ask))
+    assert len(steps) > 1
+    Person.model_validate(steps[-1].model_dump())
+
+
 run(
     "instructor",
     {
         "`create` in `Mode.JSON_SCHEMA`": create,
         "`create_partial` in `Mode.JSON_SCHEMA`": create_partial,
         "`create_iterable` in `Mode.JSON_SCHEMA`": create_iterable,
+        "`create` in `Mode.TOOLS`, the default": create_by_tool,
+        "`create` in `Mode.TOOLS_STRICT`": create_by_strict_tool,
+        "`create_partial` in `Mode.TOOLS`": create_partial_by_tool,
     },
 )

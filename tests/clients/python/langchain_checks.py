@@ -25,6 +25,24 @@ def stream() -> None:
     assert isinstance(list(llm.with_structured_output(Person).stream(TEXT))[-1], Person)
 
 
+def invoke_by_tool() -> None:
+    answer = llm.with_structured_output(Person, method="function_calling").invoke(TEXT)
+    assert isinstance(answer, Person)
+
+
+def bind_tools() -> None:
+    message = llm.bind_tools([Person], tool_choice="required", strict=True).invoke(TEXT)
+    assert message.invalid_tool_calls == []
+    assert [Person.model_validate(call["args"]) for call in message.tool_calls]
+
+
+def stream_tools() -> None:
+    whole = None
+    for chunk in llm.bind_tools([Person], tool_choice="required").stream(TEXT):
+        whole = chunk if whole is None else whole + chunk
+    assert [Person.model_validate(call["args"]) for call in whole.tool_calls]
+
+
 run(
     "langchain-openai",
     {
@@ -34,5 +52,8 @@ run(
         ),
         "`with_structured_output`, `include_raw=True`": invoke_with_raw,
         "`with_structured_output`, streamed": stream,
+        '`with_structured_output`, `method="function_calling"`': invoke_by_tool,
+        "`bind_tools`": bind_tools,
+        "`bind_tools`, streamed": stream_tools,
     },
 )
