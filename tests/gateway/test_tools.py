@@ -1,16 +1,18 @@
 """Tools over HTTP: what is asked of the compiler and the worker, and how calls come back."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
 import pytest
+import pytest_asyncio
 from formwork.sampler.v1.sampler_pb2 import CHANNEL_REFUSAL, FINISH_LENGTH, FINISH_STOP, Frame, Mark
 
 from mesh.config import MeshConfig
 from mesh.errors import SchemaRefusedError
 
-from .conftest import ALIAS, Bench, open_bench
+from .conftest import ALIAS, Bench, make_mesh_config, open_bench
 
 CALL, ARGUMENTS = 9, 10  # control tokens of the built-in model
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -197,6 +199,14 @@ ASKED = {
 }
 
 
+# One gateway for the whole table.
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    async with open_bench(make_mesh_config(tmp_path_factory.mktemp("mesh"))) as opened:
+        yield opened
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("change", "param", "code"),
     [
@@ -264,9 +274,9 @@ ASKED = {
     ],
 )
 async def test_what_is_wrong_with_tools_is_named(
-    bench: Bench, change: dict[str, Any], param: str, code: str
+    shared: Bench, change: dict[str, Any], param: str, code: str
 ) -> None:
-    response = await bench.post({**bench.chat(), **change})
+    response = await shared.post({**shared.chat(), **change})
     error = response.json()["error"]
     assert (response.status_code, error["param"], error["code"]) == (400, param, code)
 
