@@ -121,21 +121,28 @@ FORMATS = {
     "harmony": HARMONY,
 }
 
-# What a template of each format holds, the most telling first.
-_SIGNS = (
-    ("harmony", ("<|channel|>", "<|message|>")),
-    ("formwork", ("<|call|>", "<|args|>")),
-    ("mistral_args", ("[TOOL_CALLS]", "[ARGS]")),
-    ("mistral", ("[TOOL_CALLS]",)),
-    ("hermes", ("<tool_call>", "</tool_call>")),
-    ("llama3", ("<|start_header_id|>", '"parameters": ')),
+# What a template of each format holds and what it does not, the most telling first.
+_SIGNS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("harmony", ("<|channel|>", "<|message|>"), ()),
+    ("formwork", ("<|call|>", "<|args|>"), ()),
+    ("mistral_args", ("[TOOL_CALLS]", "[ARGS]"), ()),
+    ("mistral", ("[TOOL_CALLS]",), ()),
+    # Qwen's coders write calls as XML between the same markers: that is no row here
+    ("hermes", ("<tool_call>", "</tool_call>"), ("<function=",)),
+    ("llama3", ("<|start_header_id|>", '"parameters": '), ()),
 )
 
 
 def recognise_format(template: str) -> ChatFormat:
     """Return the format that a chat template was written for; `PLAIN` where it shows no calls."""
-    named = (name for name, signs in _SIGNS if all(sign in template for sign in signs))
+    named = (
+        name
+        for name, signs, others in _SIGNS
+        if all(sign in template for sign in signs) and not any(sign in template for sign in others)
+    )
     found = FORMATS[next(named, "plain")]
+    if "[TOOL_CALLS] [" in template:  # tokenizers of the first generation put a space between
+        found = replace(found, calls_opening="[TOOL_CALLS] [")
     if found.reasoning is None and "<think>" in template:
-        return replace(found, reasoning=THINKING)
+        found = replace(found, reasoning=THINKING)
     return found

@@ -257,6 +257,7 @@ def test_thoughts_that_the_prompt_has_opened_come_first() -> None:
         ("[TOOL_CALLS][", "mistral"),
         ("<tool_call>\\n</tool_call>", "hermes"),
         ("<|start_header_id|> '\"parameters\": '", "llama3"),
+        ("<tool_call>\\n<function=f>\\n</tool_call>", "plain"),
         ("{{ message.content }}", "plain"),
     ],
 )
