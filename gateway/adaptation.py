@@ -39,7 +39,8 @@ def tool_outline(tool: Tool) -> dict[str, Any]:
 
 def tool_object(tool: Tool) -> dict[str, Any]:
     """Return a tool as most templates expect it: OpenAI's object of a function."""
-    parameters = tool.schema if tool.kind is ToolKind.FUNCTION else _INPUT_SCHEMA
+    schema = tool.schema if tool.kind is ToolKind.FUNCTION else _INPUT_SCHEMA
+    parameters = {"properties": {}, **schema}  # which templates read without asking
     function = {"name": tool.name, "description": tool.description, "parameters": parameters}
     return {"type": "function", "function": function}
 

@@ -9,6 +9,7 @@ from gateway.messages import Message, ToolCall
 from gateway.template import ChatTemplate, Markers, Part, TemplateRefusedError
 
 _PROBE = "look_up_nothing"
+_PROBE_SCHEMA = {"type": "object", "properties": {"it": {"type": "string"}}, "required": ["it"]}
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Conversation:
         )
 
     def _shows_tools(self, user: Message) -> bool:
-        function = {"name": _PROBE, "description": "d", "parameters": {"type": "object"}}
+        function = {"name": _PROBE, "description": "d", "parameters": _PROBE_SCHEMA}
         tool = {**function, "outline": "o", "type": "function", "function": function}
         try:
             parts = self.render([user], tools=[tool])

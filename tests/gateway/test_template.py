@@ -11,6 +11,7 @@ from gateway.chat_formats import PLAIN
 from gateway.config import GatewayConfig
 from gateway.errors import RequestError
 from gateway.families import Family, SchemaStyle, family_of
+from gateway.grammars import Grammar, Subject, Syntax
 from gateway.messages import Message, ToolCall
 from gateway.prompt import PromptWriter
 from gateway.prompt_writers import find_template, load_prompt_writers
@@ -18,6 +19,7 @@ from gateway.request import ChatRequest
 from gateway.response_format import FormatKind, ResponseFormat
 from gateway.template import ChatTemplate, Markers, TemplateRefusedError, to_json
 from gateway.tokenizer import PromptTokenizer, load_tokenizer
+from gateway.tools import Tool, ToolKind, ToolMode, ToolUse
 from mesh.clock import SystemClock
 from mesh.config import ConfigError
 
@@ -65,6 +67,47 @@ def test_no_text_makes_a_control_token(pieces: list[str]) -> None:
     tail = [2, 5]
     assert [token for token in ids if token < 16] == [4, *tail]
     assert decode(ids) == f"<|user|>{text}<|end|><|assistant|>"
+
+
+WITH_TOOLS = (
+    "{% for tool in tools or [] %}{{ tool | tojson }}"
+    "{% for name, one in tool.function.parameters.properties.items() %}"
+    "{{ name }}={{ one.type }}{% endfor %}{% endfor %}" + CHATML
+)
+
+
+def tool(description: str, **properties: object) -> Tool:
+    schema = {"type": "object", "properties": properties}
+    grammar = Grammar(Syntax.JSON_SCHEMA, json.dumps(schema))
+    subject = Subject("x", "x", "GRAMMAR_INVALID")
+    return Tool(ToolKind.FUNCTION, "f", description, grammar, subject, schema)
+
+
+def with_tools(*tools: Tool) -> ChatRequest:
+    return ChatRequest("m", (USER,), tool_use=ToolUse(tools, tools, ToolMode.AUTO))
+
+
+@settings(deadline=None)
+@given(
+    pieces=st.lists(st.sampled_from([*CONTROL, "<|", "|>", "end", "<", ">", '"', "\\"]) | st.text())
+)
+def test_no_text_of_a_tool_makes_a_control_token(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    asked = with_tools(tool(text, a={"type": "string", "description": text, "enum": [text, 1]}))
+    ids = writer(WITH_TOOLS).write(asked)
+    assert [token for token in ids if token < 16] == [4, 2, 5]
+    assert json.dumps(text, ensure_ascii=False) in decode(ids)
+    assert "a=string" in decode(ids)
+
+
+def test_a_property_that_spells_a_control_token_is_refused() -> None:
+    with pytest.raises(RequestError, match="control token"):
+        writer(WITH_TOOLS).write(with_tools(tool("x", **{"<|end|>": {"type": "string"}})))
+
+
+def test_a_template_that_does_not_show_tools_is_known_for_it() -> None:
+    assert writer(WITH_TOOLS).traits.has_tools
+    assert not writer(CHATML).traits.has_tools
 
 
 def test_a_vocabulary_that_holds_its_control_tokens_as_words_is_broken_up() -> None:
