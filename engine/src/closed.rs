@@ -11,7 +11,7 @@ use crate::grammar::Grammar;
 use crate::hashing::IdMap;
 use crate::shape::{ShapeId, ShapeStep, Strays};
 use crate::vocabulary::{
-    ALL_PLAIN, FreeTokens, NON_ASCII, Special, Trie, Vocabulary, allow, forbid,
+    ALL_PLAIN, FreeTokens, NON_ASCII, Quoted, Special, Trie, Vocabulary, allow, forbid,
 };
 
 /// The part of a mask that a shape alone decides.
@@ -371,11 +371,8 @@ impl Closed {
 impl Exit {
     /// The bytes before the quote.
     pub fn bytes<'a>(&self, vocabulary: &'a Vocabulary) -> &'a [u8] {
-        let (trie, node) = (vocabulary.trie(), self.node as usize);
-        let token = trie.tokens_below(node).first();
-        token.map_or(&[], |id| {
-            &vocabulary.token_bytes(*id)[..trie.depths[node] as usize]
-        })
+        let bytes = vocabulary.bytes_to(self.node);
+        &bytes[..bytes.len().saturating_sub(1)]
     }
 }
 
@@ -439,11 +436,31 @@ fn walk_free(grammar: &mut Grammar, vocabulary: &Vocabulary, shape: ShapeId) -> 
     });
     let mut base = vocabulary.plain().mask().to_vec();
     special.iter().for_each(|token| allow(&mut base, token.id));
+    let (quoted, late) = quoted_tokens(vocabulary, &exits);
     FreeTokens {
         base: base.into(),
         special: special.into(),
         exits,
+        quoted,
+        late,
     }
+}
+
+/// The tokens of some exits, and the exits whose tokens have another quote before.
+fn quoted_tokens(vocabulary: &Vocabulary, exits: &[(u32, u32)]) -> (Vec<Quoted>, Vec<u32>) {
+    let (mut quoted, mut late) = (Vec::new(), Vec::new());
+    for (exit, (node, _)) in (0..).zip(exits) {
+        let Some(pairs) = vocabulary.exits().at(*node) else {
+            late.push(exit);
+            continue;
+        };
+        quoted.extend(pairs.iter().map(|&(suffix, token)| Quoted {
+            exit,
+            suffix,
+            token,
+        }));
+    }
+    (quoted, late)
 }
 
 /// What a walk meets at a node of the trie.

@@ -4,21 +4,20 @@
 //! compiled then, once for the index: each node of the tables has its like there, and what is
 //! learnt from it is read here from then on, as if it had been in the tables. So a filled index
 //! says exactly what one that is compiled says. Memories are this reader's own: they are no part of
-//! the tables.
+//! the tables. How masks are found is in `frozen_masks`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::byte_set::ByteSet;
-use crate::closed::ClosedMasks;
 use crate::formula::{FormulaId, Formulas};
 use crate::frozen_live::Live;
-use crate::frozen_masks::{read_base, read_mask};
-use crate::frozen_tables::{Inside, Tables};
+use crate::frozen_parts::Part;
+use crate::frozen_tables::Tables;
 use crate::grammar::{Exhausted, Grammar, Limits, Writing};
 use crate::hashing::IdMap;
 use crate::machine::{Action, Configuration, NodeId, OutcomeId, StackId};
-use crate::mask::{Mask, repeating_suspects, walk};
+use crate::mask::{Mask, repeating_suspects};
 use crate::reader::{JsonReader, Reader, last_bytes_of_json};
 use crate::vocabulary::Vocabulary;
 
@@ -27,52 +26,51 @@ pub(crate) type Compile = Box<dyn Fn() -> Option<JsonReader> + Send>;
 
 /// JSON, read with tables.
 pub(crate) struct FrozenReader {
-    tables: Tables,
+    pub(crate) tables: Arc<Tables>,
     compile: Compile,
     live: Option<Live>,
     /// Its grammar could not be compiled: nothing more can be learnt.
     is_dead: bool,
     fuel: u64,
     /// Only for memories and for what any JSON may be.
-    blank: Grammar,
+    pub(crate) blank: Grammar,
     stacks: Vec<(NodeId, StackId)>,
     stack_numbers: IdMap<(NodeId, StackId), StackId>,
     /// What was learnt since.
     actions: IdMap<(NodeId, u8), Action>,
     resumed: IdMap<(NodeId, OutcomeId), Option<NodeId>>,
-    masks: IdMap<Configuration, Arc<Mask>>,
-    /// Masks and bases of the tables that were asked for.
-    read: Vec<Option<Arc<Mask>>>,
-    bases: Vec<Option<Arc<[u32]>>>,
-    bytes: usize,
+    pub(crate) masks: IdMap<Configuration, Arc<Mask>>,
+    /// Which suffixes of tokens can be read, by place.
+    pub(crate) suffixes: IdMap<Configuration, Arc<[bool]>>,
+    /// Closed parts and bases of the tables that were asked for.
+    pub(crate) parts: Vec<Option<Arc<Part>>>,
+    pub(crate) bases: Vec<Option<Arc<[u32]>>>,
+    pub(crate) bytes: usize,
 }
 
 impl FrozenReader {
     /// A reader with some tables.
-    pub fn new(tables: Tables, writing: Writing, compile: Compile) -> Self {
-        let (masks, bases) = tables.mask_counts();
-        let mut stacks = vec![(NodeId(0), StackId::EMPTY)];
-        stacks.extend_from_slice(&tables.stacks);
-        let numbered = stacks.iter().enumerate().skip(1);
-        let stack_numbers = numbered
-            .map(|(at, stack)| (*stack, StackId(at as u32)))
-            .collect();
-        FrozenReader {
+    pub fn new(tables: Arc<Tables>, writing: Writing, compile: Compile) -> Self {
+        let (parts, bases) = tables.part_counts();
+        let mut reader = FrozenReader {
             compile,
             live: None,
             is_dead: false,
             fuel: u64::MAX,
             blank: Grammar::new(Formulas::new(), FormulaId::TRUE, writing, Limits::default()),
-            stacks,
-            stack_numbers,
+            stacks: vec![(NodeId(0), StackId::EMPTY)],
+            stack_numbers: IdMap::default(),
             actions: IdMap::default(),
             resumed: IdMap::default(),
             masks: IdMap::default(),
-            read: vec![None; masks],
+            suffixes: IdMap::default(),
+            parts: vec![None; parts],
             bases: vec![None; bases],
             bytes: 0,
             tables,
-        }
+        };
+        reader.push(reader.tables.start.1, StackId::EMPTY);
+        reader
     }
 
     /// The compiled grammar; None where there is none.
@@ -88,7 +86,7 @@ impl FrozenReader {
     }
 
     #[inline]
-    fn action(&mut self, node: NodeId, byte: u8) -> Action {
+    pub(crate) fn action(&mut self, node: NodeId, byte: u8) -> Action {
         match self.tables.action(node, byte) {
             Some(action) => action,
             None => self.learn_action(node, byte),
@@ -100,7 +98,9 @@ impl FrozenReader {
         if let Some(known) = self.actions.get(&(node, byte)) {
             return *known;
         }
-        let Some(learnt) = self.live().and_then(|live| live.action(node, byte)) else {
+        let tables = Arc::clone(&self.tables);
+        let live = self.live();
+        let Some(learnt) = live.and_then(|live| live.action(&tables, node, byte)) else {
             return Action::Dead;
         };
         self.bytes += ENTRY;
@@ -115,7 +115,8 @@ impl FrozenReader {
         if let Some(known) = self.resumed.get(&(below, outcome)) {
             return *known;
         }
-        let learnt = self.live()?.resume(below, outcome)?;
+        let tables = Arc::clone(&self.tables);
+        let learnt = self.live()?.resume(&tables, below, outcome)?;
         self.bytes += ENTRY;
         self.resumed.insert((below, outcome), learnt);
         learnt
@@ -155,88 +156,14 @@ impl FrozenReader {
         self.tables.end == Some(node) || self.live.as_ref().is_some_and(|live| live.is_end(node))
     }
 
-    /// The mask where no undeclared key has been written yet.
-    fn mask_of_place(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Option<Arc<Mask>> {
-        if let Some(mask) = self.known_mask(vocabulary, at) {
-            return Some(mask);
-        }
-        let mask = self.work_out_mask(vocabulary, at)?;
-        let is_void = self.limit_reached().is_some();
-        if !is_void {
-            self.bytes += ENTRY + mask.bytes();
-            self.masks.insert(at, Arc::clone(&mask));
-        }
-        Some(mask)
-    }
-
-    /// The same if it takes no work.
-    fn known_mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Option<Arc<Mask>> {
-        if let Some(number) = self.tables.mask_of(at.top, at.below) {
-            return self.table_mask(vocabulary, number);
-        }
-        self.masks.get(&at).cloned()
-    }
-
-    /// A mask of the tables; None where it cannot be read.
-    fn table_mask(&mut self, vocabulary: &Vocabulary, number: usize) -> Option<Arc<Mask>> {
-        if let Some(Some(mask)) = self.read.get(number) {
-            return Some(Arc::clone(mask));
-        }
-        let FrozenReader {
-            tables,
-            bases,
-            blank,
-            ..
-        } = self;
-        let read = read_mask(tables.mask_bytes(number), vocabulary, |base| {
-            if let Some(known) = bases.get(base)? {
-                return Some(Arc::clone(known));
-            }
-            know_free_text(blank, vocabulary);
-            let bytes = tables.base_bytes(base);
-            let read = read_base(bytes, vocabulary, blank.writing.all_spellings).ok()?;
-            bases[base] = Some(Arc::clone(&read));
-            Some(read)
-        });
-        let mask = Arc::new(read.ok()?);
-        self.bytes += ENTRY + mask.bytes();
-        *self.read.get_mut(number)? = Some(Arc::clone(&mask));
-        Some(mask)
-    }
-
-    fn work_out_mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Option<Arc<Mask>> {
-        if let Some(inside) = self.tables.inside(at.top) {
-            if inside != Inside::Text {
-                let (trie, mut tokens) = (vocabulary.trie(), Vec::new());
-                let step = &mut |at, byte| self.step(at, byte);
-                walk(step, trie, (0, trie.len()), at, &mut tokens);
-                return Some(Arc::new(Mask::new(None, tokens)));
-            }
-            if let Some(mask) = self.text_mask(vocabulary, at) {
-                return Some(mask);
-            }
-        }
-        let stack = self.nodes_below(at.below);
-        self.live()?.mask(vocabulary, at.top, &stack)
-    }
-
-    /// The mask inside a string, from that of the same node on another stack: only tokens with a
-    /// quote can leave the string, so that only they depend on the stack.
-    fn text_mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Option<Arc<Mask>> {
-        let other = self.tables.mask_with_top(at.top)?;
-        let other = self.table_mask(vocabulary, other)?;
-        let mut quoting: Vec<u32> = vocabulary.exits().tokens().collect();
-        quoting.sort_unstable();
-        quoting.dedup();
-        let mut mask = other.without(&quoting);
-        let reads = |id: &u32| {
-            let mut bytes = vocabulary.token_bytes(*id).iter();
-            bytes
-                .try_fold(at, |at, byte| self.step(at, *byte))
-                .is_some()
-        };
-        mask.extend(quoting.iter().copied().filter(reads));
-        Some(Arc::new(mask))
+    /// What the grammar says of a mask.
+    pub(crate) fn ask_mask(
+        &mut self,
+        vocabulary: &Vocabulary,
+        at: Configuration,
+    ) -> Option<Arc<Mask>> {
+        let (stack, tables) = (self.nodes_below(at.below), Arc::clone(&self.tables));
+        self.live()?.mask(&tables, vocabulary, (at.top, &stack))
     }
 
     /// The nodes of a stack, the lowest first.
@@ -257,8 +184,14 @@ impl FrozenReader {
     fn live_place(&mut self, at: Configuration) -> Option<Configuration> {
         let stack = self.nodes_below(at.below);
         self.live()?;
-        let FrozenReader { live, blank, .. } = self;
-        live.as_mut()?.place((at.top, &stack), blank, at.memory)
+        let FrozenReader {
+            live,
+            blank,
+            tables,
+            ..
+        } = self;
+        let live = live.as_mut()?;
+        live.place(tables, (at.top, &stack), (blank, at.memory))
     }
 
     fn repeating_tokens(
@@ -278,25 +211,15 @@ impl FrozenReader {
 }
 
 /// What an entry of a map takes besides its contents.
-const ENTRY: usize = 64;
-
-/// Works out, once for a vocabulary, what may follow where any text may.
-fn know_free_text(blank: &mut Grammar, vocabulary: &Vocabulary) {
-    if vocabulary
-        .free_tokens(blank.writing.all_spellings)
-        .is_none()
-    {
-        blank.refuel("mask_fuel", u64::MAX);
-        let free = blank.free_shape();
-        ClosedMasks::default().get(blank, vocabulary, free);
-    }
-}
+pub(crate) const ENTRY: usize = 64;
 
 impl Reader for FrozenReader {
     fn start(&self) -> Configuration {
-        let (top, below) = self.tables.start;
-        let memory = self.blank.first_configuration().memory;
-        Configuration { top, below, memory }
+        Configuration {
+            top: self.tables.start.0,
+            below: StackId(1),
+            memory: self.blank.first_configuration().memory,
+        }
     }
 
     fn step(&mut self, mut at: Configuration, byte: u8) -> Option<Configuration> {
@@ -385,13 +308,8 @@ impl Reader for FrozenReader {
         if self.blank.has_remembered(at.memory) {
             return None;
         }
-        let known = at.without_memory();
-        let number = self.tables.mask_of(at.top, at.below);
-        let mask = match number {
-            Some(number) => self.read.get(number)?.clone(),
-            None => self.masks.get(&known).cloned(),
-        };
-        Some((mask?, self.may_end(at)))
+        let mask = self.masks.get(&at.without_memory()).cloned()?;
+        Some((mask, self.may_end(at)))
     }
 
     fn ending(&mut self, at: Configuration) -> Option<Vec<u8>> {
@@ -409,9 +327,8 @@ impl Reader for FrozenReader {
     }
 
     fn learnt_bytes(&self) -> usize {
-        let stacks = self.stacks.len() - self.tables.stacks.len();
         let live = self.live.as_ref().map_or(0, Live::learnt_bytes);
-        self.bytes + ENTRY * stacks + self.blank.learnt_bytes() + live
+        self.bytes + ENTRY * self.stacks.len() + self.blank.learnt_bytes() + live
     }
 
     fn is_full(&self) -> bool {

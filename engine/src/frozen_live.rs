@@ -2,11 +2,13 @@
 //! the tables is.
 //!
 //! The tables are equations: this node, after this byte, is that one. Read from the start in both,
-//! they pair nodes with nodes. Nodes that only the grammar has get the next free numbers when they
-//! are met.
+//! they pair nodes with nodes. A node is paired when it is asked for, with those on its path
+//! (`frozen_paths`); a few more are with every question, so that answers name nodes of the tables
+//! where they can. Nodes that only the grammar has, or that are not paired yet, get new numbers.
 
 use std::sync::Arc;
 
+use crate::frozen_paths::{Origin, Paths};
 use crate::frozen_tables::Tables;
 use crate::grammar::{Exhausted, Grammar};
 use crate::hashing::IdMap;
@@ -19,12 +21,17 @@ use crate::vocabulary::Vocabulary;
 /// A compiled grammar whose nodes are paired with those of tables.
 pub(crate) struct Live {
     reader: JsonReader,
+    paths: Paths,
     nodes: Pairs<NodeId>,
     outcomes: Pairs<OutcomeId>,
+    /// Nodes that are paired and have not been followed.
+    open: Vec<NodeId>,
 }
 
 /// Ids of the tables and of the grammar that mean the same.
 struct Pairs<Id> {
+    /// How many the tables have.
+    count: usize,
     live: Vec<Option<Id>>,
     frozen: IdMap<Id, Id>,
 }
@@ -32,6 +39,7 @@ struct Pairs<Id> {
 impl<Id: Copy + Eq + std::hash::Hash + From<usize> + Into<usize>> Pairs<Id> {
     fn new(count: usize) -> Self {
         Pairs {
+            count,
             live: vec![None; count],
             frozen: IdMap::default(),
         }
@@ -41,16 +49,17 @@ impl<Id: Copy + Eq + std::hash::Hash + From<usize> + Into<usize>> Pairs<Id> {
         self.live.get(frozen.into()).copied().flatten()
     }
 
-    /// Pairs two ids that are not paired yet; false for others.
+    /// Pairs an id of the tables that is not paired yet; false for others. A number that the other
+    /// one got meanwhile goes on meaning it.
     fn pair(&mut self, frozen: Id, live: Id) -> bool {
-        if self.frozen.contains_key(&live) {
-            return false;
-        }
         let Some(free @ None) = self.live.get_mut(frozen.into()) else {
             return false;
         };
         *free = Some(live);
-        self.frozen.insert(live, frozen);
+        let named = self.frozen.entry(live).or_insert(frozen);
+        if (*named).into() >= self.count {
+            *named = frozen;
+        }
         true
     }
 
@@ -68,98 +77,123 @@ impl<Id: Copy + Eq + std::hash::Hash + From<usize> + Into<usize>> Pairs<Id> {
 
 /// What it may cost to follow one node of the tables in the grammar.
 const PAIRING_FUEL: u64 = 1_000_000;
+/// Nodes that are followed with every question.
+const FOLLOWED: usize = 2;
 
 impl Live {
-    /// Pairs the nodes of tables with those of the grammar that they were filled from.
-    pub fn new(mut reader: JsonReader, tables: &Tables) -> Self {
-        reader.refuel(PAIRING_FUEL);
+    /// A grammar that tables were filled from, its first nodes paired with theirs.
+    pub fn new(reader: JsonReader, tables: &Tables) -> Self {
         let start = reader.start();
         let mut live = Live {
             reader,
+            paths: Paths::new(tables),
             nodes: Pairs::new(tables.node_count()),
             outcomes: Pairs::new(tables.outcome_count()),
+            open: Vec::new(),
         };
-        let mut open = Vec::new();
-        live.pair(tables.start.0, start.top, &mut open);
-        let root = (tables.start.1.0 as usize).checked_sub(1);
-        let root = root.and_then(|at| tables.stacks.get(at));
-        let below = live.grammar().machine.stack(start.below);
-        if let (Some((frozen, _)), Some((node, _))) = (root, below) {
-            live.pair(*frozen, node, &mut open);
+        live.pair(tables.start.0, start.top);
+        if let Some((node, _)) = live.grammar().machine.stack(start.below) {
+            live.pair(tables.start.1, node);
         }
-        live.pair_all(tables, open);
         live
     }
 
-    fn pair(&mut self, frozen: NodeId, live: NodeId, open: &mut Vec<NodeId>) {
+    fn pair(&mut self, frozen: NodeId, live: NodeId) {
         if self.nodes.pair(frozen, live) {
-            open.push(frozen);
+            self.open.push(frozen);
         }
     }
 
-    /// Follows the tables from nodes that are paired until no more are.
-    fn pair_all(&mut self, tables: &Tables, mut open: Vec<NodeId>) {
-        loop {
-            while let Some(node) = open.pop() {
-                self.pair_steps(tables, node, &mut open);
+    /// Follows a few nodes of the tables that are paired.
+    fn follow_some(&mut self, tables: &Tables) {
+        for _ in 0..FOLLOWED {
+            let Some(node) = self.open.pop() else { break };
+            self.pair_steps(tables, node);
+        }
+    }
+
+    /// The node of the grammar that one of the tables is, all nodes on the path to it paired; None
+    /// where that cannot be told.
+    fn live(&mut self, tables: &Tables, node: NodeId) -> Option<NodeId> {
+        let mut path = vec![node];
+        while let Some(next) = path.last().copied() {
+            if self.nodes.live(next).is_some() {
+                path.pop();
+                continue;
             }
-            for (below, outcome, next) in tables.all_resumed() {
-                let key = self.nodes.live(below).zip(self.outcomes.live(outcome));
-                let (Some((below, outcome)), Some(next)) = (key, next) else {
-                    continue;
-                };
-                if self.nodes.live(next).is_none()
-                    && let Some(live) = self.resume_live(below, outcome)
-                {
-                    self.pair(next, live, &mut open);
+            match self.paths.origin(next)? {
+                Origin::Start => return None,
+                Origin::Step(from, byte) => match self.nodes.live(from) {
+                    Some(live) => {
+                        self.pair_step(tables, (from, live), byte);
+                        self.nodes.live(next)?;
+                    }
+                    None => path.push(from),
+                },
+                Origin::Resumed(below, outcome) => {
+                    let (end, byte) = self.paths.end(outcome)?;
+                    match (self.nodes.live(below), self.outcomes.live(outcome)) {
+                        (None, _) => path.push(below),
+                        (_, Some(_)) => self.pair_resumed(next, (below, outcome))?,
+                        _ => match self.nodes.live(end) {
+                            Some(live) => {
+                                self.pair_step(tables, (end, live), byte);
+                                self.outcomes.live(outcome)?;
+                            }
+                            None => path.push(end),
+                        },
+                    }
                 }
             }
-            if open.is_empty() {
-                return;
-            }
         }
+        self.nodes.live(node)
     }
 
-    fn pair_steps(&mut self, tables: &Tables, node: NodeId, open: &mut Vec<NodeId>) {
+    fn pair_resumed(&mut self, next: NodeId, key: (NodeId, OutcomeId)) -> Option<()> {
+        let (below, outcome) = (self.nodes.live(key.0)?, self.outcomes.live(key.1)?);
+        let grammar = &mut self.reader.grammar;
+        let live = grammar.beside(PAIRING_FUEL, |grammar| grammar.resume(below, outcome))?;
+        self.pair(next, live);
+        Some(())
+    }
+
+    fn pair_steps(&mut self, tables: &Tables, node: NodeId) {
         let Some(live) = self.nodes.live(node) else {
             return;
         };
-        self.reader.refuel(PAIRING_FUEL);
         for byte in tables.examples(node) {
-            let action = self.reader.grammar.action(live, byte);
-            if self.reader.grammar.is_void() {
-                return; // what is not paired is not known here
+            self.pair_step(tables, (node, live), byte);
+        }
+    }
+
+    /// Pairs what a byte leads to; what is not paired is not known here.
+    fn pair_step(&mut self, tables: &Tables, (node, live): (NodeId, NodeId), byte: u8) {
+        let grammar = &mut self.reader.grammar;
+        let action = grammar.beside(PAIRING_FUEL, |grammar| Some(grammar.action(live, byte)));
+        let (Some(frozen), Some(action)) = (tables.action(node, byte), action) else {
+            return;
+        };
+        match (frozen, action) {
+            (Action::Push { below, above }, Action::Push { below: b, above: a }) => {
+                self.pair(below, b);
+                self.pair(above, a);
             }
-            let Some(frozen) = tables.action(node, byte) else {
-                continue;
-            };
-            match (frozen, action) {
-                (Action::To(frozen), Action::To(live))
-                | (Action::Spell { to: frozen, .. }, Action::Spell { to: live, .. })
-                | (Action::Recall(frozen), Action::Recall(live))
-                | (Action::Name(frozen), Action::Name(live)) => self.pair(frozen, live, open),
-                (Action::Push { below, above }, Action::Push { below: b, above: a }) => {
-                    self.pair(below, b, open);
-                    self.pair(above, a, open);
+            (Action::Close(frozen), Action::Close(live))
+            | (Action::Yield(frozen), Action::Yield(live)) => {
+                self.outcomes.pair(frozen, live);
+            }
+            _ => {
+                if let (Some(frozen), Some(live)) = (frozen.target(), action.target()) {
+                    self.pair(frozen, live);
                 }
-                (Action::Close(frozen), Action::Close(live))
-                | (Action::Yield(frozen), Action::Yield(live)) => {
-                    self.outcomes.pair(frozen, live);
-                }
-                _ => {}
             }
         }
     }
 
-    fn resume_live(&mut self, below: NodeId, outcome: OutcomeId) -> Option<NodeId> {
-        self.reader.refuel(PAIRING_FUEL);
-        let next = self.reader.grammar.resume(below, outcome);
-        next.filter(|_| !self.reader.grammar.is_void())
-    }
-
     /// What a byte does at a node of the tables; None where that cannot be told now.
-    pub fn action(&mut self, node: NodeId, byte: u8) -> Option<Action> {
-        let live = self.nodes.live(node)?;
+    pub fn action(&mut self, tables: &Tables, node: NodeId, byte: u8) -> Option<Action> {
+        self.follow_some(tables);
+        let live = self.live(tables, node)?;
         let action = self.reader.grammar.action(live, byte);
         if self.reader.grammar.is_void() {
             return None;
@@ -185,14 +219,29 @@ impl Live {
 
     /// What a node becomes when the value above has ended so: Some(None) for nothing, None where
     /// that cannot be told now.
-    pub fn resume(&mut self, below: NodeId, outcome: OutcomeId) -> Option<Option<NodeId>> {
-        let (below, outcome) = (self.nodes.live(below)?, self.outcomes.live(outcome)?);
-        let next = self.reader.grammar.resume(below, outcome);
+    pub fn resume(
+        &mut self,
+        tables: &Tables,
+        below: NodeId,
+        outcome: OutcomeId,
+    ) -> Option<Option<NodeId>> {
+        self.follow_some(tables);
+        let below = self.live(tables, below)?;
+        if self.outcomes.live(outcome).is_none()
+            && let Some((end, byte)) = self.paths.end(outcome)
+        {
+            let live = self.live(tables, end)?;
+            self.pair_step(tables, (end, live), byte);
+        }
+        let next = self
+            .reader
+            .grammar
+            .resume(below, self.outcomes.live(outcome)?);
         let is_void = self.reader.grammar.is_void();
         (!is_void).then(|| next.map(|next| self.nodes.frozen(next)))
     }
 
-    /// Whether the text has ended at a node.
+    /// Whether the text has ended at a node that is not of the tables.
     pub fn is_end(&self, node: NodeId) -> bool {
         let live = self.nodes.live(node);
         live.is_some_and(|live| matches!(**self.reader.grammar.machine.node(live), Node::End))
@@ -202,22 +251,26 @@ impl Live {
     /// the lowest first.
     pub fn mask(
         &mut self,
+        tables: &Tables,
         vocabulary: &Vocabulary,
-        top: NodeId,
-        below: &[NodeId],
+        (top, below): (NodeId, &[NodeId]),
     ) -> Option<Arc<Mask>> {
-        let place = self.blank_place(top, below)?;
+        let place = self.blank_place(tables, (top, below))?;
         Some(self.reader.mask(vocabulary, place))
     }
 
-    fn blank_place(&mut self, top: NodeId, below: &[NodeId]) -> Option<Configuration> {
+    fn blank_place(
+        &mut self,
+        tables: &Tables,
+        (top, below): (NodeId, &[NodeId]),
+    ) -> Option<Configuration> {
         let mut stack = StackId::EMPTY;
         for node in below {
-            let node = self.nodes.live(*node)?;
+            let node = self.live(tables, *node)?;
             stack = self.reader.grammar.machine.intern_stack(node, stack);
         }
         Some(Configuration {
-            top: self.nodes.live(top)?,
+            top: self.live(tables, top)?,
             below: stack,
             memory: MemoryId::BLANK,
         })
@@ -226,11 +279,11 @@ impl Live {
     /// A place of the tables as the grammar's, with a memory of another grammar.
     pub fn place(
         &mut self,
-        (top, below): (NodeId, &[NodeId]),
-        from: &Grammar,
-        memory: MemoryId,
+        tables: &Tables,
+        place: (NodeId, &[NodeId]),
+        (from, memory): (&Grammar, MemoryId),
     ) -> Option<Configuration> {
-        let place = self.blank_place(top, below)?;
+        let place = self.blank_place(tables, place)?;
         let memory = self.reader.grammar.copy_memory(from, memory);
         Some(Configuration { memory, ..place })
     }

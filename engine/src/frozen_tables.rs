@@ -1,275 +1,105 @@
-//! The tables of a filled index: its machine's nodes and steps and its masks, as bytes and as what
-//! is read with.
+//! The tables of a filled index: its machine's nodes and steps and how masks are found at them, as
+//! bytes and as what is read with.
 //!
 //! After a checksum of 8 bytes all numbers are varints (LEB128). In this order:
 //!
-//! * codes: what a byte can do. A node that is named is given by its number, or by its distance
-//!   from the node that the byte is read at, so that nodes that differ only in where they stand
-//!   share their rows;
+//! * codes: what a byte can do (`frozen_codes`);
 //! * rows: a code for each byte (0 for dead), as what differs from an earlier row;
-//! * nodes: each with its row, if its steps are known, and what it is inside of;
+//! * nodes: each with its row, if its steps are known, and the way to its masks;
 //! * what a node below becomes when the value above it has ended so, ascending;
-//! * stacks, each a node and an earlier stack; where the text begins and ends;
-//! * places, by stack and node, ascending, each with its mask;
-//! * bases and masks, each with its length, read only when they are asked for.
+//! * the nodes that the text begins at and above, and the one it ends at;
+//! * bases and closed parts of masks, each with its length, read only when they are asked for
+//!   (`frozen_parts`).
 //!
-//! Numbers of nodes, rows, codes, stacks and masks are compared with what there is when the tables
-//! are opened; distances when they are followed.
+//! Numbers of nodes, rows, codes and parts are compared with what there is when the tables are
+//! opened; distances when they are followed.
 
 use std::ops::Range;
 
 use crate::error::EngineError;
-use crate::machine::{Action, NodeId, OutcomeId, StackId};
-use crate::memory::Unit;
+use crate::frozen_codes::Code;
+use crate::machine::{Action, NodeId, OutcomeId};
 
-/// What a byte does, whichever node it is read at.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Code {
-    pub kind: CodeKind,
-    pub to: Target,
-    /// Of a push: the node above.
-    pub above: Target,
-    /// A code point or an outcome.
-    pub number: u32,
-}
-
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum CodeKind {
-    To,
-    /// One more unit of a key: the byte itself, nothing yet, or the code point `number`.
-    SpellByte,
-    SpellPending,
-    SpellCharacter,
-    Recall,
-    Name,
-    Push,
-    Close,
-    Yield,
-    /// What it does is not in the tables.
-    Unknown,
-}
-
-const KINDS: [CodeKind; 10] = [
-    CodeKind::To,
-    CodeKind::SpellByte,
-    CodeKind::SpellPending,
-    CodeKind::SpellCharacter,
-    CodeKind::Recall,
-    CodeKind::Name,
-    CodeKind::Push,
-    CodeKind::Close,
-    CodeKind::Yield,
-    CodeKind::Unknown,
-];
-
-/// A node: by its number, or by its distance.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Target {
-    At(u32),
-    Off(i32),
-}
-
-/// Nodes this far away are named by their distance.
-const NEAR: i64 = 40;
-
-impl Target {
-    fn of(from: u32, to: u32) -> Self {
-        let distance = i64::from(to) - i64::from(from);
-        if distance.abs() <= NEAR {
-            Target::Off(distance as i32)
-        } else {
-            Target::At(to)
-        }
-    }
-
-    fn number(self, from: u32) -> Option<u32> {
-        match self {
-            Target::At(node) => Some(node),
-            Target::Off(distance) => from.checked_add_signed(distance),
-        }
-    }
-
-    fn write(self, bytes: &mut Vec<u8>) {
-        write_number(
-            bytes,
-            match self {
-                Target::At(node) => u64::from(node) << 1,
-                Target::Off(distance) => (u64::from(zigzag(distance)) << 1) | 1,
-            },
-        );
-    }
-
-    fn read(input: &mut Input, nodes: usize) -> Result<Self, EngineError> {
-        let number = input.number()?;
-        let half = u32::try_from(number >> 1).map_err(|_| damaged())?;
-        if number & 1 == 1 {
-            return Ok(Target::Off((half >> 1) as i32 ^ -((half & 1) as i32)));
-        }
-        input.check(half as usize, nodes)?;
-        Ok(Target::At(half))
-    }
-}
-
-fn zigzag(number: i32) -> u32 {
-    (number << 1 ^ number >> 31) as u32
-}
-
-impl Code {
-    /// For bytes that are rarely read.
-    pub const UNKNOWN: Code = Code {
-        kind: CodeKind::Unknown,
-        to: Target::Off(0),
-        above: Target::Off(0),
-        number: 0,
-    };
-
-    /// What an action is at a node; None for nothing.
-    pub fn of(from: u32, action: Action) -> Option<Self> {
-        let none = Target::Off(0);
-        let to = |node: NodeId| Target::of(from, node.0);
-        let (kind, to, above, number) = match action {
-            Action::Dead => return None,
-            Action::To(node) => (CodeKind::To, to(node), none, 0),
-            Action::Spell { to: node, unit } => {
-                let (kind, number) = match unit {
-                    Unit::Byte(_) => (CodeKind::SpellByte, 0),
-                    Unit::Pending => (CodeKind::SpellPending, 0),
-                    Unit::Character(c) => (CodeKind::SpellCharacter, u32::from(c)),
-                };
-                (kind, to(node), none, number)
-            }
-            Action::Recall(node) => (CodeKind::Recall, to(node), none, 0),
-            Action::Name(node) => (CodeKind::Name, to(node), none, 0),
-            Action::Push { below, above } => (CodeKind::Push, to(below), to(above), 0),
-            Action::Close(outcome) => (CodeKind::Close, none, none, outcome.0),
-            Action::Yield(outcome) => (CodeKind::Yield, none, none, outcome.0),
-        };
-        Some(Code {
-            kind,
-            to,
-            above,
-            number,
-        })
-    }
-
-    fn has_target(self) -> bool {
-        !self.has_outcome() && self.kind != CodeKind::Unknown
-    }
-
-    fn has_outcome(self) -> bool {
-        matches!(self.kind, CodeKind::Close | CodeKind::Yield)
-    }
-
-    fn has_number(self) -> bool {
-        self.has_outcome() || self.kind == CodeKind::SpellCharacter
-    }
-
-    fn write(self, bytes: &mut Vec<u8>) {
-        bytes.push(self.kind as u8);
-        if self.has_target() {
-            self.to.write(bytes);
-        }
-        if self.kind == CodeKind::Push {
-            self.above.write(bytes);
-        }
-        if self.has_number() {
-            write_number(bytes, self.number.into());
-        }
-    }
-
-    fn read(input: &mut Input, nodes: usize) -> Result<Self, EngineError> {
-        let kind = *KINDS.get(usize::from(input.byte()?)).ok_or_else(damaged)?;
-        let mut code = Code {
-            kind,
-            to: Target::Off(0),
-            above: Target::Off(0),
-            number: 0,
-        };
-        if code.has_target() {
-            code.to = Target::read(input, nodes)?;
-        }
-        if kind == CodeKind::Push {
-            code.above = Target::read(input, nodes)?;
-        }
-        if code.has_number() {
-            code.number = input.small()?;
-        }
-        if code.has_outcome() {
-            input.check(code.number as usize, MAX_OUTCOMES)?;
-        }
-        if kind == CodeKind::SpellCharacter && char::from_u32(code.number).is_none() {
-            return Err(damaged());
-        }
-        Ok(code)
-    }
-
-    /// The action at a node, for a byte, if it is known; dead where a distance leads out of the
-    /// tables.
-    fn action(self, from: u32, byte: u8, nodes: usize) -> Option<Action> {
-        let node = |target: Target| {
-            let number = target.number(from).filter(|n| (*n as usize) < nodes);
-            number.map(NodeId)
-        };
-        let Some(to) = node(self.to) else {
-            return Some(Action::Dead);
-        };
-        let spell = |unit| Action::Spell { to, unit };
-        Some(match self.kind {
-            CodeKind::Unknown => return None,
-            CodeKind::To => Action::To(to),
-            CodeKind::SpellByte => spell(Unit::Byte(byte)),
-            CodeKind::SpellPending => spell(Unit::Pending),
-            CodeKind::SpellCharacter => {
-                char::from_u32(self.number).map_or(Action::Dead, |c| spell(Unit::Character(c)))
-            }
-            CodeKind::Recall => Action::Recall(to),
-            CodeKind::Name => Action::Name(to),
-            CodeKind::Push => {
-                node(self.above).map_or(Action::Dead, |above| Action::Push { below: to, above })
-            }
-            CodeKind::Close => Action::Close(OutcomeId(self.number)),
-            CodeKind::Yield => Action::Yield(OutcomeId(self.number)),
-        })
-    }
-}
-
-/// What a node is inside of.
+/// How the masks of the places with a node on top are found.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Inside {
-    /// No string.
-    None,
-    /// A string, between two characters.
-    Text,
-    /// A character or an escape of a string.
-    Character,
+pub(crate) enum Way {
+    /// By the grammar.
+    Ask,
+    /// By reading tokens with the tables.
+    Walk,
+    /// A closed part, by number; all exits lead to one place.
+    Alike(u32),
+    /// A closed part, by number; each exit has to be followed.
+    Each(u32),
+    /// As at another node, to which most texts lead from here.
+    Near(NodeId),
 }
 
-const INSIDES: [Inside; 3] = [Inside::None, Inside::Text, Inside::Character];
+impl Way {
+    fn write(self, row: u32, bytes: &mut Vec<u8>) {
+        let (kind, number) = match self {
+            Way::Ask => (0, None),
+            Way::Walk => (1, None),
+            Way::Alike(part) => (2, Some(part)),
+            Way::Each(part) => (3, Some(part)),
+            Way::Near(node) => (4, Some(node.0)),
+        };
+        write_number(bytes, u64::from(row) * WAYS + kind);
+        number
+            .into_iter()
+            .for_each(|number| write_number(bytes, number.into()));
+    }
+
+    fn read(kind: u64, input: &mut Input, nodes: usize) -> Result<Self, EngineError> {
+        Ok(match kind {
+            0 => Way::Ask,
+            1 => Way::Walk,
+            2 => Way::Alike(input.small()?),
+            3 => Way::Each(input.small()?),
+            _ => Way::Near(NodeId(input.below(nodes)?)),
+        })
+    }
+
+    /// The node that masks are near to.
+    pub fn near(self) -> Option<NodeId> {
+        match self {
+            Way::Near(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    fn part(self) -> Option<u32> {
+        match self {
+            Way::Alike(part) | Way::Each(part) => Some(part),
+            _ => None,
+        }
+    }
+}
+
+/// How many ways there are.
+const WAYS: u64 = 5;
 
 /// A code for each byte, 0 for dead, else the code's number from 1.
 pub(crate) type Row = [u16; 256];
 
 /// Rows that a new one is compared with.
-const COMPARED: usize = 24;
+const COMPARED: usize = 12;
 
 /// What the tables are written from.
 #[derive(Clone, Default)]
 pub(crate) struct Draft {
     pub codes: Vec<Code>,
     pub rows: Vec<Row>,
-    /// A row's number from 1, or 0; and what kind of node it is.
-    pub nodes: Vec<(u32, Inside)>,
+    /// A row's number from 1, or 0; and the way to masks.
+    pub nodes: Vec<(u32, Way)>,
     /// A node, an outcome, and the node that comes of it from 1, or 0.
     pub resumed: Vec<(u32, u32, u32)>,
-    /// From number 1: the first stack is empty.
-    pub stacks: Vec<(u32, u32)>,
+    /// The first node on top, and the one below it.
     pub start: (u32, u32),
     /// From 1, or 0.
     pub end: u32,
-    /// Stack, node, mask.
-    pub places: Vec<(u32, u32, u32)>,
     pub bases: Vec<Vec<u8>>,
-    pub masks: Vec<Vec<u8>>,
+    pub parts: Vec<Vec<u8>>,
 }
 
 impl Draft {
@@ -280,29 +110,19 @@ impl Draft {
         write_count(&mut bytes, self.codes.len());
         self.codes.iter().for_each(|code| code.write(&mut bytes));
         self.write_rows(&mut bytes);
-        for (row, inside) in &self.nodes {
-            write_number(&mut bytes, u64::from(*row) * 3 + *inside as u64);
+        for (row, way) in &self.nodes {
+            way.write(*row, &mut bytes);
         }
         self.resumed.sort_unstable();
         write_triples(&mut bytes, &self.resumed);
-        write_count(&mut bytes, self.stacks.len());
-        for (node, below) in &self.stacks {
-            write_number(&mut bytes, (*node).into());
-            write_number(&mut bytes, (*below).into());
-        }
         for number in [self.start.0, self.start.1, self.end] {
             write_number(&mut bytes, number.into());
         }
         write_count(&mut bytes, self.bases.len());
-        write_count(&mut bytes, self.masks.len());
-        self.places.sort_unstable();
-        write_triples(&mut bytes, &self.places);
-        for blob in self.bases.iter().chain(&self.masks) {
-            write_count(&mut bytes, blob.len());
-        }
-        for blob in self.bases.iter().chain(&self.masks) {
-            bytes.extend_from_slice(blob);
-        }
+        write_count(&mut bytes, self.parts.len());
+        let blobs = || self.bases.iter().chain(&self.parts);
+        blobs().for_each(|blob| write_count(&mut bytes, blob.len()));
+        blobs().for_each(|blob| bytes.extend_from_slice(blob));
         sealed(&bytes)
     }
 
@@ -312,6 +132,9 @@ impl Draft {
         for (at, row) in self.rows.iter().enumerate() {
             let mut best = (0, runs(&NOTHING, row));
             for back in 1..=COMPARED.min(at) {
+                if best.1.len() <= 1 {
+                    break;
+                }
                 let runs = runs(&self.rows[at - back], row);
                 if runs.len() < best.1.len() {
                     best = (back, runs);
@@ -345,14 +168,13 @@ fn runs(from: &Row, to: &Row) -> Vec<(u8, u8, u16)> {
 pub(crate) struct Tables {
     codes: Vec<Code>,
     rows: Vec<Row>,
-    nodes: Vec<(u32, Inside)>,
+    nodes: Vec<(u32, Way)>,
     resumed: Vec<(u32, u32, u32)>,
-    pub stacks: Vec<(NodeId, StackId)>,
-    pub start: (NodeId, StackId),
+    /// The first node on top, and the one below it.
+    pub start: (NodeId, NodeId),
     pub end: Option<NodeId>,
-    places: Vec<(u32, u32, u32)>,
     bases: Vec<Range<usize>>,
-    masks: Vec<Range<usize>>,
+    parts: Vec<Range<usize>>,
     bytes: Box<[u8]>,
 }
 
@@ -377,18 +199,16 @@ impl Tables {
             rows: Vec::new(),
             nodes: Vec::new(),
             resumed: Vec::new(),
-            stacks: Vec::new(),
-            start: (NodeId(0), StackId::EMPTY),
+            start: (NodeId(0), NodeId(0)),
             end: None,
-            places: Vec::new(),
             bases: Vec::new(),
-            masks: Vec::new(),
+            parts: Vec::new(),
             bytes: body.into(),
         };
         tables.read_rows(input)?;
         tables.read_nodes(input, nodes)?;
-        tables.read_stacks(input)?;
-        tables.read_masks(input)?;
+        tables.read_ends(input)?;
+        tables.read_parts(input)?;
         Ok(tables)
     }
 
@@ -419,41 +239,35 @@ impl Tables {
         self.nodes.reserve_exact(nodes);
         for _ in 0..nodes {
             let number = input.number()?;
-            let row = number / 3;
+            let row = number / WAYS;
             input.check(row as usize, self.rows.len() + 1)?;
-            self.nodes
-                .push((row as u32, INSIDES[(number % 3) as usize]));
+            let way = Way::read(number % WAYS, input, nodes)?;
+            self.nodes.push((row as u32, way));
         }
         self.resumed = input.triples((nodes, MAX_OUTCOMES, nodes + 1))?;
         Ok(())
     }
 
-    fn read_stacks(&mut self, input: &mut Input) -> Result<(), EngineError> {
+    fn read_ends(&mut self, input: &mut Input) -> Result<(), EngineError> {
         let nodes = self.nodes.len();
-        let count = input.count(2)?;
-        for at in 0..count {
-            let (node, below) = (input.below(nodes)?, input.below(at + 1)?);
-            self.stacks.push((NodeId(node), StackId(below)));
-        }
-        self.start = (
-            NodeId(input.below(nodes)?),
-            StackId(input.below(count + 1)?),
-        );
+        self.start = (NodeId(input.below(nodes)?), NodeId(input.below(nodes)?));
         self.end = input.below(nodes + 1)?.checked_sub(1).map(NodeId);
         Ok(())
     }
 
-    fn read_masks(&mut self, input: &mut Input) -> Result<(), EngineError> {
-        let (bases, masks) = (input.count(1)?, input.count(1)?);
-        self.places = input.triples((self.stacks.len() + 1, self.nodes.len(), masks))?;
-        let lengths: Result<Vec<_>, _> = (0..bases + masks).map(|_| input.number()).collect();
+    fn read_parts(&mut self, input: &mut Input) -> Result<(), EngineError> {
+        let (bases, parts) = (input.count(1)?, input.count(1)?);
+        for number in self.nodes.iter().filter_map(|(_, way)| way.part()) {
+            input.check(number as usize, parts)?;
+        }
+        let lengths: Result<Vec<_>, _> = (0..bases + parts).map(|_| input.number()).collect();
         let mut at = input.at;
         for (number, length) in lengths?.into_iter().enumerate() {
             let end = at.checked_add(length as usize).ok_or_else(damaged)?;
             let blobs = if number < bases {
                 &mut self.bases
             } else {
-                &mut self.masks
+                &mut self.parts
             };
             blobs.push(at..end);
             at = end;
@@ -478,39 +292,52 @@ impl Tables {
         outcomes.max().map_or(0, |greatest| greatest as usize + 1)
     }
 
-    /// How many masks and how many bases there are.
-    pub fn mask_counts(&self) -> (usize, usize) {
-        (self.masks.len(), self.bases.len())
+    /// How many closed parts and how many bases there are.
+    pub fn part_counts(&self) -> (usize, usize) {
+        (self.parts.len(), self.bases.len())
     }
 
     /// What a byte does at a node; None where that is not known.
     #[inline]
     pub fn action(&self, node: NodeId, byte: u8) -> Option<Action> {
-        let (row, _) = *self.nodes.get(node.0 as usize)?;
-        let row = self.rows.get(row.checked_sub(1)? as usize)?;
+        let row = self.row(node)?;
         let Some(code) = row[byte as usize].checked_sub(1) else {
             return Some(Action::Dead);
         };
-        self.codes[code as usize].action(node.0, byte, self.nodes.len())
+        Some(self.codes[code as usize].action(node.0, byte, self.nodes.len()))
     }
 
     /// One byte for each thing that a node's bytes do.
     pub fn examples(&self, node: NodeId) -> Vec<u8> {
-        let row = self.nodes.get(node.0 as usize);
-        let row = row.and_then(|(row, _)| self.rows.get(row.checked_sub(1)? as usize));
-        let mut met = Vec::new();
-        let is_new = |byte: &u8| {
-            let code = row.map_or(0, |row| row[*byte as usize]);
-            let new = code != 0 && !met.contains(&code);
-            met.push(code);
-            new
-        };
-        (0..=255).filter(is_new).collect()
+        let (mut met, mut last, mut examples) = (Vec::new(), 0, Vec::new());
+        for (byte, code) in (0..=255).zip(self.row(node).into_iter().flatten()) {
+            // Neighbours mostly do the same.
+            if *code != last && *code != 0 && !met.contains(code) {
+                met.push(*code);
+                examples.push(byte);
+            }
+            last = *code;
+        }
+        examples
     }
 
-    /// What a node of the tables is inside of.
-    pub fn inside(&self, node: NodeId) -> Option<Inside> {
-        Some(self.nodes.get(node.0 as usize)?.1)
+    /// Whether a code means the same at every node.
+    #[inline]
+    pub fn is_absolute(&self, code: u16) -> bool {
+        code == 0 || self.codes[usize::from(code) - 1].is_absolute()
+    }
+
+    /// The codes of a node's bytes, if they are known.
+    #[inline]
+    pub fn row(&self, node: NodeId) -> Option<&Row> {
+        let (row, _) = *self.nodes.get(node.0 as usize)?;
+        self.rows.get(row.checked_sub(1)? as usize)
+    }
+
+    /// The way to the masks of a node.
+    pub fn way(&self, node: NodeId) -> Way {
+        let node = self.nodes.get(node.0 as usize);
+        node.map_or(Way::Ask, |(_, way)| *way)
     }
 
     /// What a node becomes when the value above has ended so: Some(None) for nothing.
@@ -530,25 +357,9 @@ impl Tables {
         self.resumed.iter().map(each)
     }
 
-    /// The mask of a place, if it has one.
-    pub fn mask_of(&self, top: NodeId, below: StackId) -> Option<usize> {
-        let key = (below.0, top.0);
-        let at = self
-            .places
-            .binary_search_by_key(&key, |(b, t, _)| (*b, *t))
-            .ok()?;
-        Some(self.places[at].2 as usize)
-    }
-
-    /// A mask of some place with this node on top.
-    pub fn mask_with_top(&self, top: NodeId) -> Option<usize> {
-        let place = self.places.iter().find(|(_, t, _)| *t == top.0)?;
-        Some(place.2 as usize)
-    }
-
-    /// The bytes of a mask.
-    pub fn mask_bytes(&self, number: usize) -> &[u8] {
-        self.masks
+    /// The bytes of a closed part.
+    pub fn part_bytes(&self, number: usize) -> &[u8] {
+        self.parts
             .get(number)
             .map_or(&[], |range| &self.bytes[range.clone()])
     }
@@ -564,7 +375,7 @@ impl Tables {
 /// Rows that tables may have: each takes 512 bytes where it is read.
 pub(crate) const MAX_ROWS: usize = 8_192;
 /// Outcomes that tables may number.
-const MAX_OUTCOMES: usize = 1 << 20;
+pub(crate) const MAX_OUTCOMES: usize = 1 << 20;
 
 /// Reads numbers that were written.
 pub(crate) struct Input<'a> {
@@ -573,7 +384,8 @@ pub(crate) struct Input<'a> {
 }
 
 impl Input<'_> {
-    fn byte(&mut self) -> Result<u8, EngineError> {
+    /// Reads a byte.
+    pub fn byte(&mut self) -> Result<u8, EngineError> {
         let byte = *self.bytes.get(self.at).ok_or_else(damaged)?;
         self.at += 1;
         Ok(byte)
@@ -597,14 +409,16 @@ impl Input<'_> {
         u32::try_from(self.number()?).map_err(|_| damaged())
     }
 
-    fn below(&mut self, end: usize) -> Result<u32, EngineError> {
+    /// Reads a number below an end.
+    pub fn below(&mut self, end: usize) -> Result<u32, EngineError> {
         let number = self.small()?;
         self.check(number as usize, end)?;
         Ok(number)
     }
 
+    /// Refuses a number that is not below an end.
     #[expect(clippy::unused_self, reason = "said of what is read")]
-    fn check(&self, number: usize, end: usize) -> Result<(), EngineError> {
+    pub fn check(&self, number: usize, end: usize) -> Result<(), EngineError> {
         if number < end { Ok(()) } else { Err(damaged()) }
     }
 
@@ -711,6 +525,6 @@ fn checksum(bytes: &[u8]) -> u64 {
     mix(sum, u64::from_le_bytes(last))
 }
 
-fn damaged() -> EngineError {
+pub(crate) fn damaged() -> EngineError {
     EngineError::IndexFormat("the tables are not what they should be".into())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cursor::Cursor;
 use crate::error::EngineError;
-use crate::frozen_tables::{Draft, Inside, Tables, sealed};
+use crate::frozen_tables::{Draft, Tables, Way, sealed};
 use crate::index::{Index, Input, Options, Whitespace};
 use crate::vocabulary::Vocabulary;
 use crate::walk_tests::{Dice, SCHEMAS, allowed, vocabulary};
@@ -93,6 +93,23 @@ fn cursors_go_on_when_their_index_is_filled() {
 }
 
 #[test]
+fn a_filled_index_that_has_learnt_too_much_goes_on_with_its_tables() {
+    let vocabulary = vocabulary();
+    let index = filled(
+        &compiled(SCHEMAS[8], &Options::default(), &vocabulary),
+        &vocabulary,
+        200,
+    );
+    let fresh = index.working().learnt_bytes();
+    let mut cursor = index.cursor();
+    let first = allowed(&mut cursor, vocabulary.words());
+    assert!(index.working().learnt_bytes() > fresh);
+    index.renew(&mut index.working());
+    assert_eq!(index.working().learnt_bytes(), fresh);
+    assert_eq!(allowed(&mut index.cursor(), vocabulary.words()), first);
+}
+
+#[test]
 fn an_index_that_was_not_filled_is_written_as_before() {
     let vocabulary = vocabulary();
     let bytes = compiled("{}", &Options::default(), &vocabulary).dump();
@@ -165,20 +182,18 @@ fn wander(index: &Index, vocabulary: &Vocabulary, dice: &mut Dice) {
 #[test]
 fn the_layout_is_what_it_was() {
     let draft = Draft {
-        nodes: vec![(0, Inside::None), (0, Inside::Text)],
+        nodes: vec![(0, Way::Walk), (0, Way::Alike(0))],
         resumed: vec![(1, 0, 2), (0, 3, 0)],
-        stacks: vec![(1, 0)],
         start: (0, 1),
         end: 2,
-        places: vec![(1, 0, 0)],
-        masks: vec![vec![0, 0, 1, 5]],
+        parts: vec![vec![0, 0, 1, 5, 1]],
         ..Draft::default()
     };
     let bytes = draft.write();
     let body = [
-        2, 0, 0, 0, 1, 2, 0, 3, 0, 1, 0, 2, 1, 1, 0, 0, 1, 2, 0, 1, 1, 1, 0, 0, 4, 0, 0, 1, 5,
+        2, 0, 0, 1, 2, 0, 2, 0, 3, 0, 1, 0, 2, 0, 1, 2, 0, 1, 5, 0, 0, 1, 5, 1,
     ];
     assert_eq!(bytes[8..], body);
     let tables = Tables::open(&bytes).unwrap();
-    assert_eq!(tables.mask_bytes(0), [0, 0, 1, 5]);
+    assert_eq!(tables.part_bytes(0), [0, 0, 1, 5, 1]);
 }

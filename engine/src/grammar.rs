@@ -186,6 +186,23 @@ impl Grammar {
         self.formulas.regexes.refuel(maximum);
     }
 
+    /// Does something beside a piece of work, with fuel of its own; nothing once a limit was reached.
+    pub(crate) fn beside<T>(
+        &mut self,
+        fuel: u64,
+        job: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        if self.limit_reached().is_some() {
+            return None;
+        }
+        let (before, left) = (self.fuel, self.formulas.regexes.fuel());
+        self.refuel(before.limit, fuel);
+        let done = job(self).filter(|_| !self.is_void());
+        self.refuel(before.limit, left);
+        self.fuel = before;
+        done
+    }
+
     /// Burns fuel; false once a limit was reached.
     #[inline]
     pub(crate) fn spend(&mut self, units: u64) -> bool {

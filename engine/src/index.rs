@@ -259,14 +259,19 @@ impl Index {
         self.shared.mask_fuel
     }
 
-    /// Puts a reader that has learnt nothing in the place of this one; cursors find their places in
-    /// it by reading their tokens again.
+    /// Puts a reader that has learnt nothing but what the index was filled with in the place of this
+    /// one; cursors find their places in it by reading their tokens again.
     pub(crate) fn renew(&self, working: &mut Working) {
         let made = || -> Result<Box<dyn Reader>, EngineError> {
-            if let Source::Linked(links) = &self.shared.source {
-                return Ok(links.reader());
+            match (&self.shared.source, self.tables()) {
+                (Source::Linked(links), _) => Ok(links.reader()),
+                (Source::Compiled(source), Some(tables)) => {
+                    let body = &mut index_bytes::Reader::of_body(source.body());
+                    let (_, options) = read_source(body)?;
+                    frozen_reader(source, &options, &tables)
+                }
+                _ => self.new_reader(),
             }
-            self.new_reader()
         };
         if let Ok(reader) = made() {
             working.replace(reader);
@@ -510,7 +515,7 @@ fn frozen_reader(
     options: &Options,
     tables: &[u8],
 ) -> Result<Box<dyn Reader>, EngineError> {
-    let (tables, source) = (Tables::open(tables)?, source.clone());
+    let (tables, source) = (Arc::new(Tables::open(tables)?), source.clone());
     let compile = move || {
         let (input, options) =
             read_source(&mut index_bytes::Reader::of_body(source.body())).ok()?;

@@ -42,11 +42,14 @@
 //!
 //! # Filled indexes
 //!
-//! An index can be *filled* (`fill`): its nodes, what bytes do to them, and the masks of the places
-//! at which tokens are likely to begin are worked out ahead and written with it as *tables*
-//! (`frozen_tables`, `frozen_masks`). One that is loaded with tables is read with them (`frozen`)
-//! and compiles nothing until it is asked what they do not hold: then the grammar is compiled and
-//! its nodes are paired with theirs (`frozen_live`), so that it says what it would say unfilled.
+//! An index can be *filled* (`fill`): its nodes, what bytes do to them, and the closed parts of the
+//! masks inside strings are worked out ahead and written with it as *tables* (`frozen_tables`,
+//! `frozen_codes`, `frozen_parts`). No mask is written place by place: with these, one is put
+//! together in microseconds wherever a cursor comes (`frozen_masks`), in one of three *ways* that
+//! filling finds for each node (`fill_ways`). One that is loaded with tables is read with them
+//! (`frozen`) and compiles nothing until it is asked what they do not hold: then the grammar is
+//! compiled and nodes are paired with nodes as they are asked for (`frozen_live`, `frozen_paths`),
+//! so that it says what it would say unfilled.
 //!
 //! # What a caller holds
 //!
@@ -81,8 +84,10 @@
 //! * `text`: answers that are no JSON; regular expressions.
 //! * `lark`: context-free grammars.
 //! * `reader`: what an index is read with, whatever its input was.
-//! * `frozen_tables`, `frozen_masks`, `fill`: the tables of a filled index, and how they are made.
-//! * `frozen`, `frozen_live`: reading with tables, and the grammar behind them.
+//! * `frozen_tables`, `frozen_codes`, `frozen_parts`: the tables of a filled index.
+//! * `fill`, `fill_ways`: how they are made.
+//! * `frozen`, `frozen_masks`: reading with tables.
+//! * `frozen_live`, `frozen_paths`: the grammar behind them.
 //! * `crossings`, `free_text`: where tokens run out of a text; text that nothing constrains.
 //! * `envelope`, `envelope_bytes`, `linked`: envelopes, and indexes linked from others.
 //! * `index_bytes`, `index`, `cursor`: what a caller holds.
@@ -122,10 +127,14 @@ mod closed;
 mod crossings;
 mod envelope_bytes;
 mod fill;
+mod fill_ways;
 mod free_text;
 mod frozen;
+mod frozen_codes;
 mod frozen_live;
 mod frozen_masks;
+mod frozen_parts;
+mod frozen_paths;
 mod frozen_tables;
 mod keys;
 mod lark;

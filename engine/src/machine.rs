@@ -171,6 +171,18 @@ pub enum Action {
     Yield(OutcomeId),
 }
 
+impl Action {
+    /// The node that the one on top becomes, with the same stack below.
+    pub fn target(self) -> Option<NodeId> {
+        match self {
+            Action::To(to) | Action::Spell { to, .. } | Action::Recall(to) | Action::Name(to) => {
+                Some(to)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A place in the text: the node on top, and the stack below.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Configuration {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::closed::{ClosedMasks, Elsewhere, Exit, Recipe};
+use crate::closed::{ClosedMasks, Elsewhere, Exit};
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
 use crate::machine::{Configuration, Node};
@@ -105,11 +105,6 @@ impl Mask {
         }
     }
 
-    /// Allows more tokens.
-    pub fn extend(&mut self, ids: impl Iterator<Item = u32>) {
-        self.tokens.extend(ids);
-    }
-
     /// Write the mask over a buffer that holds the vocabulary's words.
     pub fn write(&self, out: &mut [u32]) {
         match &self.base {
@@ -152,11 +147,6 @@ impl Masks {
     /// About how many bytes the masks take.
     pub fn bytes(&self) -> usize {
         self.bytes + self.closed.bytes()
-    }
-
-    /// What the base of a mask is like.
-    pub fn recipe(&self, base: &Arc<[u32]>) -> Option<Recipe> {
-        self.closed.recipe(base)
     }
 
     /// The tokens that may come next; whether the text may end is not part of it.

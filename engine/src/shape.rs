@@ -329,7 +329,10 @@ impl Grammar {
                 ShapeStep::Close
             }
             b'"' | 0..0x20 | 0x80..0xC2 | 0xF5.. => ShapeStep::Dead,
-            b'\\' if self.can_escape(shape) => self.stay(shape, Lexeme::Escape),
+            b'\\' if self.can_escape(shape) => {
+                let shape = self.escaping(shape);
+                self.stay(&shape, Lexeme::Escape)
+            }
             b'\\' => ShapeStep::Dead,
             0x20..0x80 => self.complete(shape, u32::from(byte)),
             0xC2..0xE0 => self.step_utf8(shape, u32::from(byte & 0x1F), 1),
@@ -366,19 +369,50 @@ impl Grammar {
     }
 
     /// The shape without the languages that no code point of a range can follow in: they are given
-    /// up where the character begins, so that keys that are no declared ones are known soon.
+    /// up where the character begins, so that keys that are no declared ones are known soon. Those
+    /// in which any text may follow each of these code points become that of any text, so that few
+    /// shapes stand inside characters.
     fn reaching(&mut self, shape: &Shape, range: (u32, u32)) -> Shape {
+        let wanted = CharSet::from_ranges([range]);
         let mut reaching = shape.clone();
         for language in &mut reaching.languages {
-            let alone = Shape {
-                languages: [*language].into(),
-                lexeme: shape.lexeme,
-            };
-            if !self.reaches(&alone, range) {
-                *language = Regexes::NEVER;
-            }
+            *language = self.settled(*language, &wanted);
         }
         reaching
+    }
+
+    /// The same where an escape begins.
+    fn escaping(&mut self, shape: &Shape) -> Shape {
+        let wanted = if self.writing.all_spellings {
+            CharSet::all()
+        } else {
+            let short = SHORT_ESCAPES.iter().filter(|(letter, _)| *letter != b'/');
+            let short = short.map(|(_, code_point)| (*code_point, *code_point));
+            CharSet::from_ranges(short.chain([(0, 0x1F)]))
+        };
+        let mut escaping = shape.clone();
+        for language in &mut escaping.languages {
+            *language = self.settled(*language, &wanted);
+        }
+        escaping
+    }
+
+    /// A language of which only the texts that begin with these characters matter: none at all, or
+    /// that of any text, where it comes to the same.
+    fn settled(&mut self, language: RegexId, first: &CharSet) -> RegexId {
+        if matches!(language, Regexes::ALWAYS | Regexes::NEVER) {
+            return language;
+        }
+        if self.live_set(language).intersection(first).is_empty() {
+            return Regexes::NEVER;
+        }
+        let classes = self.formulas.regexes.classes(language);
+        let mut met = classes.iter().filter(|c| !c.intersection(first).is_empty());
+        let is_free = met.all(|class| {
+            let sample = class.first().unwrap_or_default();
+            self.formulas.regexes.derivative(language, sample) == Regexes::ALWAYS
+        });
+        if is_free { Regexes::ALWAYS } else { language }
     }
 
     fn step_escape(&mut self, shape: &Shape, byte: u8) -> ShapeStep {

@@ -2,6 +2,7 @@
 //! tokens, and which of them are plain inside a JSON string.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::crossings::Crossings;
@@ -41,7 +42,7 @@ pub struct Vocabulary {
 type PlainMasks = HashMap<(u128, usize), Arc<[u32]>>;
 
 /// What may follow in a JSON string where any text may: the same for all indexes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct FreeTokens {
     /// All of them that stay in the string.
     pub base: Arc<[u32]>,
@@ -49,6 +50,21 @@ pub struct FreeTokens {
     pub special: Arc<[Special]>,
     /// The trie's nodes that read the closing quote, each with the code points before it.
     pub exits: Vec<(u32, u32)>,
+    /// The tokens of these, exit by exit.
+    pub quoted: Vec<Quoted>,
+    /// The exits that are not at the first quote of their tokens: none of those is quoted.
+    pub late: Vec<u32>,
+}
+
+/// A token that leaves a string.
+#[derive(Copy, Clone, Debug)]
+pub struct Quoted {
+    /// The place of its exit among all.
+    pub exit: u32,
+    /// Which suffix follows the quote.
+    pub suffix: u32,
+    /// The token.
+    pub token: u32,
 }
 
 /// A token that is not plain, and how many code points it begins.
@@ -129,6 +145,15 @@ impl Vocabulary {
             known.insert((characters, length), mask.as_slice().into());
         }
         mask
+    }
+
+    /// Returns the bytes that lead to a node of the trie, its own included.
+    pub fn bytes_to(&self, node: u32) -> &[u8] {
+        let node = node as usize;
+        let token = self.trie.tokens_below(node).first();
+        token.map_or(&[], |id| {
+            &self.token_bytes(*id)[..=self.trie.depths[node] as usize]
+        })
     }
 
     /// Returns the number of ids, holes and special ones included.
@@ -368,6 +393,12 @@ pub struct Trie {
     /// Tokens of nodes before each one, and of all.
     starts: Vec<u32>,
     ids: Vec<u32>,
+    /// The nodes right below each one, side by side; the first are those below none.
+    children: Vec<u32>,
+    /// Their bytes.
+    child_bytes: Vec<u8>,
+    /// Where the children of each node begin, after those of none.
+    child_starts: Vec<u32>,
 }
 
 impl Trie {
@@ -399,7 +430,40 @@ impl Trie {
             .max()
             .map_or(0, |&depth| depth as usize + 1);
         trie.sign();
+        trie.list_children();
         trie
+    }
+
+    fn list_children(&mut self) {
+        let end = self.len();
+        self.list_siblings(0, end);
+        for node in 0..end {
+            self.child_starts.push(self.children.len() as u32);
+            self.list_siblings(node + 1, self.ends[node] as usize);
+        }
+        self.child_starts.push(self.children.len() as u32);
+    }
+
+    fn list_siblings(&mut self, mut node: usize, end: usize) {
+        while node < end {
+            self.children.push(node as u32);
+            self.child_bytes.push(self.bytes[node]);
+            node = self.ends[node] as usize;
+        }
+    }
+
+    /// Returns where the nodes right below one are listed, or those below none.
+    pub fn children(&self, node: Option<usize>) -> Range<usize> {
+        let (start, end) = match node {
+            Some(node) => (self.child_starts[node], self.child_starts[node + 1]),
+            None => (0, self.child_starts.first().copied().unwrap_or(0)),
+        };
+        start as usize..end as usize
+    }
+
+    /// Returns a listed node and its byte.
+    pub fn child(&self, place: usize) -> (usize, u8) {
+        (self.children[place] as usize, self.child_bytes[place])
     }
 
     /// Work out the signatures: a node's byte counts for all above it, a token that ends inside a
