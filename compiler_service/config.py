@@ -17,6 +17,8 @@ class CompilerConfig:
     within a step and the rest beside the batch; a sequence that needs more fails. None of 200 real
     schemas needed a twentieth of it."""
 
+    head_start_seconds: float = 0.002
+    """How long a compile runs before the store is asked too: most are done by then."""
     short_compile_seconds: float = 0.005
     """A compile that ends within this needs no claim and is not persisted at its first use."""
     short_slots: int = 2

@@ -219,21 +219,22 @@ class IndexFlow:
         self, attempt: asyncio.Task[Obtained], index_id: IndexId, grammar: CanonicalGrammar
     ) -> Obtained | None:
         """Return what the store has, or what was compiled in a moment; None if neither."""
-        lookup = asyncio.create_task(self._find_stored(index_id, grammar))
-        try:
-            await asyncio.wait(
-                {attempt, lookup},
-                timeout=self._config.short_compile_seconds,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if attempt.done():
-                return attempt.result()
-            stored = await lookup
-            if stored is None and attempt.done():
-                return attempt.result()
-            return stored
-        finally:
-            await _end(lookup)
+        await asyncio.wait({attempt}, timeout=self._config.head_start_seconds)
+        if attempt.done():
+            return attempt.result()
+        # not cancelled when it loses: a query that is cut costs its connection
+        lookup: asyncio.Task[Obtained | None] = self._start(self._find_stored(index_id, grammar))
+        await asyncio.wait(
+            {attempt, lookup},
+            timeout=self._config.short_compile_seconds,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if attempt.done():
+            return attempt.result()
+        stored = await asyncio.shield(lookup)
+        if stored is None and attempt.done():
+            return attempt.result()
+        return stored
 
     async def _find_stored(self, index_id: IndexId, grammar: CanonicalGrammar) -> Obtained | None:
         index = await self._store.find_index(index_id)
