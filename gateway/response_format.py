@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from gateway.answer_shape import Part
 from gateway.errors import RequestError
 from gateway.fields import (
     read_boolean,
@@ -51,6 +52,11 @@ class ResponseFormat:
     def is_structured(self) -> bool:
         """Whether an index constrains the answer."""
         return self.kind is not FormatKind.TEXT
+
+    @property
+    def part(self) -> Part | None:
+        """What the content of an answer must look like; None: any text."""
+        return Part(self.grammar, self.subject, self.strict) if self.is_structured else None
 
     @property
     def grammar(self) -> Grammar:

@@ -1,0 +1,31 @@
+"""What a model cannot do is refused by parameter, before anything is asked of anybody."""
+
+from gateway.errors import RequestError
+from gateway.prompt import PromptWriter
+from gateway.request import ChatRequest
+from mesh.models import ModelEntry
+
+
+def check_abilities(request: ChatRequest, entry: ModelEntry, writer: PromptWriter) -> None:
+    """Refuse what a model cannot do, or cannot be kept to.
+
+    Raises:
+        RequestError: The parameter, with the code `unsupported_value`.
+    """
+    form, use = request.format, request.tool_use
+    if form.is_structured and not entry.structured:
+        raise _unsupported(f"'response_format' of type '{form.kind}'", "response_format")
+    if use.tools and not (entry.tools and writer.traits.has_tools and writer.chat.form.call):
+        raise _unsupported("'tools'", "tools")
+    if form.is_structured and use.callable and not writer.chat.tells_calls_from_json:
+        raise _unsupported("'response_format' together with 'tools'", "response_format")
+    for number, tool in enumerate(use.tools):
+        if not writer.chat.can_enforce(tool):
+            path = f"tools[{number}].custom.format"
+            raise _unsupported(f"'{path}' of type 'grammar'", path)
+
+
+def _unsupported(what: str, param: str) -> RequestError:
+    return RequestError(
+        f"Invalid parameter: {what} is not supported with this model.", param, "unsupported_value"
+    )

@@ -1,0 +1,155 @@
+"""A request's way to its places: acquire, open, ensure, bind; again where a worker is lost."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from formwork.sampler.v1.sampler_pb2 import Open
+from formwork.scheduler.v1.scheduler_pb2 import OUTCOME_FAILED, AcquireRequest, TokenCounts
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.answer_checks import AnswerChecks, make_checks
+from gateway.authentication import Caller
+from gateway.constraint import Constraint, Wishes
+from gateway.generation import Opened
+from gateway.placement import SERVICE_TIERS, Place
+from gateway.plan import Plan, affinity, cache_salt, check_shortest
+from gateway.request import ChatRequest
+from mesh.context import current_request_id, current_traceparent
+from mesh.errors import FormworkError, IndexNotFoundError
+from mesh.ids import Snapshot
+
+if TYPE_CHECKING:
+    from gateway.flow import ChatFlow
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How one request gets its place, its sequences and its index: at first, and again."""
+
+    flow: "ChatFlow"
+    caller: Caller
+    request: ChatRequest
+    snapshot: Snapshot
+    plan: Plan
+    wishes: Wishes | None
+    deadline: Timestamp
+    has_fallback: bool
+
+    async def start(self) -> tuple[Opened, Constraint | None, AnswerChecks]:
+        """Acquire and open while indexes are ensured; then bind, or take everything back."""
+        opening = asyncio.create_task(self._open_first())
+        ensuring = asyncio.create_task(self._ensure())
+        try:
+            constraint, checks = await _first_failure(opening, ensuring)
+            opened = opening.result()
+            opened.bind(constraint)
+        except BaseException:
+            await _cancel(opening, ensuring)
+            self._take_back(opening)
+            raise
+        return opened, constraint, checks
+
+    async def reopen(self, place: Place) -> Opened:
+        """Return sequences on another place of the same lease."""
+        return self._open(await self.flow.placement.retry(place))
+
+    async def rebind(self, opened: Opened, error: FormworkError) -> None:
+        """Bind them again, to indexes ensured anew where the error says that one was not found."""
+        if self.wishes is None:
+            return
+        if isinstance(error, IndexNotFoundError):
+            self.wishes.forget(self.flow.indexes)
+        opened.bind(await self.wishes.ensure(self.flow.indexes))
+
+    async def _open_first(self) -> Opened:
+        return self._open(await self.flow.placement.acquire(self._acquire_request()))
+
+    async def _ensure(self) -> tuple[Constraint | None, AnswerChecks]:
+        if self.wishes is None:
+            return None, AnswerChecks()
+        checking = asyncio.create_task(self._make_checks())
+        try:
+            constraint = await self._ensure_indexes(self.wishes)  # its refusals say more
+            return constraint, await checking
+        except BaseException:
+            await _cancel(checking)
+            raise
+
+    async def _ensure_indexes(self, wishes: Wishes) -> Constraint:
+        constraint = await wishes.ensure(self.flow.indexes)
+        context = self.flow.models.entries[self.snapshot].context
+        check_shortest(self.request, self.plan, constraint.shortest_answer_tokens, context)
+        return constraint
+
+    async def _make_checks(self) -> AnswerChecks:
+        content, use = self.request.format.part, self.request.tool_use
+        return await make_checks(content, use, self.flow.validators, self.caller.project_id)
+
+    def _open(self, place: Place) -> Opened:
+        opens = [self._open_message(place, choice) for choice in range(self.request.choices)]
+        stream = self.flow.streams.to(place.worker_address)
+        return Opened(place, stream, stream.open(opens))
+
+    def _open_message(self, place: Place, choice: int) -> Open:
+        entry = self.flow.models.entries[self.snapshot]
+        family = self.flow.writers.of(self.snapshot).family
+        in_words = entry.refusal_phrases and not entry.refusal
+        return Open(
+            lease=place.lease,
+            choice=choice,
+            prompt_tokens=self.plan.prompt,
+            sampling=self.plan.sampling,
+            deadline=self.deadline,
+            request_id=current_request_id(),
+            traceparent=current_traceparent(),
+            cache_salt=self._salt(),
+            constrained=self.wishes is not None,
+            may_refuse=entry.refusal,
+            refusal_phrases=family.refusal_phrases if in_words else (),
+        )
+
+    def _acquire_request(self) -> AcquireRequest:
+        return AcquireRequest(
+            request_id=current_request_id(),
+            project_id=self.caller.project_id,
+            key_id=self.caller.key_id,
+            snapshot=self.snapshot,
+            service_tier=SERVICE_TIERS[self.request.service_tier],
+            prompt_tokens=len(self.plan.prompt),
+            max_completion_tokens=self.plan.max_tokens * self.request.choices,
+            choices=self.request.choices,
+            affinity=affinity(
+                self._salt(), self.request.labels.get("prompt_cache_key", ""), self.plan.prompt
+            ),
+            has_fallback=self.has_fallback,
+        )
+
+    def _salt(self) -> str:
+        return cache_salt(self.flow.salt_secret, self.caller.project_id)
+
+    def _take_back(self, opening: "asyncio.Task[Opened]") -> None:
+        """Give back a place got for nothing: the request is refused, so nothing is charged."""
+        if opening.cancelled() or opening.exception() is not None:
+            return
+        opened = opening.result()
+        opened.group.abort()
+        self.flow.placement.settle(opened.place, TokenCounts(), OUTCOME_FAILED)
+
+
+async def _first_failure(
+    opening: "asyncio.Task[Opened]",
+    ensuring: "asyncio.Task[tuple[Constraint | None, AnswerChecks]]",
+) -> tuple[Constraint | None, AnswerChecks]:
+    """Return once both have ended; raise as soon as one has failed."""
+    await asyncio.wait((opening, ensuring), return_when=asyncio.FIRST_EXCEPTION)
+    if ensuring.done():
+        ensuring.result()  # a refusal says more than a full queue
+    opening.result()
+    return ensuring.result()
+
+
+async def _cancel(*tasks: "asyncio.Task[object]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
