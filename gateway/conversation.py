@@ -1,15 +1,25 @@
 """A conversation as a template sees it, and what a template can express, found by trying."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.messages import Message, ToolCall
-from gateway.template import ChatTemplate, Markers, Part, TemplateRefusedError
+from gateway.template import (
+    ChatTemplate,
+    Markers,
+    Part,
+    TemplateRefusedError,
+    ToolsRefusedError,
+)
+from gateway.tokenizer import PromptTokenizer
 
 _PROBE = "look_up_nothing"
 _PROBE_SCHEMA = {"type": "object", "properties": {"it": {"type": "string"}}, "required": ["it"]}
+_FUNCTION = {"name": _PROBE, "description": "d", "parameters": _PROBE_SCHEMA}
+# As templates expect one, whether they look for a function, its members or an outline.
+_PROBE_TOOL = {**_FUNCTION, "outline": "o", "type": "function", "function": _FUNCTION}
 
 
 @dataclass(frozen=True)
@@ -37,16 +47,15 @@ class Conversation:
 
     Args:
         template: The model's.
-        is_safe: Tells whether a text that is not marked makes no control token, whatever stands
-            beside it.
+        tokenizer: Tells what makes a control token.
         wraps_custom: The input of a custom tool's call is written as JSON.
     """
 
     def __init__(
-        self, template: ChatTemplate, is_safe: Callable[[str], bool], *, wraps_custom: bool = False
+        self, template: ChatTemplate, tokenizer: PromptTokenizer, *, wraps_custom: bool = False
     ) -> None:
         self._template = template
-        self._is_safe = is_safe
+        self._tokenizer = tokenizer
         self._wraps_custom = wraps_custom
         self.traits = TemplateTraits()
         self.traits = self._probe()
@@ -71,16 +80,44 @@ class Conversation:
             tools: As the template wants them; their texts are the client's.
 
         Raises:
-            TemplateRefusedError: The template cannot express the messages.
+            TemplateRefusedError: The template cannot express the messages, or the tools.
         """
+        parts = self._render(messages, schema, tools)
+        if tools:
+            self._check_tools(parts, messages, schema, len(tools))
+        return parts
+
+    def _render(
+        self,
+        messages: Sequence[Message],
+        schema: str | None,
+        tools: Sequence[Mapping[str, Any]],
+    ) -> list[Part]:
         markers = Markers()
         variables: dict[str, object] = {"tools": None} if self.traits.takes_tools_none else {}
         if schema is not None:
             variables["schema"] = markers.wrap(schema)
         if tools:
-            variables["tools"] = [self._tool(tool, markers) for tool in tools]
+            variables["tools"] = self._tools(tools, markers)
         written = [self._member(message, markers) for message in messages]
         return markers.split(self._template.render(written, **variables))
+
+    def _check_tools(
+        self, parts: Sequence[Part], messages: Sequence[Message], schema: str | None, count: int
+    ) -> None:
+        """Refuse tools that make a control token together with what the template writes.
+
+        Some templates write keys as tags, so that `|end|` becomes `<|end|>`: tools of ours must
+        give as many.
+        """
+        ours = self._render(messages, schema, [_PROBE_TOOL] * count)
+        if self._control_tokens(parts) != self._control_tokens(ours):
+            raise ToolsRefusedError("a key or a text spells a control token of the model")
+
+    def _control_tokens(self, parts: Sequence[Part]) -> list[str]:
+        """Return the spellings of control tokens in what the template wrote."""
+        written = (part.text for part in parts if not part.is_clients)
+        return [token for text in written for token in self._tokenizer.spelled_control(text)]
 
     def _member(self, message: Message, markers: Markers) -> dict[str, Any]:
         """Return a message as a template sees it, everything that the client wrote wrapped."""
@@ -112,6 +149,12 @@ class Conversation:
         }
         return {"id": self._identifier(call.id), "type": "function", "function": function}
 
+    def _tools(self, tools: Sequence[Mapping[str, Any]], markers: Markers) -> list[Any]:
+        try:
+            return [self._tool(tool, markers) for tool in tools]
+        except RecursionError as error:
+            raise ToolsRefusedError("they are nested too deeply") from error
+
     def _tool(self, value: Any, markers: Markers) -> Any:  # noqa: ANN401 - JSON
         """Return a tool with every text wrapped that spells a control token.
 
@@ -125,8 +168,17 @@ class Conversation:
                 return [self._tool(item, markers) for item in value]
             case dict():
                 items = value.items()
-                return {self._identifier(k): self._tool(item, markers) for k, item in items}
+                return {self._key(key): self._tool(item, markers) for key, item in items}
         return value
+
+    def _key(self, text: str) -> str:
+        if not self._is_safe(text):
+            raise ToolsRefusedError(f"the key '{text[:64]}' spells a control token of the model")
+        return text
+
+    def _is_safe(self, text: str) -> bool:
+        """Return whether a text makes no control token with other texts beside it."""
+        return not self._tokenizer.may_make_added_token(text)
 
     def _identifier(self, text: str) -> str:
         """Return a name or id, which templates may compare and so is not wrapped."""
@@ -148,10 +200,8 @@ class Conversation:
         )
 
     def _shows_tools(self, user: Message) -> bool:
-        function = {"name": _PROBE, "description": "d", "parameters": _PROBE_SCHEMA}
-        tool = {**function, "outline": "o", "type": "function", "function": function}
         try:
-            parts = self.render([user], tools=[tool])
+            parts = self.render([user], tools=[_PROBE_TOOL])
         except TemplateRefusedError:
             return False
         return any(_PROBE in part.text for part in parts)

@@ -79,7 +79,7 @@ class ChatFlow:
         wishes = self._wishes(caller, request, snapshot, entry)
         self._refuse_early(wishes)
         check_characters(request, entry.context, self.writers.of(snapshot).longest_token)
-        prompt = await self.writers.write(snapshot, request)
+        prompt = await self.writers.write(snapshot, request, entry.context)
         plan = self._plan(request, snapshot, entry, prompt)
         attempt = Attempt(self, caller, request, snapshot, plan, wishes, deadline, has_fallback)
         opened, constraint, checks = await attempt.start()

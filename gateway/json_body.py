@@ -54,9 +54,7 @@ def read_object(body: bytes) -> tuple[dict[str, Any], str]:
             f"Duplicate key in the JSON body: '{key}'.", None, "duplicate_key"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise RequestError(
-            _BAD_JSON.format(reason=_first_line(error)), None, "invalid_json"
-        ) from None
+        raise _bad_json(error) from None
     if not isinstance(value, dict):
         raise RequestError("The JSON body must be an object.", None, "invalid_type")
     return value, text
@@ -68,8 +66,7 @@ def text_at(text: str, path: Sequence[str]) -> str:
     The text must have been read by `read_object` and hold the path.
     """
     start = _start_at(text, path)
-    _, end = _DECODER.raw_decode(text, start)
-    return text[start:end]
+    return text[start : _end_at(text, start)]
 
 
 def items_at(text: str, path: Sequence[str]) -> list[str]:
@@ -81,7 +78,7 @@ def items_at(text: str, path: Sequence[str]) -> list[str]:
     items: list[str] = []
     position = _skip(text, position + 1)
     while text[position] != "]":
-        _, end = _DECODER.raw_decode(text, position)
+        end = _end_at(text, position)
         items.append(text[position:end])
         position = _skip(text, end)
         if text[position] == ",":
@@ -104,15 +101,27 @@ def _value_start(text: str, position: int, key: str) -> int:
         position = _skip(text, _skip(text, position) + 1)
         if name == key:
             return position
-        _, position = _DECODER.raw_decode(text, position)
-        position = _skip(text, _skip(text, position) + 1)
+        position = _skip(text, _skip(text, _end_at(text, position)) + 1)
     raise KeyError(key)
+
+
+def _end_at(text: str, start: int) -> int:
+    """Return where the value ends that starts at `start`."""
+    try:
+        _, end = _DECODER.raw_decode(text, start)
+    except RecursionError as error:  # the stack was not as high where the body was read
+        raise _bad_json(error) from None
+    return end
 
 
 def _skip(text: str, position: int) -> int:
     while position < len(text) and text[position] in _WHITESPACE:
         position += 1
     return position
+
+
+def _bad_json(error: Exception) -> RequestError:
+    return RequestError(_BAD_JSON.format(reason=_first_line(error)), None, "invalid_json")
 
 
 def _first_line(error: Exception) -> str:

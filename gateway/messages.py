@@ -46,6 +46,12 @@ class Message:
     reasoning: str | None = None
     """What the assistant thought before, where the client sends it back."""
 
+    @property
+    def characters(self) -> int:
+        """How many characters a prompt has of it, at least."""
+        texts = (self.text, self.refusal, self.reasoning, *(c.arguments for c in self.tool_calls))
+        return sum(len(text or "") for text in texts)
+
 
 def read_messages(value: object, maximum: int) -> tuple[Message, ...]:
     """Return the messages of a request.

@@ -62,9 +62,18 @@ def check_characters(request: ChatRequest, context: int, longest_token: int | No
     Raises:
         ContextLengthError: They have more characters than a full context can stand for.
     """
+    check_length(sum(m.characters for m in request.messages), context, longest_token)
+
+
+def check_length(characters: int, context: int, longest_token: int | None) -> None:
+    """Refuse a text that has more characters than a full context can stand for.
+
+    Raises:
+        ContextLengthError: It has.
+    """
     if longest_token is None:
         return
-    least = sum(len(message.text or "") for message in request.messages) // longest_token
+    least = characters // longest_token
     if least > context:
         raise ContextLengthError(
             f"This model's maximum context length is {context} tokens. However, your messages "

@@ -19,6 +19,7 @@ from gateway.conversation import Conversation
 from gateway.errors import RequestError
 from gateway.families import Family, SchemaStyle
 from gateway.messages import Message
+from gateway.plan import check_length
 from gateway.request import ChatRequest
 from gateway.response_format import FormatKind, ResponseFormat
 from gateway.template import ChatTemplate, Part, TemplateRefusedError
@@ -50,7 +51,7 @@ class PromptWriter:
         self.tokenizer = self._tokenizer = tokenizer
         self._conversation = Conversation(
             template,
-            lambda text: not tokenizer.may_make_added_token(text),
+            tokenizer,
             wraps_custom=form.call is None or form.call.custom is CustomInput.WRAPPED,
         )
         thinking = form.reasoning.opening.rstrip() if form.reasoning else ""
@@ -63,11 +64,16 @@ class PromptWriter:
         self.longest_token = tokenizer.longest
         self.traits = self._conversation.traits
 
-    def write(self, request: ChatRequest) -> list[int]:
+    def write(self, request: ChatRequest, context: int | None = None) -> list[int]:
         """Return the prompt's token ids.
+
+        Args:
+            request: What is asked.
+            context: Tokens that a prompt may have at most, where that is bounded.
 
         Raises:
             RequestError: The template cannot express the messages; the message names it.
+            ContextLengthError: The prompt has more characters than a context can stand for.
         """
         messages, schema = self._adapted(request.messages, request.format)
         tools = self._written_tools(request.tool_use.tools)
@@ -75,10 +81,14 @@ class PromptWriter:
             parts = self._conversation.render(messages, schema, tools)
         except TemplateRefusedError as error:
             raise RequestError(
-                f"The chat template of '{self._snapshot}' cannot express these messages: {error}.",
-                "messages",
+                f"The chat template of '{self._snapshot}' cannot express these {error.param}: "
+                f"{error}.",
+                error.param,
                 "unsupported_messages",
             ) from error
+        if context is not None:
+            characters = sum(len(part.text) for part in parts)
+            check_length(characters, context, self._tokenizer.longest_written)
         return self._encode(parts)
 
     def _adapted(

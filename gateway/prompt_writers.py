@@ -36,9 +36,9 @@ class PromptWriters:
         """Return the writer of a snapshot of the table."""
         return self._writers[snapshot]
 
-    async def write(self, snapshot: Snapshot, request: ChatRequest) -> list[int]:
+    async def write(self, snapshot: Snapshot, request: ChatRequest, context: int) -> list[int]:
         """Return the prompt's token ids; raises as `PromptWriter.write` does."""
-        return await self.in_thread(lambda: self._writers[snapshot].write(request))
+        return await self.in_thread(lambda: self._writers[snapshot].write(request, context))
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Return the result of work that would hold up the event loop."""

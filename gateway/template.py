@@ -23,6 +23,14 @@ from mesh.clock import Clock
 class TemplateRefusedError(Exception):
     """The template raised, or lost or repeated a text; the message says which."""
 
+    param = "messages"
+
+
+class ToolsRefusedError(TemplateRefusedError):
+    """The tools cannot be written as they are."""
+
+    param = "tools"
+
 
 @dataclass(frozen=True)
 class Part:

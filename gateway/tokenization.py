@@ -91,7 +91,14 @@ class Tokenization:
             )
         messages = read_messages(members["messages"], self.config.max_messages)
         for message in messages:
-            maximum -= len(read_string(message.text or "", "messages", maximum=maximum))
+            maximum -= message.characters
+        if maximum < 0:
+            raise RequestError(
+                "Invalid 'messages': too long. Expected at most "
+                f"{self.config.max_tokenize_characters} characters in all.",
+                "messages",
+                "string_above_max_length",
+            )
         return writer.write(ChatRequest(snapshot, messages))
 
 

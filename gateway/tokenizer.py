@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,13 @@ class PromptTokenizer:
     def __init__(self, data: bytes) -> None:
         definition = json.loads(data)
         definition["truncation"] = definition["padding"] = None
-        self._added = [str(token["content"]) for token in definition.get("added_tokens", ())]
+        added = [str(token["content"]) for token in definition.get("added_tokens", ())]
+        self._added = sorted(filter(None, added), key=len, reverse=True)
+        self._any_added = re.compile("|".join(map(re.escape, self._added)) or "(?!)")
+        cuts = [(token, place) for token in self._added for place in range(1, len(token))]
+        self._beginnings = frozenset(token[:place] for token, place in cuts)
+        self._endings = frozenset(token[place:] for token, place in cuts)
+        self._longest_added = max(map(len, self._added), default=0)
         self.control_tokens = {
             str(token["content"]): int(token["id"])
             for token in definition.get("added_tokens", ())
@@ -51,12 +58,11 @@ class PromptTokenizer:
     def encode_template(self, text: str, *, is_first: bool) -> list[int]:
         """Return the ids of a part of a template, special tokens read as such; no BOS is added."""
         tokenizer = self._first if is_first else self._inner
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        return _encode(tokenizer, text)
 
     def encode_message(self, text: str) -> list[int]:
         """Return the ids of a message's text: never a special one, whatever the text says."""
-        ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
+        ids = _encode(self._plain, text)
         if self._special_ids.isdisjoint(ids):
             return ids
         # A vocabulary may hold its control tokens as ordinary pieces too: break them up.
@@ -77,9 +83,19 @@ class PromptTokenizer:
 
     def may_make_added_token(self, text: str) -> bool:
         """Return whether a text holds the spelling of an added token, or a part at either end."""
-        return any(
-            token in text or _overlap(text, token) or _overlap(token, text) for token in self._added
+        lengths = range(1, min(len(text), self._longest_added) + 1)
+        return bool(self._any_added.search(text)) or any(
+            text[-n:] in self._beginnings or text[:n] in self._endings for n in lengths
         )
+
+    def spelled_control(self, text: str) -> list[str]:
+        """Return the control tokens that a text spells, in their order."""
+        return [token for token in self._any_added.findall(text) if token in self.control_tokens]
+
+    @property
+    def longest_written(self) -> int | None:
+        """How many characters of a template a token stands for at most; None: nobody knows."""
+        return None if self.longest is None else max(self.longest, self._longest_added)
 
     def _broken(self, text: str) -> tuple[str, str]:
         """Split a text inside the first special spelling that it holds, or else in the middle."""
@@ -132,10 +148,10 @@ def _shrinks(normalizer: dict[str, Any] | None) -> int | None:
     return 1 if normalizer["type"] == "Replace" and is_longer else None
 
 
-def _overlap(before: str, after: str) -> bool:
-    """Return whether an ending of one text is a proper beginning of the other."""
-    longest = min(len(before), len(after)) - 1
-    return any(before.endswith(after[:n]) for n in range(1, longest + 1))
+def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Return the ids of a text: as a batch of one, which alone lets other threads run meanwhile."""
+    ids: list[int] = tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids
+    return ids
 
 
 def _load(definition: dict[str, Any]) -> Tokenizer:

@@ -23,6 +23,8 @@ MAX_TOOLS = 128
 MAX_CALLS = 128
 """In one answer."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_REF_ALONE = re.compile(r"draft-0[3-7]")
+"""Dialects in which what stands beside a `$ref` counts for nothing."""
 _EMPTY_OBJECT = '{"type":"object","properties":{},"additionalProperties":false}'
 _MAX_DESCRIPTION = 16 * 1024
 
@@ -98,7 +100,7 @@ def read_tool_use(members: Mapping[str, Any], text: str, max_schema_bytes: int) 
 
 def _refuse_without_tools(members: Mapping[str, Any]) -> None:
     for name in ("tool_choice", "parallel_tool_calls"):
-        if name in members and members[name] != "none":
+        if name in members and (name, members[name]) != ("tool_choice", "none"):
             raise RequestError(
                 f"Invalid value for '{name}': '{name}' is only allowed when 'tools' are specified.",
                 name,
@@ -157,6 +159,13 @@ def _parameters_text(schema: object, path: str, text: str, name: str) -> str:
         refuse_type(schema, path, "an object")
     if not schema:
         return _EMPTY_OBJECT
+    if "$ref" in schema and _REF_ALONE.search(str(schema.get("$schema"))):
+        raise RequestError(
+            f"Invalid schema for function '{name}': in the dialect that '$schema' names, a '$ref' "
+            "takes the place of 'type': \"object\" beside it; put it into an 'allOf'.",
+            path,
+            "invalid_function_parameters",
+        )
     if schema.get("type") != "object":
         got = str(schema.get("type"))[:64]
         raise RequestError(

@@ -1,13 +1,16 @@
 """Bodies are read without losing anything."""
 
+import contextlib
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config import GatewayConfig
 from gateway.errors import RequestError
 from gateway.json_body import read_object, text_at
+from gateway.request import read_chat_request
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=5),
@@ -44,6 +47,17 @@ def test_an_escaped_key_is_found_too() -> None:
 def test_a_repeated_key_is_refused_at_any_depth(body: bytes) -> None:
     with pytest.raises(RequestError, match="Duplicate key"):
         read_object(body)
+
+
+def test_nesting_is_refused_wherever_the_stack_ends() -> None:
+    """A body that could just be read is read again, further up the stack, for a tool's own text."""
+    for depth in range(900, 1000):
+        deep = '{"a":' * depth + "1" + "}" * depth
+        function = f'{{"name":"f","parameters":{{"type":"object","x":{deep}}}}}'
+        tool = f'{{"type":"function","function":{function}}}'
+        body = f'{{"model":"m","messages":[{{"role":"user","content":"x"}}],"tools":[{tool}]}}'
+        with contextlib.suppress(RequestError):
+            read_chat_request(body.encode(), GatewayConfig())
 
 
 def test_large_integers_stay_exact() -> None:

@@ -79,6 +79,11 @@ async def test_messages_become_the_prompt_that_a_chat_would_have(bench: Bench) -
         ("tokenize", {"messages": []}, ("messages", "empty_array")),
         (
             "tokenize",
+            {"messages": [{"role": "assistant", "reasoning_content": "x" * 21, "content": ""}]},
+            ("messages", "string_above_max_length"),
+        ),
+        (
+            "tokenize",
             {"messages": [{"role": "user", "content": "x" * 11}] * 2},
             ("messages", "string_above_max_length"),
         ),
@@ -89,7 +94,7 @@ async def test_messages_become_the_prompt_that_a_chat_would_have(bench: Bench) -
         ("detokenize", {"tokens": [1, 10**9]}, ("tokens[1]", "integer_above_max_value")),
         ("detokenize", {"tokens": [1] * 6}, ("tokens", "array_above_max_length")),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 async def test_what_is_wrong_is_named(
     mesh_config: MeshConfig, path: str, members: dict[str, object], refusal: tuple[str, str]

@@ -1,6 +1,8 @@
 """How many characters a token stands for."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -19,6 +21,17 @@ DEFINITION = json.loads((MODEL_FOLDER / "tokenizer.json").read_bytes())
 def test_a_text_has_at_least_as_many_tokens_as_the_longest_token_says(text: str) -> None:
     assert TOKENIZER.longest is not None
     assert len(TOKENIZER.encode_message(text)) * TOKENIZER.longest >= len(text)
+
+
+def test_a_long_text_leaves_other_threads_their_turn() -> None:
+    gaps, at = [0.0], time.perf_counter()
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(TOKENIZER.encode_message, "x y" * 200_000)
+        while not done.done():
+            time.sleep(0)
+            gaps.append(time.perf_counter() - at)
+            at = time.perf_counter()
+    assert len(gaps) > 100
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,13 @@ SQL = {
         "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": 'start: "x"'}},
     },
 }
+# In draft 7, what stands beside a reference counts for nothing: this is the schema of a text.
+REFERRING = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "$ref": "#/definitions/text",
+    "definitions": {"text": {"type": "string"}},
+}
 NOTE = {"type": "custom", "custom": {"name": "note"}}
 
 
@@ -239,6 +246,11 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Benc
             "tools[0].function.parameters",
             "invalid_function_parameters",
         ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "a", "parameters": REFERRING}}]},
+            "tools[0].function.parameters",
+            "invalid_function_parameters",
+        ),
         ({"tools": [TIME, TIME]}, "tools[1].function.name", "invalid_value"),
         (
             {"tools": [{"type": "custom", "custom": {"name": "a", "format": {"type": "xml"}}}]},
@@ -246,6 +258,7 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Benc
             "invalid_value",
         ),
         ({"tool_choice": "auto"}, "tool_choice", "invalid_value"),
+        ({"parallel_tool_calls": "none"}, "parallel_tool_calls", "invalid_value"),
         ({"parallel_tool_calls": False}, "parallel_tool_calls", "invalid_value"),
         ({"tools": [TIME], "tool_choice": "any"}, "tool_choice", "invalid_value"),
         ({"tools": [TIME], "tool_choice": {"type": "x"}}, "tool_choice.type", "invalid_value"),
