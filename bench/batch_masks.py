@@ -1,16 +1,18 @@
-"""Batches of masks: on one thread and two, with a hostile cursor among others, and memory.
+"""Batches of masks: on one thread and two; memory.
 
-    python bench/batch_masks.py [--batch 256] [--steps 400]
+    python bench/batch_masks.py [--batch 256]
 
 The vocabulary is the 131,072 tokens of `mistral_common/data/tekken_240911.json` (`pip install
---no-deps mistral-common==1.13.1`). Texts are random walks that close in time. Run it on a quiet
-machine with two free cores: the figures are wall time, and each is the median of repeated runs.
+--no-deps mistral-common==1.13.1`, or the file itself in TEKKEN_JSON). Texts are random walks
+that close in time. Run it on a quiet machine with two free cores: the figures are wall time, and
+each is the median of repeated runs.
 """
 
 import argparse
 import base64
 import importlib.util
 import json
+import os
 import pathlib
 import resource
 import statistics
@@ -20,10 +22,8 @@ from functools import partial
 
 import numpy as np
 from formwork_engine import (
-    Cursor,
     Index,
     JsonSchema,
-    MaskStatus,
     Vocabulary,
     compile_index,
     fill_masks,
@@ -31,26 +31,36 @@ from formwork_engine import (
 from numpy.typing import NDArray
 
 SPECIALS, END, WALK = 1000, 2, 60  # a byte is the token SPECIALS + byte
-STEP_FUEL = 20_000
-LETTERS = b"abcdefghijk"
 HOSTILE = {
     "type": "array",
     "items": {"type": "string", "pattern": "^(?:[a-f]|[c-k]x?)*(?:ab|[a-k]c)[a-k]{24}$"},
+}
+IRREGULAR = {
+    "type": "array",
+    "items": {
+        "type": "string",
+        "pattern": r"^(?:[\p{L}--]x?|[a-z]{3}){0,40}(?:ab|[\p{Lu}]c)[\p{L}]{24}$",
+    },
 }
 
 
 def load_vocabulary() -> Vocabulary:
     """Return the vocabulary of the installed data file."""
-    spec = importlib.util.find_spec("mistral_common")
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit("pip install --no-deps mistral-common==1.13.1")
-    path = pathlib.Path(spec.submodule_search_locations[0]) / "data" / "tekken_240911.json"
-    data = json.loads(path.read_bytes())
+    data = json.loads(_file().read_bytes())
     size = data["config"]["default_vocab_size"]
     tokens = [b""] * size
     for entry in data["vocab"][: size - SPECIALS]:
         tokens[SPECIALS + entry["rank"]] = base64.b64decode(entry["token_bytes"])
     return Vocabulary(tokens, special_ids=range(SPECIALS), end_ids=[END])
+
+
+def _file() -> pathlib.Path:
+    if path := os.environ.get("TEKKEN_JSON"):
+        return pathlib.Path(path)
+    spec = importlib.util.find_spec("mistral_common")
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit("pip install --no-deps mistral-common==1.13.1")
+    return pathlib.Path(spec.submodule_search_locations[0]) / "data" / "tekken_240911.json"
 
 
 def schema_of(seed: int) -> dict[str, object]:
@@ -89,10 +99,17 @@ class Walk:
         cursor.close_within(WALK)
         while not cursor.is_finished:
             cursor.fill_mask(self.row)
-            bits = np.unpackbits(self.row.view(np.uint8), bitorder="little")
-            tokens.append(int(self.rng.choice(np.flatnonzero(bits))))
-            cursor.advance(tokens[-1])
+            token = self._chosen()
+            if not cursor.leaves_room(token):
+                cursor.fill_closing_mask(self.row)
+                token = self._chosen()
+            cursor.advance(token)
+            tokens.append(token)
         return tokens
+
+    def _chosen(self) -> int:
+        bits = np.unpackbits(self.row.view(np.uint8), bitorder="little")
+        return int(self.rng.choice(np.flatnonzero(bits)))
 
     def restart(self) -> None:
         """Begin at the start again."""
@@ -152,38 +169,6 @@ def out_vocabulary(walks: list[Walk]) -> Vocabulary:
     return walks[0].index.vocabulary
 
 
-def steps_of(walks: list[Walk], hostile: Cursor | None, steps: int) -> list[float]:
-    """Return the seconds of each step of a batch: all masks, then all tokens."""
-    rng, times = np.random.default_rng(5), []
-    out = np.zeros((len(walks) + 1, out_vocabulary(walks).words), dtype=np.int32)
-    for _ in range(steps):
-        start = time.perf_counter()
-        cursors = [walk.cursor for walk in walks] + ([hostile] if hostile else [])
-        statuses = fill_masks(cursors, range(len(cursors)), out, 1, step_fuel=STEP_FUEL)
-        for walk in walks:
-            walk.step()
-        if hostile and statuses[-1] is MaskStatus.WRITTEN:
-            hostile.advance(SPECIALS + LETTERS[int(rng.integers(len(LETTERS)))])
-        times.append(time.perf_counter() - start)
-    return times
-
-
-def report_hostile(walks: list[Walk], steps: int) -> None:
-    """Print the step times of 31 cursors without and with a hostile one."""
-    vocabulary = out_vocabulary(walks)
-    index = compile_index(JsonSchema(json.dumps(HOSTILE)), vocabulary)
-    for alone in (True, False, True, False):
-        hostile = index.cursor()
-        for byte in b'["':
-            hostile.advance(SPECIALS + byte)
-        times = steps_of(walks[:31], None if alone else hostile, steps)
-        p50, p99 = (np.quantile(times, q) * 1e6 for q in (0.5, 0.99))
-        name = "31 cursors" if alone else "and a hostile one"
-        print(f"{name}: step p50 {p50:.0f} us, p99 {p99:.0f} us")
-        if not alone:
-            print(f"  the hostile one: {hostile.failure or 'goes on'}")
-
-
 def report_memory(walks: list[Walk]) -> None:
     """Print what a cursor takes, with its tokens."""
 
@@ -205,7 +190,6 @@ def main() -> None:
     """Run all of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=400)
     given = parser.parse_args()
     vocabulary = load_vocabulary()
     schemas = [JsonSchema(json.dumps(schema_of(seed))) for seed in range(given.batch)]
@@ -216,7 +200,6 @@ def main() -> None:
         for _ in range(seed % 20):
             walk.step()
     report_threads(walks, np.zeros((given.batch, vocabulary.words), dtype=np.int32))
-    report_hostile(walks, given.steps)
     report_memory(walks)
 
 

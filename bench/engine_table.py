@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -42,6 +42,14 @@ class Bench:
             check=False,
         )
 
+    def vocabulary(self) -> str:
+        """Return where the harness's Python keeps the vocabulary."""
+        code = "import mistral_common; print(mistral_common.__path__[0])"
+        found = subprocess.run(  # noqa: S603 - as above
+            [self.python, "-c", code], check=True, capture_output=True, text=True
+        )
+        return str(Path(found.stdout.strip()) / "data" / "tekken_240911.json")
+
     def masks(self, engine: str, out: Path, **environment: str) -> None:
         """Run the schemas' instances through an engine."""
         taken = ("--sample", str(self.sample), "--seed", str(self.seed))
@@ -68,7 +76,9 @@ def show_table(bench: Bench, folder: Path) -> None:
     bench.run("filled and loaded", "filled.py", "--engine", ADAPTER, BENCH_COMPACT="1")
     for engine in (ADAPTER, PEER):
         bench.run(f"tool sets: {engine}", "tools.py", "--engine", engine)
-    bench.run("batches, a hostile cursor, memory", "batch_masks.py")
+    bench.run("batches, memory", "batch_masks.py")
+    worker = replace(bench, python=sys.executable)  # the harness's has no worker
+    worker.run("a hostile sequence in a batch", "hostile_batch.py", TEKKEN_JSON=bench.vocabulary())
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from mesh.errors import (
     ModelFailedError,
     QueueFullError,
 )
+from sampler_service.closing_rows import leave_room
 from sampler_service.config import SamplerConfig
 from sampler_service.openings import Opening, SequenceKey
 from sampler_service.outputs import Finish, Output
@@ -101,9 +102,13 @@ class Batch:
         sequence = self._roster.find(key)
         if sequence is None or sequence.bound:
             return
-        sequence.cursor = cursor
         sequence.stamp("bound", self._clock.monotonic())
-        self._advance(sequence, sequence.accept_forced)
+
+        def move() -> None:
+            sequence.bind(cursor)
+            sequence.accept_forced()
+
+        self._advance(sequence, move)
 
     def abort(self, key: SequenceKey) -> None:
         """End a sequence now; ignored where it has ended."""
@@ -188,7 +193,7 @@ class Batch:
         ready = gather_ready(asked, logits, filling.result())
         wanted = [sequence.row_sampling() for sequence in ready.sequences]
         results = sample(ready.logits.values, ready.logits.masks, wanted) if wanted else []
-        return ready, results
+        return ready, leave_room(ready, results, wanted)
 
     def _forward(self, step: Step, filling: Future[StepMasks]) -> Logits | None:
         """Return the logits of who wants them; None where there is nothing to compute."""

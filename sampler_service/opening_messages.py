@@ -62,6 +62,10 @@ def read_opening(
     options = _read_options(message.sampling, limits)
     if message.constrained and options.stop:
         raise InvalidArgumentError("stop is not possible under an index.", field="sampling.stop")
+    if options.close_in_time and not message.constrained:
+        raise InvalidArgumentError(
+            "Only an answer under an index can be closed in time.", field="sampling.close_in_time"
+        )
     return Opening(
         key=key,
         prompt=prompt,
@@ -116,6 +120,7 @@ def _read_options(sampling: sampler_pb2.Sampling, limits: OpeningLimits) -> Samp
         max_tokens=sampling.max_tokens,
         stop=_read_stop(sampling, limits),
         top_logprobs=sampling.top_logprobs if sampling.logprobs else None,
+        close_in_time=sampling.close_in_time,
         logprobs_of_allowed=sampling.logprobs_of_allowed,
     )
 

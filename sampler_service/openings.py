@@ -14,7 +14,10 @@ class SequenceKey(NamedTuple):
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How a sequence is sampled; ranges have been checked. `max_tokens` counts the end token."""
+    """How a sequence is sampled; ranges have been checked.
+
+    `max_tokens` counts the end token. `close_in_time`: the answer is whole when they are used up.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -26,6 +29,7 @@ class SamplingOptions:
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
     """None: no log probabilities."""
+    close_in_time: bool = False
     logprobs_of_allowed: bool = False
     """They are of the allowed tokens only."""
 

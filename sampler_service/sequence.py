@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from formwork_engine.vocabulary import Vocabulary
 
-from mesh.errors import FormworkError
+from mesh.errors import FormworkError, InvalidArgumentError, LimitExceededError
 from sampler_service.openings import Opening, SequenceKey
 from sampler_service.outputs import Channel, Finish, Mark, Output, Timings, TokenOutput
 from sampler_service.philox import Draw
 from sampler_service.prefix_cache import block_keys
 from sampler_service.refusal_probe import Verdict, judge
-from sampler_service.runner import BLOCK, Slot
+from sampler_service.runner import BLOCK, Masks, Slot
 from sampler_service.sampling import RowSampling, Sampled
 from sampler_service.text import TextStream
 
@@ -65,6 +65,7 @@ class Sequence:
         self._may_probe = bool(opening.refusal_phrases)
         self._cached: int | None = None
         self._told_cached = False
+        self._is_cut_short = False
         self._forced_tokens = 0
         self._output = Output(opening.key)
 
@@ -147,6 +148,47 @@ class Sequence:
         taken = tuple(self.tokens[self.computed : stop])
         self.computed = max(stop, self.computed)
         return taken
+
+    # -- ending in time -------------------------------------------------------------------------
+
+    def bind(self, cursor: "Cursor") -> None:
+        """Give it its place in its index.
+
+        Raises:
+            LimitExceededError: It shall be closed in time, and its tokens are too few for that.
+            InvalidArgumentError: It shall be, and nobody knows how its texts end.
+            CursorError: The cursor has failed.
+        """
+        self.cursor = cursor
+        # where no tokens are left, none is needed to end the answer
+        if self._closes and not cursor.close_within(self._limit + 1):
+            raise _cannot_close(cursor.shortest_end_tokens, self._limit)
+
+    def leaves_room(self, token_id: int) -> bool:
+        """Return whether the answer can still be closed in time after a token; True if it need not.
+
+        Raises:
+            CursorError: The cursor has failed.
+        """
+        if self.cursor is None or not self._closes or self.is_probing:
+            return True
+        is_refusal = self.may_refuse_now and token_id == self._rules.refusal_id
+        return is_refusal or self.cursor.leaves_room(token_id)
+
+    def fill_closing_mask(self, out: Masks) -> None:
+        """Write tokens that leave room, shape (words,): the answer ends for want of tokens now.
+
+        Raises:
+            CursorError: The cursor has failed.
+        """
+        if self.cursor is None:
+            raise AssertionError("only an answer under an index is closed")
+        self.cursor.fill_closing_mask(out)
+        self._is_cut_short = True
+
+    @property
+    def _closes(self) -> bool:
+        return self.opening.options.close_in_time
 
     # -- what comes next ------------------------------------------------------------------------
 
@@ -261,7 +303,9 @@ class Sequence:
             self.end(Finish.LENGTH)
 
     def accept_forced(self) -> None:
-        """Append the tokens that follow without a choice; none where log probabilities are wanted.
+        """Append the tokens that follow without a choice.
+
+        None where log probabilities are wanted, and none that leaves no room for an ending.
 
         Raises:
             CursorError: The cursor has failed.
@@ -270,14 +314,15 @@ class Sequence:
             return
         while not self.ended and (run := self.forced()):
             for token_id in run:
-                if not self.ended:
-                    self.accept(Sampled(token_id), forced=True)
+                if self.ended or not self.leaves_room(token_id):
+                    return
+                self.accept(Sampled(token_id), forced=True)
 
     def end(self, finish: Finish) -> None:
         """End without an error."""
         if self.ended:
             return
-        self.finish = finish
+        self.finish = Finish.LENGTH if self._is_cut_short else finish
         self._output.text += self._text.finish()
 
     def fail(self, error: FormworkError) -> None:
@@ -336,3 +381,16 @@ class Sequence:
             decode=max(now - decoding, 0.0),
             forced_tokens=self._forced_tokens,
         )
+
+
+def _cannot_close(shortest: int | None, limit: int) -> FormworkError:
+    if shortest is None:
+        return InvalidArgumentError(
+            "How texts of this grammar end is not known: they cannot be closed in time.",
+            field="sampling.close_in_time",
+        )
+    return LimitExceededError(
+        f"The shortest answer takes {shortest} tokens; {limit} may come.",
+        metadata={"limit": "max_tokens", "maximum": str(limit), "value": str(shortest)},
+        field="sampling.max_tokens",
+    )

@@ -1,217 +1,234 @@
-//! Shortest endings in tokens, and masks after which an ending still fits what is left.
+//! Shortest endings in tokens, and sequences that end in time.
 //!
-//! A reader knows some bytes that end the text soon (`Reader::ending`); cut into as few tokens as
-//! can be, they are a *plan*. A closing mask keeps the tokens after which a plan still fits, and
-//! always the first token of the plan at hand, so that there is a way to the end at every step. Far
-//! from the end that is the ordinary mask: how long a plan may be after any token of a place is
-//! worked out once and remembered. Inside a string this is bounded, not tried token by token.
+//! A reader knows something that ends the text soon (`Reader::ending`). A sequence that shall end in
+//! time keeps one *ending* that fits what is left of its budget, for every place that it comes to:
+//! a token is taken only if one is known that fits after it. Masks stay what they are, so that this
+//! costs one ending a token, whatever the vocabulary, and most of these are remembered. Where a
+//! token that was chosen leaves no room, a *closing mask* has some that do: always the first one of
+//! the ending that is known, so that there is a way to the end at every step.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::cursor::take;
 use crate::hashing::IdMap;
 use crate::index::Working;
 use crate::machine::Configuration;
-use crate::mask::Mask;
 use crate::reader::Reader;
 use crate::vocabulary::{Trie, Vocabulary, WORD_BITS};
 
 /// More tokens than any text has: no ending is known.
 pub(crate) const FAR: u32 = u32::MAX;
-/// Endings that are worked out for one mask; tokens beyond them count as not fitting.
-const MAX_JUDGED: usize = 1_024;
+/// Tokens of a mask of which each is looked at for a closing mask; of more, none but one is.
+const MAX_JUDGED: usize = 64;
 /// Places that a search for an ending may meet.
 const MAX_PLACES: usize = 4_096;
+/// Endings that are remembered; then all are forgotten.
+const MAX_KEPT: usize = 16_384;
+/// Bytes and special tokens that an ending may have.
+pub(crate) const MAX_ENDING: usize = 1 << 18;
 
-/// What is remembered of endings, in tokens, the end token counted.
+/// What ends a text: bytes, and the special tokens between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ending {
+    bytes: Vec<u8>,
+    /// Special tokens, each with the number of bytes before it, in order.
+    specials: Vec<(usize, u32)>,
+}
+
+impl Ending {
+    /// Of bytes alone.
+    pub fn of_text(bytes: Vec<u8>) -> Self {
+        let specials = Vec::new();
+        Ending { bytes, specials }
+    }
+
+    /// Of one special token.
+    pub fn of_special(id: u32) -> Self {
+        let (bytes, specials) = (Vec::new(), vec![(0, id)]);
+        Ending { bytes, specials }
+    }
+
+    /// Goes on with another one.
+    pub fn extend(&mut self, other: &Ending) {
+        let before = self.bytes.len();
+        let moved = other
+            .specials
+            .iter()
+            .map(|(place, id)| (before + place, *id));
+        self.specials.extend(moved);
+        self.bytes.extend_from_slice(&other.bytes);
+    }
+
+    /// Bytes and special tokens: as many tokens as it takes, where every byte is one, at most.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.specials.len()
+    }
+
+    /// What is left behind a token, if it begins with it.
+    fn after(&self, vocabulary: &Vocabulary, token: u32) -> Option<Ending> {
+        let bytes = vocabulary.token_bytes(token);
+        let first = self.specials.first().copied();
+        if bytes.is_empty() {
+            return (first == Some((0, token))).then(|| self.without(0, 1));
+        }
+        let is_free = first.is_none_or(|(place, _)| place >= bytes.len());
+        (is_free && self.bytes.starts_with(bytes)).then(|| self.without(bytes.len(), 0))
+    }
+
+    fn without(&self, bytes: usize, specials: usize) -> Ending {
+        let left = self.specials[specials..].iter();
+        Ending {
+            bytes: self.bytes[bytes..].into(),
+            specials: left.map(|(place, id)| (place - bytes, *id)).collect(),
+        }
+    }
+
+    /// Its tokens, as few as can be; None where the vocabulary cannot spell it.
+    fn tokens(&self, vocabulary: &Vocabulary) -> Option<Vec<u32>> {
+        let (mut tokens, mut start) = (Vec::new(), 0);
+        for (place, id) in &self.specials {
+            tokens.extend(cut(vocabulary, &self.bytes[start..*place])?);
+            tokens.push(*id);
+            start = *place;
+        }
+        tokens.extend(cut(vocabulary, &self.bytes[start..])?);
+        Some(tokens)
+    }
+
+    /// Whether it takes at most so many tokens, an end token counted.
+    fn fits(&self, vocabulary: &Vocabulary, left: u32) -> bool {
+        let text = left.saturating_sub(1) as usize;
+        if self.size() <= text && spells_every_byte(vocabulary) {
+            return left > 0;
+        }
+        let tokens = self.tokens(vocabulary);
+        left > 0 && tokens.is_some_and(|tokens| tokens.len() <= text)
+    }
+}
+
+/// What is remembered of endings.
 #[derive(Default)]
 pub(crate) struct Ends {
-    /// From a place to the end.
-    shortest: IdMap<Configuration, u32>,
-    /// The most after any token that may come at a place.
-    most: IdMap<Configuration, u32>,
+    known: IdMap<Configuration, Option<Arc<Ending>>>,
 }
 
 /// A sequence that shall end within some tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct Closing {
     /// Tokens that may still come, the end token counted.
-    pub left: u32,
-    /// A way to the end that fits, as far as it is known: the tokens of its text.
-    pub plan: Option<VecDeque<u32>>,
+    left: u32,
+    /// What is known to end the text in time, from each place since it was asked to.
+    endings: Vec<Arc<Ending>>,
 }
 
 impl Closing {
-    /// After one more token.
-    pub fn advance(&mut self, token: u32) {
-        self.left = self.left.saturating_sub(1);
-        let is_planned = self.plan.as_ref().and_then(VecDeque::front) == Some(&token);
-        match &mut self.plan {
-            Some(plan) if is_planned => _ = plan.pop_front(),
-            plan => *plan = None,
+    /// An ending that fits, if it does.
+    pub fn begin(vocabulary: &Vocabulary, left: u32, ending: Arc<Ending>) -> Option<Self> {
+        let endings = vec![ending];
+        let fits = endings[0].fits(vocabulary, left);
+        fits.then_some(Closing { left, endings })
+    }
+
+    fn ending(&self) -> &Arc<Ending> {
+        &self.endings[self.endings.len() - 1]
+    }
+
+    /// The first token of the way that is known, None at the end of the text.
+    pub fn first(&self, vocabulary: &Vocabulary) -> Option<u32> {
+        self.ending().tokens(vocabulary)?.first().copied()
+    }
+
+    /// An ending that still fits after a token; None where none is known.
+    pub fn after(
+        &self,
+        working: &mut Working,
+        vocabulary: &Vocabulary,
+        at: Configuration,
+        token: u32,
+    ) -> Option<Arc<Ending>> {
+        if vocabulary.end_ids().contains(&token) && working.may_end(at) {
+            return Some(Arc::default());
         }
+        let next = take(&mut *working.reader, vocabulary, at, token)?;
+        let left = self.left.checked_sub(1)?;
+        let found = working.ending_from(next);
+        let found = found.filter(|ending| ending.fits(vocabulary, left));
+        let planned = || self.ending().after(vocabulary, token).map(Arc::new);
+        found.or_else(|| planned().filter(|ending| ending.fits(vocabulary, left)))
     }
 
-    /// Before the last tokens.
-    pub fn roll_back(&mut self, tokens: usize) {
-        let tokens = u32::try_from(tokens).unwrap_or(FAR);
-        (self.left, self.plan) = (self.left.saturating_add(tokens), None);
+    /// After one more token, from which this ends the text.
+    pub fn advance(&mut self, ending: Arc<Ending>) {
+        self.left = self.left.saturating_sub(1);
+        self.endings.push(ending);
     }
-}
 
-/// What the endings of one mask may cost: so many, and a part of the fuel.
-struct Judging {
-    endings: usize,
-    /// Fuel that is left to the rest of the mask.
-    reserve: u64,
-}
-
-impl Judging {
-    fn within(reader: &dyn Reader) -> Self {
-        let (endings, reserve) = (0, reader.fuel_left() / 2);
-        Judging { endings, reserve }
+    /// Before the last tokens; None before it was asked to end.
+    pub fn roll_back(mut self, tokens: usize) -> Option<Self> {
+        let left = self.endings.len().checked_sub(tokens)?;
+        self.endings.truncate(left);
+        self.left = self
+            .left
+            .saturating_add(u32::try_from(tokens).unwrap_or(FAR));
+        (left > 0).then_some(self)
     }
 }
 
 impl Working {
-    /// The tokens of a short text that ends here; None where none is found.
-    pub fn plan(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Option<VecDeque<u32>> {
-        let text = self.reader.ending(at)?;
-        cut(vocabulary, &text)
+    /// What ends the text from a place soon; None where nothing is found.
+    pub fn ending_from(&mut self, at: Configuration) -> Option<Arc<Ending>> {
+        if let Some(known) = self.ends.known.get(&at) {
+            return known.clone();
+        }
+        let ending = self.reader.ending(at).map(Arc::new);
+        if self.limit_reached().is_some() {
+            return None;
+        }
+        if self.ends.known.len() >= MAX_KEPT {
+            self.ends.known.clear();
+        }
+        self.ends.known.insert(at, ending.clone());
+        ending
     }
 
     /// The tokens from here to the end, the end token counted; `FAR` where none are known.
     pub fn shortest_end(&mut self, vocabulary: &Vocabulary, at: Configuration) -> u32 {
-        if let Some(known) = self.ends.shortest.get(&at) {
-            return *known;
-        }
-        let plan = self.plan(vocabulary, at);
-        let tokens = plan.map_or(FAR, |plan| u32::try_from(plan.len() + 1).unwrap_or(FAR));
-        if self.limit_reached().is_none() {
-            self.ends.shortest.insert(at, tokens);
-        }
-        tokens
+        let ending = self.ending_from(at);
+        let tokens = ending.and_then(|ending| ending.tokens(vocabulary));
+        tokens.map_or(FAR, |tokens| u32::try_from(tokens.len() + 1).unwrap_or(FAR))
     }
 
-    /// The tokens of a mask after which some ending takes at most `left - 1` more tokens.
-    pub fn closing_mask(
+    /// Tokens of a mask after which an ending still fits; not all of them, but always one.
+    pub fn closing_tokens(
         &mut self,
         vocabulary: &Vocabulary,
         at: Configuration,
-        mask: Arc<Mask>,
-        closing: &mut Closing,
-    ) -> Arc<Mask> {
-        let fits = closing.left.saturating_sub(1);
-        if self.most_after(vocabulary, at, &mask) <= fits {
-            return mask;
-        }
-        let plan = match closing.plan.take() {
-            Some(plan) => Some(plan),
-            None => self
-                .plan(vocabulary, at)
-                .filter(|plan| plan.len() < closing.left as usize),
-        };
-        let mut kept = self.fitting(vocabulary, at, &mask, fits);
-        kept.extend(plan.as_ref().and_then(VecDeque::front));
-        closing.plan = plan;
-        Arc::new(Mask::new(None, kept))
-    }
-
-    fn fitting(
-        &mut self,
-        vocabulary: &Vocabulary,
-        at: Configuration,
-        mask: &Mask,
-        fits: u32,
+        mask: &[u32],
+        closing: &Closing,
     ) -> Vec<u32> {
-        let all_in_text = self
-            .most_in_text(vocabulary, at)
-            .filter(|most| *most <= fits);
-        let mut judging = Judging::within(&*self.reader);
-        let mut tokens = tokens_of(mask, vocabulary);
-        tokens.retain(|token| {
-            let stays = || !vocabulary.token_bytes(*token).contains(&b'"');
-            all_in_text.is_some() && stays()
-                || self.end_after(vocabulary, at, *token, &mut judging) <= fits
-        });
-        tokens
-    }
-
-    /// The most tokens to the end after any token of the mask.
-    fn most_after(&mut self, vocabulary: &Vocabulary, at: Configuration, mask: &Mask) -> u32 {
-        if let Some(known) = self.ends.most.get(&at) {
-            return *known;
+        let mut kept = tokens_of(mask);
+        if kept.len() > MAX_JUDGED {
+            kept.clear();
         }
-        let in_text = self.most_in_text(vocabulary, at);
-        let tokens = match in_text {
-            Some(_) => exits_of(mask, vocabulary),
-            None => tokens_of(mask, vocabulary),
-        };
-        let (mut most, mut judging) = (in_text.unwrap_or(0), Judging::within(&*self.reader));
-        for token in tokens {
-            if most < FAR {
-                most = most.max(self.end_after(vocabulary, at, token, &mut judging));
-            }
+        kept.retain(|token| closing.after(self, vocabulary, at, *token).is_some());
+        kept.extend(closing.first(vocabulary));
+        if self.may_end(at) {
+            kept.extend_from_slice(vocabulary.end_ids());
         }
-        if self.limit_reached().is_none() {
-            self.ends.most.insert(at, most);
-        }
-        most
-    }
-
-    /// The same for tokens that stay in the string, bounded: a byte is a token at most.
-    fn most_in_text(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Option<u32> {
-        let bytes = self.reader.most_bytes_in_text(at)?;
-        spells_every_byte(vocabulary).then(|| bytes.saturating_add(1))
-    }
-
-    fn end_after(
-        &mut self,
-        vocabulary: &Vocabulary,
-        at: Configuration,
-        token: u32,
-        judging: &mut Judging,
-    ) -> u32 {
-        let Some(next) = take(&mut *self.reader, vocabulary, at, token) else {
-            return FAR;
-        };
-        if !self.ends.shortest.contains_key(&next) {
-            judging.endings += 1;
-            if judging.endings > MAX_JUDGED || self.reader.fuel_left() < judging.reserve {
-                return FAR;
-            }
-        }
-        self.shortest_end(vocabulary, next)
+        kept
     }
 }
 
-fn words_of(mask: &Mask, vocabulary: &Vocabulary) -> Vec<u32> {
-    let mut words = vec![0; vocabulary.words()];
-    mask.write(&mut words);
-    words
-}
-
-/// The tokens of a mask that hold a quote.
-fn exits_of(mask: &Mask, vocabulary: &Vocabulary) -> Vec<u32> {
-    let words = words_of(mask, vocabulary);
-    let is_allowed =
-        |id: &u32| words[*id as usize / WORD_BITS] >> (*id as usize % WORD_BITS) & 1 == 1;
-    vocabulary.exits().tokens().filter(is_allowed).collect()
-}
-
-/// The tokens of a mask, end tokens left out.
-fn tokens_of(mask: &Mask, vocabulary: &Vocabulary) -> Vec<u32> {
-    let words = words_of(mask, vocabulary);
+/// Some of the tokens of a mask: all, or more than are looked at.
+fn tokens_of(mask: &[u32]) -> Vec<u32> {
     let mut tokens = Vec::new();
-    for (place, word) in words.into_iter().enumerate() {
-        let mut bits = word;
-        while bits != 0 {
+    for (place, word) in mask.iter().enumerate() {
+        let mut bits = *word;
+        while bits != 0 && tokens.len() <= MAX_JUDGED {
             tokens.push((place * WORD_BITS) as u32 + bits.trailing_zeros());
             bits &= bits - 1;
         }
     }
-    tokens.retain(|token| !vocabulary.end_ids().contains(token));
     tokens
 }
 
@@ -233,7 +250,7 @@ fn siblings(trie: &Trie, first: usize, end: usize) -> impl Iterator<Item = usize
 }
 
 /// A text in as few tokens as can be.
-fn cut(vocabulary: &Vocabulary, text: &[u8]) -> Option<VecDeque<u32>> {
+fn cut(vocabulary: &Vocabulary, text: &[u8]) -> Option<Vec<u32>> {
     let trie = vocabulary.trie();
     // From each place on: how many tokens, and the first of them.
     let mut best: Vec<(u32, u32)> = vec![(FAR, 0); text.len()];
@@ -255,14 +272,13 @@ fn cut(vocabulary: &Vocabulary, text: &[u8]) -> Option<VecDeque<u32>> {
             (first, end) = (node + 1, trie.ends[node] as usize);
         }
     }
-    let mut tokens = VecDeque::new();
-    let mut place = 0;
+    let (mut tokens, mut place) = (Vec::new(), 0);
     while place < text.len() {
         let (count, token) = best[place];
         if count == FAR {
             return None;
         }
-        tokens.push_back(token);
+        tokens.push(token);
         place += vocabulary.token_bytes(token).len();
     }
     Some(tokens)
@@ -275,7 +291,7 @@ pub(crate) fn search_ending<R: Reader + ?Sized>(
 ) -> Option<Vec<u8>> {
     let mut reached = IdMap::default();
     reached.insert(from, (from, 0));
-    let mut open = VecDeque::from([from]);
+    let mut open = std::collections::VecDeque::from([from]);
     let reserve = reader.fuel_left() / 2;
     while let Some(at) = open.pop_front() {
         if reader.fuel_left() < reserve {

@@ -24,14 +24,37 @@ fn index(schema: &str, options: &Options) -> Index {
     Index::compile(Input::JsonSchema(schema.as_bytes()), vocabulary(), options).unwrap()
 }
 
+fn closing(cursor: &mut Cursor, words: usize) -> Vec<u32> {
+    let mut mask = vec![0; words];
+    cursor.closing_mask(&mut mask).unwrap();
+    let all = 0..words as u32 * 32;
+    all.filter(|id| mask[*id as usize / 32] >> (id % 32) & 1 == 1)
+        .collect()
+}
+
 /// Walks at random, and returns the tokens that were taken, the end token among them.
 fn walk(cursor: &mut Cursor, budget: u32, dice: &mut Dice) -> Vec<u32> {
+    walk_in_time(cursor, budget, dice, vocabulary().words())
+}
+
+/// The same with masks of so many words.
+pub(crate) fn walk_in_time(
+    cursor: &mut Cursor,
+    budget: u32,
+    dice: &mut Dice,
+    words: usize,
+) -> Vec<u32> {
     assert!(cursor.close_within(budget).unwrap());
-    let (mut taken, words) = (Vec::new(), vocabulary().words());
+    let mut taken = Vec::new();
     while !cursor.is_ended() {
         let allowed = allowed(cursor, words);
         assert!(!allowed.is_empty(), "stuck after {taken:?}");
-        let token = allowed[dice.roll(allowed.len())];
+        let mut token = allowed[dice.roll(allowed.len())];
+        if !cursor.leaves_room(token).unwrap() {
+            let closing = closing(cursor, words);
+            assert!(closing.iter().all(|t| cursor.leaves_room(*t).unwrap()));
+            token = closing[dice.roll(closing.len())];
+        }
         cursor.advance(token).unwrap();
         taken.push(token);
         assert!(taken.len() <= budget as usize, "{taken:?} in {budget}");
@@ -94,15 +117,84 @@ fn the_shortest_ending_of_a_plain_value_is_exact() {
 }
 
 #[test]
-fn far_from_the_end_the_mask_is_the_ordinary_one() {
+fn far_from_the_end_every_token_leaves_room() {
     let index = index(LARGE[0], &Options::default());
     let words = index.vocabulary().words();
     let (mut free, mut closing) = (index.cursor(), index.cursor());
     assert!(closing.close_within(1000).unwrap());
     for byte in br#"[{"first":"abababab"# {
-        assert_eq!(allowed(&mut free, words), allowed(&mut closing, words));
+        for token in allowed(&mut free, words) {
+            assert!(closing.leaves_room(token).unwrap());
+        }
         free.advance((*byte).into()).unwrap();
         closing.advance((*byte).into()).unwrap();
+    }
+}
+
+#[test]
+fn a_token_that_leaves_no_room_is_refused_and_another_is_known() {
+    let mut cursor = index(r#"{"type":"string"}"#, &Options::default()).cursor();
+    assert!(cursor.close_within(4).unwrap());
+    cursor.advance(b'"'.into()).unwrap();
+    assert!(cursor.leaves_room(b'a'.into()).unwrap());
+    cursor.advance(b'a'.into()).unwrap();
+    assert!(!cursor.leaves_room(b'a'.into()).unwrap());
+    assert_eq!(
+        closing(&mut cursor, vocabulary().words()),
+        [u32::from(b'"')]
+    );
+    assert!(cursor.fork().advance(b'a'.into()).is_err());
+    cursor.rollback(1).unwrap();
+    assert!(cursor.leaves_room(b'b'.into()).unwrap());
+    cursor.rollback(1).unwrap();
+    assert!(!cursor.leaves_room(b'{'.into()).unwrap_or(false));
+}
+
+#[test]
+fn what_a_cursor_was_asked_before_changes_no_ending() {
+    let recursive = LARGE[6];
+    let texts = [
+        "",
+        "{\"l\":",
+        "{\"l\":{\"leaf\":\"a",
+        "{\"l\":{\"leaf\":\"a longer leaf\"},\"r\":{",
+    ];
+    let of = |index: &Index, text: &str| {
+        let mut cursor = index.cursor();
+        text.bytes().for_each(|b| cursor.advance(b.into()).unwrap());
+        cursor.shortest_end().unwrap()
+    };
+    let fresh = |text: &str| of(&index(recursive, &Options::default()), text);
+    let (there, back) = (
+        index(recursive, &Options::default()),
+        index(recursive, &Options::default()),
+    );
+    for text in texts {
+        assert_eq!(of(&there, text), fresh(text), "{text}");
+    }
+    for text in texts.iter().rev() {
+        assert_eq!(of(&back, text), fresh(text), "{text}");
+    }
+}
+
+#[test]
+fn long_endings_are_known_by_their_length() {
+    let shortest = |schema: &str| {
+        index(schema, &Options::default())
+            .cursor()
+            .shortest_end()
+            .unwrap()
+    };
+    for schema in [
+        r#"{"type":"string","minLength":50000}"#,
+        r#"{"type":"string","pattern":"^a{50000}$"}"#,
+        r#"{"type":"array","minItems":3000,"items":{"type":"boolean"}}"#,
+        r#"{"type":"object","minProperties":600}"#,
+    ] {
+        assert!(
+            shortest(schema).is_some_and(|tokens| tokens > 500),
+            "{schema}"
+        );
     }
 }
 
@@ -112,8 +204,7 @@ fn a_budget_below_the_shortest_ending_is_refused_and_changes_nothing() {
     let shortest = cursor.shortest_end().unwrap().unwrap();
     assert!(!cursor.close_within(shortest - 1).unwrap());
     assert!(cursor.close_within(shortest).unwrap());
-    let words = vocabulary().words();
-    assert_eq!(allowed(&mut cursor, words).len(), 1);
+    assert_eq!(closing(&mut cursor, vocabulary().words()).len(), 1);
 }
 
 #[test]

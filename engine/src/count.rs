@@ -12,6 +12,11 @@ use crate::number::NumberGoal;
 /// Values that are told apart where a later item may need one of them.
 const MAX_WANTED: usize = 16;
 
+/// Values inside each other that are counted.
+const MAX_NESTED: u32 = 8;
+/// Items of an array that are counted one by one.
+const MAX_COUNTED: u32 = 4_096;
+
 impl Grammar {
     /// The branches of an array's formula, those apart in which the item is a value that a later
     /// one may need: once it is taken, the array may have no end.
@@ -80,7 +85,7 @@ impl Grammar {
 
     /// The values that fulfil a formula, if they are few and no arrays or objects.
     fn few_values(&mut self, goal: FormulaId) -> Option<Vec<ValueId>> {
-        if goal == FormulaId::TRUE || self.most_values(goal)? > MAX_WANTED as u64 {
+        if goal == FormulaId::TRUE || self.most_values(goal, MAX_NESTED)? > MAX_WANTED as u64 {
             return None;
         }
         let mut found = Vec::new();
@@ -149,7 +154,7 @@ impl Grammar {
         tables.into_iter().any(|(table, from)| {
             let table = Arc::clone(self.formulas.item_tables.get(table));
             let before = table.prefix.len().saturating_sub(from as usize) as u64;
-            let Some(most) = self.most_values(table.rest) else {
+            let Some(most) = self.most_values(table.rest, MAX_NESTED) else {
                 return false;
             };
             let taken = seen.iter().filter(|value| self.allows(table.rest, **value));
@@ -164,9 +169,9 @@ impl Grammar {
         self.is_satisfiable(both)
     }
 
-    /// At most so many values fulfil the formula; None where they may be endless.
-    fn most_values(&mut self, goal: FormulaId) -> Option<u64> {
-        let mut most = 0u64;
+    /// At most so many values fulfil the formula; None where they may be endless, or nest deeper.
+    fn most_values(&mut self, goal: FormulaId, depth: u32) -> Option<u64> {
+        let (mut most, depth) = (0u64, depth.checked_sub(1)?);
         for kind in Kind::ALL {
             if !self.is_satisfiable_as(goal, kind) {
                 continue;
@@ -179,8 +184,88 @@ impl Grammar {
                     let language = self.formulas.text_language(left);
                     self.formulas.regexes.most_members(language)?
                 }
-                Kind::Array | Kind::Object => return None,
+                Kind::Array => self.most_arrays(left, depth)?,
+                Kind::Object => self.most_objects(left, depth)?,
             });
+        }
+        Some(most)
+    }
+
+    /// At most so many arrays, by how many items may stand at each place.
+    fn most_arrays(&mut self, left: FormulaId, depth: u32) -> Option<u64> {
+        if let Formula::Or(parts) = &**self.formulas.get(left) {
+            let parts = parts.clone();
+            let each = parts.iter().map(|part| self.most_arrays(*part, depth));
+            return each.sum();
+        }
+        let (mut low, mut high, mut tables) = (0, u32::MAX, Vec::new());
+        for part in self.conjuncts(left) {
+            match &**self.formulas.get(part) {
+                Formula::ItemCount { low: l, high: h } => {
+                    (low, high) = (low.max(*l), high.min(h.unwrap_or(u32::MAX)));
+                }
+                Formula::Items {
+                    table,
+                    from,
+                    violated: false,
+                } => tables.push((Arc::clone(self.formulas.item_tables.get(*table)), *from)),
+                _ => {}
+            }
+        }
+        let (mut most, mut longer) = (u64::from(low == 0), 1u64);
+        for place in 0..high {
+            let mut items = Vec::new();
+            for (table, from) in &tables {
+                let goal = table.prefix.get((place + from) as usize);
+                let goal = *goal.unwrap_or(&table.rest);
+                items.extend(self.most_values(goal, depth));
+            }
+            longer = longer.saturating_mul(items.into_iter().min()?);
+            if longer == 0 {
+                break;
+            }
+            if place + 1 >= low {
+                most = most.saturating_add(longer);
+            }
+            if place > MAX_COUNTED || most > u64::from(u32::MAX) {
+                return None;
+            }
+        }
+        Some(most)
+    }
+
+    /// At most so many objects, by how many values each key may have: endless unless some table has
+    /// no others than those it names.
+    fn most_objects(&mut self, left: FormulaId, depth: u32) -> Option<u64> {
+        if let Formula::Or(parts) = &**self.formulas.get(left) {
+            let parts = parts.clone();
+            let each = parts.iter().map(|part| self.most_objects(*part, depth));
+            return each.sum();
+        }
+        let (mut closed, mut required) = (None, Vec::new());
+        for part in self.conjuncts(left) {
+            match &**self.formulas.get(part) {
+                Formula::Required(keys) => {
+                    required.extend_from_slice(self.formulas.key_sets.get(*keys));
+                }
+                Formula::Properties {
+                    table,
+                    violated: false,
+                } => {
+                    let table = Arc::clone(self.formulas.property_tables.get(*table));
+                    if table.patterns.is_empty() && !self.is_satisfiable(table.additional) {
+                        closed = Some(table);
+                    }
+                }
+                Formula::PropertyCount { high: Some(0), .. } => return Some(1),
+                _ => {}
+            }
+        }
+        let mut most = 1u64;
+        for (key, goal) in &closed?.named {
+            let values = self.most_values(*goal, depth)?;
+            let may_lack = u64::from(!required.contains(key));
+            most = most.saturating_mul(values.saturating_add(may_lack));
         }
         Some(most)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::closing::{Closing, FAR};
+use crate::closing::{Closing, Ending, FAR};
 use crate::error::CursorError;
 use crate::grammar::Exhausted;
 use crate::index::{Index, Working};
@@ -147,16 +147,11 @@ impl Cursor {
         if self.is_ready() {
             return Ok(0);
         }
-        let before = self.closing.clone();
-        let (ready, closing, left) = self.work(fuel, |reader, vocabulary, place| {
-            let (mut mask, may_end) = (reader.mask(vocabulary, place), reader.may_end(place));
-            let mut closing = before.clone();
-            if let Some(closing) = &mut closing {
-                mask = reader.closing_mask(vocabulary, place, mask, closing);
-            }
-            (Ready { mask, may_end }, closing, reader.fuel_left())
+        let (ready, left) = self.work(fuel, |reader, vocabulary, place| {
+            let (mask, may_end) = (reader.mask(vocabulary, place), reader.may_end(place));
+            (Ready { mask, may_end }, reader.fuel_left())
         })?;
-        (self.ready, self.closing) = (Some(ready), closing);
+        self.ready = Some(ready);
         Ok(fuel.saturating_sub(left))
     }
 
@@ -212,7 +207,8 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// `TokenNotAllowed`, or what the cursor failed of before.
+    /// `TokenNotAllowed`, also where the answer shall end in time and the token leaves no room for
+    /// that; or what the cursor failed of before.
     pub fn advance(&mut self, token: u32) -> Result<(), CursorError> {
         self.check()?;
         self.late.forget();
@@ -220,17 +216,22 @@ impl Cursor {
         if self.ended {
             return self.fail(CursorError::TokenNotAllowed { token });
         }
+        let closing = self.closing.take();
         let stepped = self.work(self.index.mask_fuel(), |reader, vocabulary, place| {
             let next = take(&mut *reader.reader, vocabulary, place, token)?;
-            Some((next, reader.remembered(next)))
+            let ending = match &closing {
+                Some(closing) => Some(closing.after(reader, vocabulary, place, token)?),
+                None => None,
+            };
+            Some((next, reader.remembered(next), ending))
         });
+        self.closing = closing;
         match stepped {
-            Ok(Some((next, remembered))) => {
-                let remembered = remembered.filter(|_| self.closing.is_none());
+            Ok(Some((next, remembered, ending))) => {
                 self.ready = remembered.map(|(mask, may_end)| Ready { mask, may_end });
-                self.closing
-                    .iter_mut()
-                    .for_each(|closing| closing.advance(token));
+                if let (Some(closing), Some(ending)) = (&mut self.closing, ending) {
+                    closing.advance(ending);
+                }
                 self.ended = is_end;
                 self.places.push(next);
                 self.tokens.push(token);
@@ -277,9 +278,7 @@ impl Cursor {
         if tokens > 0 {
             self.late.forget();
             (self.ended, self.ready) = (false, None);
-            self.closing
-                .iter_mut()
-                .for_each(|closing| closing.roll_back(tokens));
+            self.closing = self.closing.take().and_then(|c| c.roll_back(tokens));
             self.places.truncate(self.places.len() - tokens);
             self.tokens.truncate(self.tokens.len() - tokens);
         }
@@ -305,20 +304,74 @@ impl Cursor {
         Ok(tokens.ok().filter(|tokens| *tokens < FAR))
     }
 
-    /// From now on masks leave room for an ending: the answer ends within so many tokens, the end
-    /// token counted. False, and nothing changes, where no ending that fits is known.
+    /// From now on the answer ends within so many tokens, the end token counted: tokens that leave no
+    /// room for an ending are refused, so that whoever chooses one asks `leaves_room` first. A
+    /// cursor that is taken back behind this place forgets it. False, and nothing changes, where no
+    /// ending that fits is known.
     ///
     /// # Errors
     ///
     /// What the cursor failed of, now or before.
     pub fn close_within(&mut self, tokens: u32) -> Result<bool, CursorError> {
-        let fits = self.shortest_end()?.is_some_and(|end| end <= tokens);
-        if fits {
-            self.late.forget();
-            let (left, plan) = (tokens, None);
-            (self.closing, self.ready) = (Some(Closing { left, plan }), None);
+        self.check()?;
+        let ending = match self.ended {
+            true => Some(Arc::default()),
+            false => self.ending().ok().flatten(),
+        };
+        let begun = ending.and_then(|e| Closing::begin(self.index.vocabulary(), tokens, e));
+        let begins = begun.is_some();
+        if begins {
+            self.closing = begun;
         }
-        Ok(fits)
+        Ok(begins)
+    }
+
+    fn ending(&mut self) -> Result<Option<Arc<Ending>>, CursorError> {
+        let fuel = self.index.mask_fuel();
+        self.work(fuel, |reader, _, place| reader.ending_from(place))
+    }
+
+    /// Whether a token of the mask can be taken: always, unless the answer shall end in time and the
+    /// token leaves no room for that, as far as a mask's fuel tells.
+    ///
+    /// # Errors
+    ///
+    /// What the cursor failed of before.
+    pub fn leaves_room(&mut self, token: u32) -> Result<bool, CursorError> {
+        self.check()?;
+        let Some(closing) = self.closing.take() else {
+            return Ok(true);
+        };
+        let fuel = self.index.mask_fuel();
+        let found = self.work(fuel, |reader, vocabulary, place| {
+            let ending = closing.after(reader, vocabulary, place, token);
+            ending.is_some()
+        });
+        self.closing = Some(closing);
+        Ok(found.unwrap_or(false))
+    }
+
+    /// Writes tokens of the mask that leave room for an ending: not all of them, but always one. All
+    /// of the mask where the answer need not end in time.
+    ///
+    /// # Errors
+    ///
+    /// What the cursor failed of, now or before.
+    pub fn closing_mask(&mut self, out: &mut [u32]) -> Result<(), CursorError> {
+        self.mask(out)?;
+        let Some(closing) = self.closing.take().filter(|_| !self.ended) else {
+            return Ok(());
+        };
+        let fuel = self.index.mask_fuel();
+        let kept = self.work(fuel, |reader, vocabulary, place| {
+            reader.closing_tokens(vocabulary, place, out, &closing)
+        });
+        let first = closing.first(self.index.vocabulary());
+        self.closing = Some(closing);
+        out.fill(0);
+        let kept = kept.unwrap_or_else(|_| first.into_iter().collect());
+        kept.into_iter().for_each(|token| allow(out, token));
+        Ok(())
     }
 
     /// Returns a second cursor at the same place.

@@ -546,8 +546,9 @@ pub unsafe extern "C" fn formwork_cursor_shortest_end(
     })
 }
 
-/// From now on masks leave room for an ending within so many tokens, the end token counted; `fits`
-/// becomes 0, and nothing changes, where no ending that fits is known.
+/// From now on the answer ends within so many tokens, the end token counted: a token that leaves no
+/// room for an ending fails the cursor. `fits` becomes 0, and nothing changes, where no ending that
+/// fits is known.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn formwork_cursor_close_within(
     cursor: *const FormworkCursor,
@@ -558,6 +559,34 @@ pub unsafe extern "C" fn formwork_cursor_close_within(
         let closes = unsafe { borrow(cursor) }?.run(|cursor| Ok(cursor.close_within(tokens)?))?;
         unsafe { put(fits, i32::from(closes)) };
         Ok(())
+    })
+}
+
+/// Tells whether a token of the mask leaves room for an ending, where the answer shall end in time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_cursor_leaves_room(
+    cursor: *const FormworkCursor,
+    token: u32,
+    leaves: *mut i32,
+) -> FormworkStatus {
+    status(|| {
+        let room = unsafe { borrow(cursor) }?.run(|cursor| Ok(cursor.leaves_room(token)?))?;
+        unsafe { put(leaves, i32::from(room)) };
+        Ok(())
+    })
+}
+
+/// Writes tokens of the mask that leave room for an ending, not all of them but always one; the
+/// mask itself where the answer need not end in time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_cursor_closing_mask(
+    cursor: *const FormworkCursor,
+    out: *mut u32,
+    words: usize,
+) -> FormworkStatus {
+    status(|| {
+        let out = unsafe { write(out, words) }?;
+        unsafe { borrow(cursor) }?.closing_mask(out)
     })
 }
 

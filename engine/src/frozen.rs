@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::byte_set::ByteSet;
+use crate::closing::Ending;
 use crate::formula::{FormulaId, Formulas};
 use crate::frozen_live::Live;
 use crate::frozen_parts::Part;
@@ -312,14 +313,9 @@ impl Reader for FrozenReader {
         Some((mask, self.may_end(at)))
     }
 
-    fn ending(&mut self, at: Configuration) -> Option<Vec<u8>> {
+    fn ending(&mut self, at: Configuration) -> Option<Ending> {
         let place = self.live_place(at)?;
-        self.live()?.grammar().ending(place)
-    }
-
-    fn most_bytes_in_text(&mut self, at: Configuration) -> Option<u32> {
-        let place = self.live_place(at)?;
-        self.live()?.grammar().most_bytes_in_text(place)
+        self.live()?.grammar().ending(place).map(Ending::of_text)
     }
 
     fn fill(&mut self, vocabulary: &Vocabulary, time: Duration) -> Option<Vec<u8>> {

@@ -91,7 +91,7 @@
 //! * `crossings`, `free_text`: where tokens run out of a text; text that nothing constrains.
 //! * `envelope`, `envelope_bytes`, `linked`: envelopes, and indexes linked from others.
 //! * `index_bytes`, `index`, `cursor`: what a caller holds.
-//! * `closing`: shortest endings, and masks that leave room for one.
+//! * `closing`: shortest endings, and sequences that end in time.
 //! * `late`: masks that take long, finished beside the batch.
 //! * `ffi`: the same in C.
 

@@ -17,6 +17,7 @@
 use std::sync::Arc;
 
 use crate::byte_set::ByteSet;
+use crate::closing::Ending;
 use crate::envelope::{Envelope, MAX_LINK_LEVEL};
 use crate::envelope_bytes::{
     WrittenPart, missing, read_parts, read_pieces, write_parts, write_pieces,
@@ -33,6 +34,7 @@ use crate::sha256::Digest;
 use crate::vocabulary::{Trie, Vocabulary};
 use place::{Head, PlaceId, Places, RestId, Thread};
 
+mod ending;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -391,6 +393,10 @@ impl Reader for LinkedReader {
         let at = PlaceId(at.top.0);
         let mask = self.masks.get(&at)?;
         Some((Arc::clone(mask), self.places.may_end(at)))
+    }
+
+    fn ending(&mut self, at: Configuration) -> Option<Ending> {
+        self.places.ending(PlaceId(at.top.0))
     }
 
     fn learnt_bytes(&self) -> usize {

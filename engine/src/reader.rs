@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::byte_set::ByteSet;
-use crate::closing::search_ending;
+use crate::closing::{Ending, search_ending};
 use crate::fill::fill;
 use crate::grammar::{Exhausted, Grammar};
 use crate::machine::Configuration;
@@ -55,15 +55,9 @@ pub(crate) trait Reader: Send {
         None
     }
 
-    /// Bytes that end the text soon, if any are known; nothing shorter may be.
-    fn ending(&mut self, at: Configuration) -> Option<Vec<u8>> {
-        search_ending(self, at)
-    }
-
-    /// How many bytes an ending takes at most after any token without a quote, inside a string;
-    /// None elsewhere, and where that is not known.
-    fn most_bytes_in_text(&mut self, _at: Configuration) -> Option<u32> {
-        None
+    /// What ends the text soon, if anything is known; there may be something shorter.
+    fn ending(&mut self, at: Configuration) -> Option<Ending> {
+        search_ending(self, at).map(Ending::of_text)
     }
 
     /// Works ahead for about so long; gives the tables to read with from then on, if it has any.
@@ -139,16 +133,12 @@ impl Reader for JsonReader {
         Some((mask, self.grammar.may_end(at)))
     }
 
-    fn ending(&mut self, at: Configuration) -> Option<Vec<u8>> {
-        self.grammar.ending(at)
+    fn ending(&mut self, at: Configuration) -> Option<Ending> {
+        self.grammar.ending(at).map(Ending::of_text)
     }
 
     fn fill(&mut self, vocabulary: &Vocabulary, time: Duration) -> Option<Vec<u8>> {
         Some(fill(self, vocabulary, time))
-    }
-
-    fn most_bytes_in_text(&mut self, at: Configuration) -> Option<u32> {
-        self.grammar.most_bytes_in_text(at)
     }
 
     fn learnt_bytes(&self) -> usize {

@@ -204,6 +204,10 @@ fn an_array_that_runs_out_of_new_items_is_none() {
         r#"{"type":"array","uniqueItems":true,"minItems":3,"prefixItems":[{"type":"string"}],"items":{"const":1}}"#,
         r#"{"type":"array","uniqueItems":true,"minItems":3,"prefixItems":[{"const":1}],"items":{"enum":[1,2]}}"#,
         r#"{"type":"array","uniqueItems":true,"items":{"enum":["a","b",1,null]},"contains":{"type":"string"},"minContains":3}"#,
+        r#"{"type":"array","uniqueItems":true,"minItems":5,"items":{"type":"array","items":{"type":"boolean"},"minItems":2,"maxItems":2}}"#,
+        r#"{"type":"array","uniqueItems":true,"minItems":7,"items":{"type":"object","properties":{"a":{"type":"boolean"},"b":{"const":1}},"additionalProperties":false}}"#,
+        r#"{"type":"array","uniqueItems":true,"minItems":2,"items":{"type":"object","maxProperties":0}}"#,
+        r#"{"type":"array","uniqueItems":true,"minItems":4,"items":{"anyOf":[{"type":"null"},{"type":"array","items":{"const":1},"maxItems":1}]}}"#,
     ];
     for schema in none {
         let input = Input::JsonSchema(schema.as_bytes());
@@ -212,16 +216,19 @@ fn an_array_that_runs_out_of_new_items_is_none() {
             "{schema}"
         );
     }
-    let full = r#"{"type":"array","uniqueItems":true,"minItems":3,"items":{"type":"integer","minimum":0,"maximum":2}}"#;
-    for seed in 0..6 {
-        assert!(
-            walk(
-                Input::JsonSchema(full.as_bytes()),
-                &Options::default(),
-                seed
-            )
-            .is_some()
-        );
+    let full = [
+        r#"{"type":"array","uniqueItems":true,"minItems":3,"items":{"type":"integer","minimum":0,"maximum":2}}"#,
+        r#"{"type":"array","uniqueItems":true,"minItems":4,"items":{"type":"array","items":{"type":"boolean"},"minItems":2,"maxItems":2}}"#,
+        r#"{"type":"array","uniqueItems":true,"minItems":4,"items":{"type":"object","properties":{"a":{"type":"boolean"},"b":{"enum":["x","y"]}},"required":["a","b"],"additionalProperties":false}}"#,
+        r#"{"type":"array","uniqueItems":true,"minItems":2,"items":{"type":"object","properties":{"a":{"const":1}},"additionalProperties":false}}"#,
+    ];
+    for (schema, seed) in full
+        .iter()
+        .flat_map(|schema| (0..6).map(move |seed| (schema, seed)))
+    {
+        let input = Input::JsonSchema(schema.as_bytes());
+        let walked = walk(input, &Options::default(), seed);
+        assert!(walked.is_some(), "{schema}");
     }
 }
 

@@ -207,8 +207,15 @@ def test_closing_in_time_ends_within_the_budget(vocabulary: Vocabulary) -> None:
         assert not cursor.close_within(shortest)
         assert cursor.close_within(budget)
         while not cursor.is_finished:
-            taken.append(dice.choice(sorted(allowed(cursor, vocabulary))))
-            cursor.advance(taken[-1])
+            token = dice.choice(sorted(allowed(cursor, vocabulary)))
+            if not cursor.leaves_room(token):
+                mask = np.zeros(vocabulary.words, dtype=np.int32)
+                cursor.fill_closing_mask(mask)
+                bits = np.unpackbits(mask.view(np.uint8), bitorder="little")
+                token = int(dice.choice(np.flatnonzero(bits)))
+                assert cursor.leaves_room(token)
+            taken.append(token)
+            cursor.advance(token)
         assert len(taken) <= budget
 
 

@@ -153,7 +153,10 @@ class Cursor:
         return int(accepted[0])
 
     def close_within(self, tokens: int) -> bool:
-        """Have masks leave room for an ending within so many tokens, the end token counted.
+        """Have the answer end within so many tokens, the end token counted.
+
+        From then on, a token that leaves no room for an ending fails the cursor: ask `leaves_room`
+        before it is taken. A cursor that is taken back behind this place forgets it.
 
         Returns:
             Whether an ending that fits is known; if not, nothing changes.
@@ -166,6 +169,34 @@ class Cursor:
         if status:
             self._raise_failure(status)
         return bool(fits[0])
+
+    def leaves_room(self, token_id: int) -> bool:
+        """Return whether a token of the mask can be taken by an answer that shall end in time.
+
+        Raises:
+            CursorError: The cursor has failed.
+        """
+        leaves = ffi.new("int32_t *")
+        status = lib.formwork_cursor_leaves_room(self.handle, token_id, leaves)
+        if status:
+            self._raise_failure(status)
+        return bool(leaves[0])
+
+    def fill_closing_mask(self, out: NDArray[np.int32]) -> None:
+        """Write tokens of the mask that leave room for an ending: not all, but always one.
+
+        Args:
+            out: As of `fill_mask`.
+
+        Raises:
+            CursorError: The cursor has failed, now or earlier; the mask is 0.
+        """
+        check_masks(out, self.vocabulary.words, dimensions=1)
+        status = lib.formwork_cursor_closing_mask(
+            self.handle, buffer("uint32_t[]", out), out.shape[0]
+        )
+        if status:
+            self._raise_failure(status)
 
     def fork(self) -> "Cursor":
         """Return an independent cursor at the same place.

@@ -97,6 +97,19 @@ impl FormworkCursor {
         written
     }
 
+    /// Writes the tokens of a mask that leave room for an ending; zeros beyond the vocabulary.
+    pub fn closing_mask(&self, out: &mut [u32]) -> Result<(), Refusal> {
+        let Some((mask, beyond)) = out.split_at_mut_checked(self.words) else {
+            return Err(TOO_FEW_WORDS);
+        };
+        beyond.fill(0);
+        let written = self.run(|cursor| Ok(cursor.closing_mask(mask)?));
+        if written.is_err() {
+            out.fill(0);
+        }
+        written
+    }
+
     /// Writes the masks along a draft, in rows of `words` words, and returns how far it is allowed.
     pub fn draft_masks(
         &self,

@@ -12,6 +12,7 @@ use crate::index::{Budget, Index};
 use crate::machine::Configuration;
 use crate::reader::Reader;
 
+use super::ending::Endings;
 use crate::free_text::{Automaton, FreeStep};
 
 ids! {
@@ -55,7 +56,7 @@ pub(super) struct Thread {
 
 /// The innermost thing that is left to do.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Frame {
+pub(super) enum Frame {
     Nothing,
     /// The pieces of a sequence from the one with a number.
     Sequence {
@@ -85,6 +86,7 @@ pub(super) struct Places {
     places: Interner<Vec<Thread>, PlaceId>,
     after: IdMap<RestId, PlaceId>,
     automata: IdMap<PieceId, Arc<(FreeText, Automaton)>>,
+    pub(super) endings: Endings,
     /// By part: an index of its own for each that has been met, where none is to be shared.
     apart: Option<Vec<Option<Index>>>,
     /// By part: which of its readers has given out the places that are known.
@@ -119,6 +121,7 @@ impl Places {
             places,
             after: IdMap::default(),
             automata: IdMap::default(),
+            endings: Endings::default(),
             exhausted: None,
         }
     }
@@ -155,6 +158,16 @@ impl Places {
         let place = self.places.intern(threads);
         self.bytes += (self.places.len() - count) * (PLACE_BYTES + size);
         Some(place)
+    }
+
+    /// What is left of the envelope.
+    pub(super) fn frame(&self, rest: RestId) -> &Arc<Frame> {
+        self.rests.get(rest)
+    }
+
+    /// A piece of the envelope.
+    pub(super) fn piece(&self, piece: PieceId) -> Piece {
+        self.envelope.piece(piece).clone()
     }
 
     fn exhaust(&mut self, limit: &'static str, maximum: u64) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::closing_tests::walk_in_time;
 use crate::cursor::Cursor;
 use crate::envelope::{Envelope, PieceId};
 use crate::error::{CursorError, EngineError};
@@ -240,6 +241,23 @@ fn masks_of_every_family_are_what_is_accepted_and_no_walk_gets_stuck() {
             .filter(|seed| follow_masks(&index, &vocabulary, name, *seed).is_some())
             .count();
         assert!(ended > 0, "{name} never ends");
+    }
+}
+
+#[test]
+fn every_family_closes_in_time_through_its_special_tokens() {
+    let vocabulary = vocabulary();
+    let tools = tools(&vocabulary);
+    for (name, family) in FAMILIES {
+        let index = linked(family, &tools, &vocabulary);
+        let shortest = index.cursor().shortest_end().unwrap();
+        let shortest = shortest.unwrap_or_else(|| panic!("no ending of {name}"));
+        let mut dice = Dice(11);
+        for budget in (0..40).map(|more| shortest + more % 20) {
+            let mut cursor = index.cursor();
+            assert!(!cursor.close_within(shortest - 1).unwrap() || shortest == 1);
+            walk_in_time(&mut cursor, budget, &mut dice, vocabulary.words());
+        }
     }
 }
 

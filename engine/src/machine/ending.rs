@@ -4,10 +4,10 @@
 //! is accepted. The machine then writes the ending byte by byte by these estimates, so that what is
 //! returned can surely be read; it is short, and not always the shortest.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Configuration, Gap, Node, ObjectId, ObjectState, Phase, Role, StackId};
+use crate::closing::MAX_ENDING;
 use crate::formula::{Formula, FormulaId, Kind, TextId};
 use crate::grammar::{Branch, Grammar, Place};
 use crate::hashing::IdMap;
@@ -16,22 +16,26 @@ use crate::shape::{Lexeme, ShapeId, ShapeStep};
 
 /// The cost where no ending is known.
 const FAR: u32 = u32::MAX;
-/// Bytes that an ending may have.
-const MAX_ENDING: usize = 1 << 16;
 /// Properties or items that one estimate looks ahead.
-const MAX_AHEAD: usize = 512;
+const MAX_AHEAD: usize = 4_096;
 /// Values inside each other that an estimate follows.
 const MAX_NESTED: usize = 64;
 /// Alternatives that are compared where nothing prefers one.
 const MAX_ALTERNATIVES: usize = 32;
 /// Derivatives that the search for one short text may take.
-const TEXT_FUEL: u64 = 20_000;
+const TEXT_FUEL: u64 = 100_000;
 
 /// What has been estimated so far.
 #[derive(Default)]
 pub struct Endings {
     values: IdMap<FormulaId, u32>,
-    open: HashSet<FormulaId>,
+    /// Values that are being estimated, each inside the one before.
+    open: Vec<FormulaId>,
+    /// Which of these the estimate in progress has met inside itself: a bit for each.
+    met: u128,
+    /// Estimates that hold only while all values that they met inside themselves are open, with
+    /// these: so that no estimate depends on what was asked before.
+    passing: Vec<(FormulaId, u32, u128)>,
     /// By stack: what follows the value on top of it, for each of its tracks.
     after: IdMap<StackId, Arc<[u32]>>,
     texts: IdMap<RegexId, Option<Arc<str>>>,
@@ -350,6 +354,9 @@ impl Grammar {
         }
         for stack in unknown.into_iter().rev() {
             let costs = self.work_out_after(stack);
+            if self.is_void() {
+                return Arc::new([]);
+            }
             self.machine.endings.after.insert(stack, costs);
         }
         let known = self.machine.endings.after.get(&stack);
@@ -395,20 +402,44 @@ impl Grammar {
         if let Some(known) = self.machine.endings.values.get(&goal) {
             return *known;
         }
+        let endings = &mut self.machine.endings;
+        if let Some((_, cost, met)) = endings.passing.iter().find(|(known, ..)| *known == goal) {
+            endings.met |= *met;
+            return *cost;
+        }
         // A value inside itself is never the shortest one.
-        let open = &mut self.machine.endings.open;
-        if open.len() >= MAX_NESTED || !open.insert(goal) {
+        let met = endings.open.iter().position(|open| *open == goal);
+        if let Some(met) = met.or((endings.open.len() >= MAX_NESTED).then_some(MAX_NESTED)) {
+            endings.met |= 1 << met;
             return FAR;
         }
+        endings.open.push(goal);
+        let before = std::mem::take(&mut endings.met);
         let costs: Vec<u32> = Kind::ALL.iter().map(|k| self.kind_cost(goal, *k)).collect();
-        self.machine.endings.open.remove(&goal);
         let cost = costs.into_iter().min().unwrap_or(FAR);
-        if cost < FAR && !self.is_void() {
-            self.machine.endings.values.insert(goal, cost);
-        }
+        self.close_estimate(goal, cost);
+        self.machine.endings.met |= before;
         cost
     }
 
+    /// Remembers what an estimate has found, for as long as it holds.
+    fn close_estimate(&mut self, goal: FormulaId, cost: u32) {
+        let is_void = self.is_void();
+        let endings = &mut self.machine.endings;
+        endings.open.pop();
+        let own = 1 << endings.open.len();
+        endings.met &= !own;
+        endings.passing.retain(|(_, _, met)| met & own == 0);
+        if is_void {
+            endings.passing.clear();
+        } else if endings.met == 0 {
+            endings.values.insert(goal, cost);
+        } else if endings.met >> MAX_NESTED == 0 {
+            endings.passing.push((goal, cost, endings.met));
+        }
+    }
+
+    /// The bytes of a short value of one kind.
     fn kind_cost(&mut self, goal: FormulaId, kind: Kind) -> u32 {
         if !self.spend(1) || !self.is_satisfiable_as(goal, kind) {
             return FAR;
@@ -517,6 +548,14 @@ impl Grammar {
         }
     }
 
+    /// A shortest member of a language in which only the length counts.
+    fn shortest_of_length(&mut self, language: RegexId) -> Option<String> {
+        let (low, high) = self.formulas.regexes.length_bounds(language);
+        let is_length =
+            low as usize <= MAX_ENDING && self.formulas.regexes.length(low, high) == language;
+        is_length.then(|| "a".repeat(low as usize))
+    }
+
     /// A short member of a language.
     fn short_text(&mut self, language: RegexId) -> Option<Arc<str>> {
         if language == Regexes::NEVER {
@@ -525,9 +564,14 @@ impl Grammar {
         if let Some(known) = self.machine.endings.texts.get(&language) {
             return known.clone();
         }
-        let mut fuel = TEXT_FUEL;
-        let found = self.formulas.regexes.shortest(language, &mut fuel);
-        let text: Option<Arc<str>> = found.ok().flatten().map(Into::into);
+        let text: Option<Arc<str>> = match self.shortest_of_length(language) {
+            Some(text) => Some(text.into()),
+            None => {
+                let mut fuel = TEXT_FUEL;
+                let found = self.formulas.regexes.shortest(language, &mut fuel);
+                found.ok().flatten().map(Into::into)
+            }
+        };
         if !self.is_void() {
             self.machine.endings.texts.insert(language, text.clone());
         }
@@ -601,115 +645,4 @@ fn spelt(text: &str) -> Vec<u8> {
         bytes.extend_from_slice(short.as_bytes());
     }
     bytes
-}
-
-/// Bytes that end the escape or the code point that a text stands in.
-const MAX_CHARACTER: u32 = 12;
-/// Bytes that one code point takes at most, escaped.
-const MAX_SPELLING: u32 = 6;
-/// Bytes by which keys that were written meanwhile lengthen the shortest undeclared one.
-const MAX_KEY_GROWTH: u32 = 8;
-/// Keys of an object that are looked at to bound what any of them leads to.
-const MAX_KEYS: usize = 256;
-
-impl Grammar {
-    /// How many bytes an ending takes at most after whatever may stay in the string that the text
-    /// stands in; None elsewhere, and where that is not known.
-    pub(crate) fn most_bytes_in_text(&mut self, at: Configuration) -> Option<u32> {
-        let node = Arc::clone(self.machine.node(at.top));
-        let Node::Text {
-            shape, role, read, ..
-        } = &*node
-        else {
-            return None;
-        };
-        let languages = self.machine.shapes.get(*shape).languages.clone();
-        let mut live = languages.iter().filter(|l| **l != Regexes::NEVER);
-        let (language, others) = (*live.next()?, live.next());
-        let (farthest, beyond) = match role {
-            Role::Value if languages.len() > 1 => return None,
-            Role::Value => {
-                let beyond = self.bytes_beyond(at, *shape, read.is_some())?;
-                (self.farthest_from(language)?, beyond)
-            }
-            Role::Key(object) => {
-                let beyond = self.bytes_beyond_key(at, *object)?;
-                let language = others.is_none().then_some(language);
-                (self.farthest_key(at, *object, language)?, beyond)
-            }
-        };
-        let text = sum([MAX_CHARACTER, farthest.saturating_mul(MAX_SPELLING), 1]);
-        Some(sum([text, beyond]))
-    }
-
-    fn farthest_from(&mut self, language: RegexId) -> Option<u32> {
-        if language == Regexes::ALWAYS {
-            return Some(0);
-        }
-        let (low, high) = self.formulas.regexes.length_bounds(language);
-        if self.formulas.regexes.length(low, high) == language {
-            return Some(low);
-        }
-        self.farthest_end(language)
-    }
-
-    /// Where undeclared keys are free, two more characters make one of anything.
-    fn farthest_key(
-        &mut self,
-        at: Configuration,
-        object: ObjectId,
-        language: Option<RegexId>,
-    ) -> Option<u32> {
-        let state = Arc::clone(self.machine.objects.get(object));
-        let all = self.formulas.or(state.formulas.iter().copied());
-        let remembered = self.remembered(at.memory, 1).keys.len();
-        let seen = self.formulas.key_sets.get(state.place.seen).len();
-        let is_free = self.patterns_of(all).is_empty()
-            && !self.next_classes(&state).is_empty()
-            && self.orders.get(state.place.order).keys.len() <= MAX_KEYS
-            && remembered + seen <= MAX_KEYS;
-        match language {
-            _ if is_free => Some(2),
-            Some(language) if remembered == 0 => self.farthest_from(language),
-            _ => None,
-        }
-    }
-
-    /// The bytes after the closing quote. Of a value that is remembered they may depend on it,
-    /// unless they only close brackets.
-    fn bytes_beyond(&mut self, at: Configuration, shape: ShapeId, is_kept: bool) -> Option<u32> {
-        let (mut next, mut shape) = (at, shape);
-        while self.machine.shapes.get(shape).lexeme != Lexeme::Plain {
-            for byte in self.end_character(shape)? {
-                next = self.step(next, byte)?;
-                shape = self.shape_after(shape, byte)?;
-            }
-        }
-        let rest = self.short_rest(next, shape)?;
-        for byte in spelt(&rest).into_iter().chain([b'"']) {
-            next = self.step(next, byte)?;
-        }
-        let ending = self.ending(next)?;
-        let is_fixed = !is_kept || !ending.contains(&b',');
-        is_fixed.then(|| length(Some(&ending)))
-    }
-
-    /// The bytes after the closing quote of any key.
-    fn bytes_beyond_key(&mut self, at: Configuration, object: ObjectId) -> Option<u32> {
-        let state = Arc::clone(self.machine.objects.get(object));
-        let mut keys = self.next_declared(&state);
-        let classes = self.next_classes(&state);
-        keys.extend(classes.iter().map(|(_, example)| *example));
-        if state.value.is_some() || keys.len() > MAX_KEYS {
-            return None;
-        }
-        let mut most = 0;
-        let memory = self.machine.memories.forget_key(at.memory);
-        for key in keys {
-            let top = self.colon(object, key);
-            let ending = self.ending(Configuration { top, memory, ..at })?;
-            most = most.max(length(Some(&ending)));
-        }
-        Some(sum([most, MAX_KEY_GROWTH]))
-    }
 }

@@ -139,6 +139,7 @@ class Sampling(_message.Message):
     LOGPROBS_FIELD_NUMBER: _builtins.int
     TOP_LOGPROBS_FIELD_NUMBER: _builtins.int
     LOGPROBS_OF_ALLOWED_FIELD_NUMBER: _builtins.int
+    CLOSE_IN_TIME_FIELD_NUMBER: _builtins.int
     temperature: _builtins.float
     """0 is greedy."""
     top_p: _builtins.float
@@ -153,6 +154,11 @@ class Sampling(_message.Message):
     top_logprobs: _builtins.int
     logprobs_of_allowed: _builtins.bool
     """The log probabilities are of the tokens that are allowed, and sum to one over these."""
+    close_in_time: _builtins.bool
+    """The answer is whole when max_tokens are used up: the last of them are then chosen for that, and
+    the finish is still FINISH_LENGTH. Only under an index; INVALID_ARGUMENT, or LIMIT_EXCEEDED where
+    max_tokens are fewer than the shortest answer has.
+    """
     @_builtins.property
     def logit_bias(self) -> _containers.ScalarMap[_builtins.int, _builtins.float]:
         """Token id to finite bias."""
@@ -175,10 +181,11 @@ class Sampling(_message.Message):
         logprobs: _builtins.bool = ...,
         top_logprobs: _builtins.int = ...,
         logprobs_of_allowed: _builtins.bool = ...,
+        close_in_time: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frequency_penalty", b"frequency_penalty", "logit_bias", b"logit_bias", "logprobs", b"logprobs", "logprobs_of_allowed", b"logprobs_of_allowed", "max_tokens", b"max_tokens", "presence_penalty", b"presence_penalty", "seed", b"seed", "stop", b"stop", "temperature", b"temperature", "top_logprobs", b"top_logprobs", "top_p", b"top_p"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_in_time", b"close_in_time", "frequency_penalty", b"frequency_penalty", "logit_bias", b"logit_bias", "logprobs", b"logprobs", "logprobs_of_allowed", b"logprobs_of_allowed", "max_tokens", b"max_tokens", "presence_penalty", b"presence_penalty", "seed", b"seed", "stop", b"stop", "temperature", b"temperature", "top_logprobs", b"top_logprobs", "top_p", b"top_p"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
