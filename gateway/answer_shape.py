@@ -73,8 +73,11 @@ class ShapeWriter:
         thinking = self.form.reasoning
         if thinking is None:
             return []
-        until = [thinking.until] if thinking.until else []
-        inside = [Piece(free_text=FreeText(until=until)), *self._form(thinking.after)]
+        until, after = thinking.until, thinking.after
+        if not isinstance(next(self.tokens.split(self.tokens.spell(until)), 0), str):
+            until, after = "", until + after  # a control token ends them, in this tokenizer
+        free = FreeText(until=[until] if until else [])
+        inside = [Piece(free_text=free), *self._form(after)]
         if self.is_thinking:
             return inside
         whole = _all_of([*self._form(thinking.opening), *inside])

@@ -1,6 +1,5 @@
 """What an answer is bound to on its worker: an index, or an envelope around several."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from gateway.errors import grammar_error
 from gateway.families import Family
 from gateway.indexes import Indexes, IndexHandle, IndexWish
 from mesh.errors import FormworkError
+from mesh.tasks import do_all
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Wishes:
             FormworkError: A part is refused, as a client is told it; or nobody can say.
         """
         missing = [n for n, wish in enumerate(self._wishes) if indexes.find(wish) is None]
-        asked = await asyncio.gather(*(self._ensure(number, indexes) for number in missing))
+        asked = await do_all(self._ensure(number, indexes) for number in missing)
         made = dict(zip(missing, asked, strict=True))
         handles = [
             made.get(number) or await self._ensure(number, indexes)

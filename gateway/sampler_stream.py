@@ -78,11 +78,17 @@ class WorkerStream:
         return group
 
     def bind(self, group: SequenceGroup, bind: Bind) -> None:
-        """Bind every sequence of a group to an index."""
-        for sequence_id in group.ids:
-            message = DecodeRequest(bind=bind)
-            message.bind.sequence_id = sequence_id
-            self._outgoing.put_nowait(message)
+        """Bind every sequence of a group to an index; the first brings grammars for all of them."""
+        first, *others = group.ids
+        self._send_bind(first, bind)
+        without = _without_grammars(bind) if others else bind
+        for sequence_id in others:
+            self._send_bind(sequence_id, without)
+
+    def _send_bind(self, sequence_id: int, bind: Bind) -> None:
+        message = DecodeRequest(bind=bind)
+        message.bind.sequence_id = sequence_id
+        self._outgoing.put_nowait(message)
 
     async def close(self) -> None:
         """End the stream, which aborts its sequences, and close the connection."""
@@ -149,6 +155,16 @@ class WorkerStream:
 
     def _lost(self) -> WorkerLostError:
         return WorkerLostError("The worker went away.", metadata={"worker_address": self._address})
+
+
+def _without_grammars(bind: Bind) -> Bind:
+    """Return a bind that names its indexes alone."""
+    names = Bind()
+    names.CopyFrom(bind)
+    names.ClearField("canonical_grammar")
+    for part in names.envelope.parts if names.HasField("envelope") else ():
+        part.ClearField("canonical_grammar")
+    return names
 
 
 def _as_ours(error: FormworkError) -> FormworkError:

@@ -1,6 +1,5 @@
 """Has the index of a registered schema made for every model that can answer in it."""
 
-import asyncio
 from dataclasses import dataclass
 
 from gateway.errors import SchemaInvalidError, grammar_error
@@ -13,6 +12,7 @@ from gateway.validation import Validators
 from mesh.errors import FormworkError
 from mesh.ids import Snapshot
 from mesh.models import ModelTable
+from mesh.tasks import do_all
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SchemaIndexes:
         wishes = [self._wish(form, stored, snapshot) for snapshot in snapshots]
         different = {wish.key: wish for wish in wishes}.values()
         try:
-            handles = await asyncio.gather(*map(self.indexes.ensure_index, different))
+            handles = await do_all(map(self.indexes.ensure_index, different))
             await self.validators.of(form.schema_text.encode(), stored.record.project_id)
         except FormworkError as error:
             subject = Subject(f"schema '{form.name}'", "schema", SchemaInvalidError.reason)

@@ -82,6 +82,7 @@ class ScriptedCompiler(compiler_pb2_grpc.CompilerServiceServicer):
         self.requests: list[compiler_pb2.EnsureIndexRequest] = []
         self.refusal: FormworkError | None = None
         self.shortest: int | None = None
+        self.grammar = b""
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -95,7 +96,10 @@ class ScriptedCompiler(compiler_pb2_grpc.CompilerServiceServicer):
         if self.refusal is not None:
             raise self.refusal
         return compiler_pb2.EnsureIndexResponse(
-            index_id=f"{len(self.requests):064x}", revision=1, shortest_answer_tokens=self.shortest
+            index_id=f"{len(self.requests):064x}",
+            revision=1,
+            shortest_answer_tokens=self.shortest,
+            canonical_grammar=self.grammar,
         )
 
 

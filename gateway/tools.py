@@ -119,6 +119,7 @@ def _read_tools(value: object, text: str, max_schema_bytes: int) -> tuple[Tool, 
         for number, (item, of_item) in enumerate(zip(items, texts, strict=True))
     )
     _check_names(tools)
+    _check_total(tools, max_schema_bytes)
     return tools
 
 
@@ -232,6 +233,18 @@ def _check_names(tools: Iterable[Tool]) -> None:
                 "invalid_value",
             )
         seen.add(tool.name)
+
+
+def _check_total(tools: Iterable[Tool], maximum: int) -> None:
+    """Refuse grammars that are too large together: a worker is told all of them at once."""
+    size = sum(len(tool.grammar.text.encode()) for tool in tools if tool.grammar)
+    if size > maximum:
+        raise RequestError(
+            "Invalid 'tools': their schemas and grammars are too large together. Expected at most "
+            f"{maximum} bytes, but got {size} bytes instead.",
+            "tools",
+            "schema_too_large",
+        )
 
 
 def _check_size(text: str, path: str, maximum: int) -> None:

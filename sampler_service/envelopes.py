@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import sha256
 
 from formwork.sampler.v1 import sampler_pb2
@@ -22,13 +23,20 @@ from formwork_engine.index import Index
 from formwork_engine.vocabulary import Vocabulary
 
 from mesh.errors import InvalidArgumentError
+from mesh.tasks import do_all
 from sampler_service.indexes import Indexes, IndexName
 
 _MAX_DEPTH = 32
 
 
+@dataclass(frozen=True)
+class _Linked:
+    index: Index
+    names: list[IndexName]
+
+
 class Envelopes:
-    """Linked indexes by envelope; the least recently used leave first.
+    """Linked indexes by envelope, as long as their parts are held; the least recently used leave.
 
     Args:
         indexes: Where the parts come from.
@@ -40,7 +48,8 @@ class Envelopes:
         self._indexes = indexes
         self._vocabulary = vocabulary
         self._max_count = max_count
-        self._linked: OrderedDict[bytes, Index] = OrderedDict()
+        self._linked: OrderedDict[bytes, _Linked] = OrderedDict()
+        self._linking: dict[bytes, asyncio.Task[Index]] = {}
 
     async def get(self, envelope: sampler_pb2.Envelope) -> Index:
         """Return the index of an envelope, linked now or earlier.
@@ -54,12 +63,29 @@ class Envelopes:
             for part in envelope.parts
         ]
         key = _key(envelope, names)
-        linked = self._linked.get(key)
-        if linked is None:
-            parts = await _all_of(self._indexes, names)
-            linked = await asyncio.to_thread(self._link, envelope.shape, parts)
-        self._keep(key, linked)
+        is_held = self._holds(names)
+        parts = await _all_of(self._indexes, names)  # also where they are held: they are in use
+        kept = self._linked.get(key)
+        if kept is not None and is_held:
+            linked = kept.index
+        else:
+            linked = await self._link_once(key, envelope.shape, parts)
+        self._keep(key, _Linked(linked, names))
         return linked
+
+    async def _link_once(self, key: bytes, shape: sampler_pb2.Piece, parts: list[Index]) -> Index:
+        """Link an envelope once for all sequences that want it at the same time."""
+        task = self._linking.get(key)
+        if task is None:
+            work = asyncio.to_thread(self._link, shape, parts)
+            task = self._linking[key] = asyncio.create_task(work)
+            task.add_done_callback(lambda done: self._end_link(key, done))
+        return await asyncio.shield(task)
+
+    def _end_link(self, key: bytes, done: asyncio.Task[Index]) -> None:
+        del self._linking[key]
+        if not done.cancelled():
+            done.exception()  # seen, even where everybody who waited has left
 
     def _link(self, shape: sampler_pb2.Piece, parts: list[Index]) -> Index:
         try:
@@ -67,11 +93,19 @@ class Envelopes:
         except (EngineError, ValueError) as error:
             raise InvalidArgumentError(f"The envelope: {error}", field="envelope") from error
 
-    def _keep(self, key: bytes, linked: Index) -> None:
+    def _keep(self, key: bytes, linked: _Linked) -> None:
+        """Keep a linked index; those whose parts have left are let go, and their memory with it."""
+        if key not in self._linked:
+            gone = [k for k, other in self._linked.items() if not self._holds(other.names)]
+            for other in gone:
+                del self._linked[other]
         self._linked[key] = linked
         self._linked.move_to_end(key)
         while len(self._linked) > self._max_count:
             self._linked.popitem(last=False)
+
+    def _holds(self, names: list[IndexName]) -> bool:
+        return all(map(self._indexes.holds, names))
 
 
 def to_envelope(piece: sampler_pb2.Piece, parts: list[Index], depth: int = 0) -> Envelope:
@@ -117,7 +151,7 @@ _MAKERS: dict[str, Callable[..., Envelope]] = {
 async def _all_of(indexes: Indexes, names: list[IndexName]) -> list[Index]:
     """Return the indexes of all names; those that are not held are fetched side by side."""
     missing = dict.fromkeys(name for name in names if not indexes.holds(name))
-    fetched = await asyncio.gather(*(indexes.get(name) for name in missing))
+    fetched = await do_all(indexes.get(name) for name in missing)
     by_name = dict(zip(missing, fetched, strict=True))
     return [by_name.get(name) or await indexes.get(name) for name in names]
 

@@ -104,7 +104,12 @@ class Indexes:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch_shared(self, name: IndexName) -> _Loaded:
-        key = (name.index_id, bool(name.grammar))
+        with_grammar = (name.index_id, True)
+        key = (
+            with_grammar
+            if name.grammar or with_grammar in self._fetching
+            else (name.index_id, False)
+        )
         task = self._fetching.get(key)
         if task is None:
             task = self._fetching[key] = asyncio.create_task(self._fetch_patiently(name))

@@ -248,6 +248,26 @@ def test_thoughts_that_the_prompt_has_opened_come_first() -> None:
     assert (texts[Channel.CONTENT], calls) == ("", [("get", '{"a": 1}')])
 
 
+def test_thoughts_may_end_in_a_control_token() -> None:
+    """Some tokenizers have one where others spell it."""
+    tokens = ControlTokens({"</think>": END + 1, "<think>": END + 2})
+    model = ChatModel(recognise_format("<think>"), tokens)
+    shape = model.shape(None, ToolUse())
+    assert shape is not None
+    vocabulary = Vocabulary(
+        [*(bytes([n]) for n in range(256)), b"", b"", b""],
+        special_ids=[END, END + 1, END + 2],
+        end_ids=[END],
+    )
+    cursor = link(shape, vocabulary)
+    for token in [END + 2, *b"\nhm </think>", END + 1, *b"\n\nyes"]:
+        cursor.advance(token)
+    assert cursor.may_end
+    ends, begins = (tokens.character(token) for token in (END + 1, END + 2))
+    events = model.reader(ToolUse()).feed(f"{begins}\nhm{ends}\n\nyes")
+    assert events == [Said(Channel.REASONING, "hm"), Said(Channel.CONTENT, "yes")]
+
+
 @pytest.mark.parametrize(
     ("template", "row"),
     [

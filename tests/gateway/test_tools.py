@@ -110,6 +110,37 @@ async def test_one_index_for_each_tool_and_only_new_ones_are_asked_for(bench: Be
     assert len(bench.compiler.requests) == 3
 
 
+async def test_grammars_are_sent_to_a_worker_once_for_all_choices(bench: Bench) -> None:
+    bench.compiler.grammar = b"its grammar"
+    bench.worker.script = lambda _: calls(("get_time", "{}"))
+    await create(bench, tools=[TIME], n=3)
+    grammars = [bind.envelope.parts[0].canonical_grammar for bind in bench.worker.binds]
+    assert grammars == [b"its grammar", b"", b""]
+    assert len({bind.envelope.parts[0].index_id for bind in bench.worker.binds}) == 1
+    assert len({bind.sequence_id for bind in bench.worker.binds}) == 3
+
+
+async def test_tools_are_bounded_together(mesh_config: MeshConfig) -> None:
+    async with open_bench(mesh_config, max_schema_bytes=len(json.dumps(PARAMETERS)) + 20) as bench:
+        bench.worker.script = lambda _: calls(("get_weather", '{"city":"Rome"}'))
+        assert await create(bench, tools=[WEATHER])
+        more = {**WEATHER, "function": {**WEATHER["function"], "name": "more"}}  # type: ignore[dict-item]
+        with pytest.raises(openai.BadRequestError) as refused:
+            await create(bench, tools=[WEATHER, more])
+        assert (refused.value.param, refused.value.code) == ("tools", "schema_too_large")
+
+
+async def test_stop_is_refused_where_the_worker_could_not_keep_both(
+    mesh_config: MeshConfig,
+) -> None:
+    async with open_bench(mesh_config, model={"family": "hermes"}) as bench:
+        with pytest.raises(openai.BadRequestError) as refused:
+            await create(bench, tools=[WEATHER], tool_choice="none", stop=["x"])
+        assert (refused.value.param, refused.value.code) == ("stop", "unsupported_parameter")
+        assert not bench.worker.opens
+        assert await create(bench, stop=["x"])
+
+
 async def test_custom_tools_take_text_or_a_grammar(bench: Bench) -> None:
     bench.worker.script = lambda _: calls(("sql", "SELECT 1"), ("note", "a {\nb"))
     completion = await create(bench, tools=[SQL, NOTE])

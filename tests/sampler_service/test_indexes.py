@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from formwork.compiler.v1.compiler_pb2_grpc import CompilerServiceStub
+from formwork.sampler.v1 import sampler_pb2
+from formwork_engine.envelope import link_index
 from formwork_engine.index import Index, compile_index
 from formwork_engine.inputs import Regex
 
@@ -12,6 +15,7 @@ from mesh.channels import Caller, open_channel
 from mesh.clock import SystemClock
 from mesh.errors import IndexNotFoundError, LimitExceededError
 from sampler_service.config import SamplerConfig
+from sampler_service.envelopes import Envelopes
 from sampler_service.indexes import Indexes, IndexName
 from sampler_service.model_folder import ModelFolder
 from sampler_service.testing import eventually
@@ -85,6 +89,51 @@ async def test_the_grammar_goes_along(mesh: WorkerMesh, indexes: Indexes, index:
     await indexes.get(IndexName(FIRST, 3, b"the grammar"))
     request = mesh.compiler.requests[0]
     assert (request.revision, request.canonical_grammar) == (3, b"the grammar")
+
+
+async def test_who_has_no_grammar_waits_for_who_has(
+    mesh: WorkerMesh, indexes: Indexes, index: Index
+) -> None:
+    mesh.hold(index, FIRST)
+    mesh.compiler.gate.clear()
+    names = [IndexName(FIRST, 1, b"the grammar"), IndexName(FIRST, 1)]
+    gets = [asyncio.create_task(indexes.get(name)) for name in names]
+    await eventually(lambda: bool(mesh.compiler.requests))
+    mesh.compiler.gate.set()
+    await asyncio.gather(*gets)
+    assert [r.canonical_grammar for r in mesh.compiler.requests] == [b"the grammar"]
+
+
+@pytest.mark.parametrize("sampler_options", [{"max_indexes": 2}])
+async def test_an_envelope_is_linked_once_and_lasts_as_long_as_its_parts(
+    mesh: WorkerMesh,
+    indexes: Indexes,
+    index: Index,
+    folder: ModelFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    links: list[object] = []
+
+    def link(*arguments: Any) -> Index:  # noqa: ANN401 - as the engine's
+        links.append(arguments)
+        return link_index(*arguments)
+
+    monkeypatch.setattr("sampler_service.envelopes.link_index", link)
+    envelopes = Envelopes(indexes, folder.vocabulary, 8)
+
+    def envelope(*names: str) -> sampler_pb2.Envelope:
+        pieces = [sampler_pb2.Piece(part=number) for number in range(len(names))]
+        shape = sampler_pb2.Piece(choice=sampler_pb2.Pieces(pieces=pieces))
+        parts = [sampler_pb2.EnvelopePart(index_id=name, revision=1) for name in names]
+        return sampler_pb2.Envelope(shape=shape, parts=parts)
+
+    names = [mesh.hold(index, letter * 64) for letter in "abcd"]
+    found = await asyncio.gather(*(envelopes.get(envelope(*names[:2])) for _ in range(5)))
+    assert all(one is found[0] for one in found)
+    assert len(links) == 1
+    await envelopes.get(envelope(*names[2:]))
+    assert len(envelopes._linked) == 1  # the first two parts have left, and the memory of both
+    assert await envelopes.get(envelope(*names[:2])) is not found[0]
 
 
 async def test_an_unknown_index_is_not_asked_for_again_and_again(
