@@ -46,7 +46,8 @@ async def check_answer(generation: Generation, choice: Choice) -> None:
     if choice.finish is None:
         raise InternalError("A sequence ended without a finish.")
     generation.metrics.finishes.labels("refusal" if choice.is_refused else choice.finish).inc()
-    if choice.is_refused or choice.finish == "length":
+    is_cut = choice.finish == "length" and not generation.job.request.close_in_time
+    if choice.is_refused or is_cut:
         return
     if not await _fits(generation.job, choice):
         generation.metrics.invalid_answers.inc()

@@ -62,6 +62,11 @@ CHAT_REQUEST: dict[str, Any] = {
             "description": "An upper bound; the context may leave less.",
         },
         "max_tokens": {"type": "integer", "minimum": 1, "deprecated": True},
+        "close_in_time": {
+            "type": "boolean",
+            "default": False,
+            "description": "A constrained answer is whole even where its tokens run out.",
+        },
         "presence_penalty": {"type": "number", "minimum": -2, "maximum": 2, "default": 0},
         "frequency_penalty": {"type": "number", "minimum": -2, "maximum": 2, "default": 0},
         "logit_bias": {

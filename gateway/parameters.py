@@ -7,6 +7,7 @@ from gateway.errors import RequestError
 
 SUPPORTED = frozenset(
     {
+        "close_in_time",
         "frequency_penalty",
         "logit_bias",
         "logprobs",

@@ -144,4 +144,5 @@ def _sampling(request: ChatRequest, max_tokens: int) -> Sampling:
         logprobs=request.logprobs,
         top_logprobs=request.top_logprobs,
         logprobs_of_allowed=request.logprobs_of is LogprobsOf.ALLOWED,
+        close_in_time=request.close_in_time,
     )

@@ -69,6 +69,8 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     choices: int = 1
     max_completion_tokens: int | None = None
+    close_in_time: bool = False
+    """The answer is whole even where its tokens run out: an extension to OpenAI's parameters."""
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
@@ -97,6 +99,7 @@ def read_chat_request(body: bytes, config: GatewayConfig) -> ChatRequest:
         stop=_read_stop(members.get("stop")),
         choices=read_integer(members.get("n", 1), "n", 1, config.max_choices),
         max_completion_tokens=_read_max_tokens(members),
+        close_in_time=read_boolean(members.get("close_in_time", False), "close_in_time"),
         logit_bias=_read_logit_bias(members.get("logit_bias", {})),
         metadata=_read_metadata(members.get("metadata")),
         service_tier=SERVICE_TIERS[
@@ -264,6 +267,13 @@ def _check_together(request: ChatRequest) -> None:
             f"'response_format' of type '{request.format.kind}': it could end the answer early.",
             "stop",
             "unsupported_parameter",
+        )
+    if request.close_in_time and not (request.format.is_structured or request.tool_use.callable):
+        raise RequestError(
+            "Invalid value for 'close_in_time': it is only allowed with a structured "
+            "'response_format' or with 'tools' that may be called.",
+            "close_in_time",
+            "invalid_value",
         )
     if request.tool_use.callable and request.stop:
         raise RequestError(

@@ -167,3 +167,30 @@ def test_a_model_may_refuse_under_required_tools(client: openai.OpenAI) -> None:
     )
     assert message.refusal
     assert (message.content, message.tool_calls) == (None, None)
+
+
+@pytest.mark.parametrize("budget", [24, 40, 60])
+def test_an_answer_that_closes_in_time_is_whole_whatever_its_budget(
+    client: openai.OpenAI, budget: int
+) -> None:
+    items = {"type": "array", "items": {"type": "string"}}
+    schema = {
+        "type": "object",
+        "properties": {"notes": items},
+        "required": ["notes"],
+        "additionalProperties": False,
+    }
+    form = {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": schema}}
+    for seed in range(4):
+        choice = client.chat.completions.create(
+            model=MODEL,
+            messages=ASK,
+            response_format=form,
+            logit_bias=NO_REFUSAL,
+            temperature=1.5,
+            seed=seed,
+            max_completion_tokens=budget,
+            extra_body={"close_in_time": True},
+        ).choices[0]
+        assert choice.finish_reason in ("stop", "length")
+        assert jsonschema_rs.is_valid(schema, json.loads(choice.message.content))

@@ -98,6 +98,8 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
         "invalid_value",
     ),
     ({"response_format": FORM, "stop": "x"}, "stop", "unsupported_parameter"),
+    ({"close_in_time": True}, "close_in_time", "invalid_value"),
+    ({"close_in_time": 1}, "close_in_time", "invalid_type"),
     (
         {
             "response_format": {"type": "json_object"},
