@@ -15,8 +15,9 @@ def read_choice(
 ) -> dict[str, float]:
     """Return the probability of each option at the place where one of them was chosen.
 
-    Looks at the first token of each: options that begin with the same token are told apart no
-    further than that, and one beyond the 20 likeliest tokens counts as impossible.
+    Options that begin with the same token are told apart along the answer that was written;
+    elsewhere their probability goes to the shortest. An option beyond the 20 likeliest tokens
+    counts as impossible.
 
     Args:
         tokens: `choice.logprobs.content`, asked for with `top_logprobs=20`.
@@ -24,24 +25,33 @@ def read_choice(
         options: What may stand there.
     """
     weights = dict.fromkeys(options, 0.0)
-    written = ""
+    written, path = "", 1.0
     for token in tokens:
         if len(written + token.token) > len(before):
-            for candidate in token.top_logprobs:
-                option = _find_option(written + candidate.token, before, options)
-                if option is not None:
-                    weights[option] += math.exp(candidate.logprob)
-            break
+            for other in token.top_logprobs:
+                if other.token != token.token:
+                    begun = find_options(written + other.token, before, options)
+                    _add(weights, begun, path * math.exp(other.logprob))
+            path *= math.exp(token.logprob)
+            begun = find_options(written + token.token, before, options)
+            if len(begun) <= 1:
+                _add(weights, begun, path)
+                break
         written += token.token
     total = sum(weights.values()) or 1.0
     return {option: weight / total for option, weight in weights.items()}
 
 
-def _find_option(text: str, before: str, options: Sequence[str]) -> str | None:
-    """Return which option a text has begun; the text itself where it is one, as 1 of 1 and 10."""
+def find_options(text: str, before: str, options: Sequence[str]) -> list[str]:
+    """Return what a text may become, shortest first: `1` may be 1 or 10, `1}` is 1, `10` is 10."""
     if not text.startswith(before) or text == before:
-        return None
+        return []
     begun = text.removeprefix(before)
-    if begun in options:
-        return begun
-    return next((o for o in options if o.startswith(begun) or begun.startswith(o)), None)
+    possible = [option for option in options if option.startswith(begun)]
+    whole = [option for option in options if begun.startswith(option)]
+    return sorted(possible, key=len) or sorted(whole, key=len)[-1:]
+
+
+def _add(weights: dict[str, float], begun: Sequence[str], weight: float) -> None:
+    for option in begun[:1]:
+        weights[option] += weight

@@ -27,18 +27,22 @@ class Run(Generic[AnswerT]):
 
     @property
     def message(self) -> ChatCompletionMessage:
-        """The last message of the model."""
+        """The last message of the model.
+
+        Raises:
+            IndexError: An error ended the run before there was one.
+        """
         return self.completions[-1].choices[0].message
 
     @property
     def text(self) -> str | None:
         """The answer as it was written."""
-        return self.message.content
+        return self.message.content if self.completions else None
 
     @property
     def refusal(self) -> str | None:
         """Why the model refused; None if it did not."""
-        return self.message.refusal
+        return self.message.refusal if self.completions else None
 
     @property
     def usage(self) -> CompletionUsage:

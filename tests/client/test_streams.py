@@ -4,7 +4,9 @@ import openai
 import pytest
 
 from formwork_client import AsyncToolLoop, CutOffError, ToolLoop, text_tool, tool
+from formwork_client.conversation import Conversation, Turns
 from formwork_client.testing import ScriptedServer, calls, refuses, says
+from formwork_client.toolbox import Toolbox
 
 Start = Callable[..., ScriptedServer]
 Connect = Callable[[ScriptedServer], openai.OpenAI]
@@ -81,6 +83,14 @@ def test_a_stream_that_breaks_off_is_no_answer(
     with stream, pytest.raises(CutOffError, match="broke off") as caught:
         stream.get_final_run()
     assert caught.value.reason is None
+
+
+def test_a_stream_that_brings_nothing_is_no_answer() -> None:
+    conversation = Conversation(Toolbox([]), Turns(1, must_answer=False), "?", None, {})
+    with pytest.raises(CutOffError) as caught:
+        conversation.accept(None)
+    assert caught.value.run.text is None
+    assert caught.value.run.usage.total_tokens == 0
 
 
 def test_a_stream_that_is_left_early_ends_there(start: Start, connect: Connect) -> None:
