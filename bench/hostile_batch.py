@@ -3,7 +3,7 @@
     TEKKEN_JSON=.../tekken_240911.json python bench/hostile_batch.py [--steps 300] [--pairs 3]
 
 All of it is what a worker does (`sampler_service.batch`), but for the forward: a product of as many
-numbers as the logits of the 131,072 tokens of that file take from 256 hidden ones. Run it on a
+numbers as the logits of the 131,072 tokens of that file take from 64 hidden ones. Run it on a
 quiet machine with two free cores.
 """
 
@@ -24,7 +24,7 @@ from sampler_service.openings import Opening, SamplingOptions, SequenceKey
 from sampler_service.runner import KvBlock, Logits, Masks, Row, RunnerInfo, Slot
 from sampler_service.sequence import TokenRules
 
-HIDDEN, OTHERS = 256, 31
+HIDDEN, OTHERS = 64, 31
 
 
 class Product:
@@ -74,7 +74,7 @@ class Load:
         """Begin a sequence."""
         self._opened += 1
         key = SequenceKey(1, self._opened)
-        options = SamplingOptions(temperature=1.0, seed=self._opened, max_tokens=200)
+        options = SamplingOptions(seed=self._opened, max_tokens=200)
         prompt = (1000 + self._opened % 100,)
         self.batch.open(Opening(key, prompt, options, float("inf"), constrained=True))
         self.batch.bind(key, index.cursor())

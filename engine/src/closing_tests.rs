@@ -178,6 +178,30 @@ fn what_a_cursor_was_asked_before_changes_no_ending() {
 }
 
 #[test]
+fn what_is_known_of_an_ending_outlives_the_reader_that_found_it() {
+    let (words, mut dice) = (vocabulary().words(), Dice(5));
+    for schema in &LARGE {
+        let index = index(schema, &Options::default());
+        let shortest = index.cursor().shortest_end().unwrap().unwrap();
+        for budget in shortest..shortest + 4 {
+            let (mut cursor, mut taken) = (index.cursor(), 0);
+            assert!(cursor.close_within(budget).unwrap());
+            while !cursor.is_ended() {
+                index.renew(&mut index.working());
+                let closing = closing(&mut cursor, words);
+                assert!(
+                    !closing.is_empty(),
+                    "stuck in {schema} after {taken} of {budget}"
+                );
+                cursor.advance(closing[dice.roll(closing.len())]).unwrap();
+                taken += 1;
+            }
+            assert!(taken <= budget);
+        }
+    }
+}
+
+#[test]
 fn long_endings_are_known_by_their_length() {
     let shortest = |schema: &str| {
         index(schema, &Options::default())

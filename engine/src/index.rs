@@ -88,7 +88,7 @@ impl Default for Budget {
             max_bytes: 1 << 20,
             max_depth: 256,
             max_nodes: 1_000_000,
-            compile_fuel: 1_000_000,
+            compile_fuel: 500_000,
             mask_fuel: 1_000_000,
         }
     }

@@ -56,7 +56,7 @@ class Budget:
     """Nesting of the schema's text."""
     max_nodes: int = 1_000_000
     """JSON values in the schema's text."""
-    compile_fuel: int = 1_000_000
+    compile_fuel: int = 500_000
     """Steps of a compile's search for values, and of its regular expressions."""
     mask_fuel: int = 1_000_000
     """The same for one mask; a cursor that needs more fails."""
