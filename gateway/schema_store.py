@@ -18,6 +18,7 @@ from gateway.schemas import (
     SchemaStatus,
     StoredSchema,
     new_schema_id,
+    share_of,
 )
 from mesh.database import Database
 from mesh.ids import ProjectId, SchemaId
@@ -87,10 +88,14 @@ WITH counted AS (
 UPDATE gateway.schemas s SET uses = s.uses + counted.uses FROM counted WHERE s.id = counted.id
 """)
 _WANTED = text("""
-SELECT s.project_id, s.id
-FROM gateway.schemas s JOIN gateway.projects p ON p.id = s.project_id
-WHERE p.archived_at IS NULL
-ORDER BY s.status = 'compiling' DESC, s.uses DESC, s.id DESC LIMIT :rows
+SELECT project_id, id FROM (
+    SELECT s.project_id, s.id, s.uses, s.status = 'compiling' AS is_open, row_number() OVER (
+        PARTITION BY s.project_id ORDER BY s.status = 'compiling' DESC, s.uses DESC, s.id DESC
+    ) AS place
+    FROM gateway.schemas s JOIN gateway.projects p ON p.id = s.project_id
+    WHERE p.archived_at IS NULL
+) AS wanted
+ORDER BY place > :share, is_open DESC, uses DESC, id DESC LIMIT :rows
 """)
 
 
@@ -162,7 +167,7 @@ class PostgresSchemaStore:
     async def list_wanted(self, maximum: int) -> Sequence[tuple[ProjectId, SchemaId]]:
         """Return what should be compiled ahead."""
         async with self._database.transaction() as connection:
-            rows = await connection.execute(_WANTED, {"rows": maximum})
+            rows = await connection.execute(_WANTED, {"rows": maximum, "share": share_of(maximum)})
             return [(ProjectId(row.project_id), SchemaId(row.id)) for row in rows]
 
 

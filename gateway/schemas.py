@@ -131,7 +131,15 @@ class SchemaStore(Protocol):
         """Add to the uses of schemas; those that were removed are passed over."""
 
     async def list_wanted(self, maximum: int) -> Sequence[tuple[ProjectId, SchemaId]]:
-        """Return what should be compiled ahead, of all projects: unfinished, then most used."""
+        """Return what should be compiled ahead, of all projects: unfinished, then most used.
+
+        Beyond its share (`share_of`), a project's schemas come behind everybody else's.
+        """
+
+
+def share_of(maximum: int) -> int:
+    """Return how many of the schemas that are compiled ahead may be of one project first."""
+    return max(1, maximum // 8)
 
 
 def new_schema_id() -> SchemaId:

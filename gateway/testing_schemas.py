@@ -15,6 +15,7 @@ from gateway.schemas import (
     SchemaStatus,
     StoredSchema,
     new_schema_id,
+    share_of,
 )
 from mesh.errors import DatabaseUnavailableError
 from mesh.ids import ProjectId, SchemaId
@@ -108,7 +109,13 @@ class MemorySchemaStore:
         """Return what should be compiled ahead."""
         self._check_up()
         records = sorted((s.record for s in self.schemas.values()), key=_wanted, reverse=True)
-        return [(record.project_id, record.id) for record in records[:maximum]]
+        counted: Counter[ProjectId] = Counter()
+        first, others = [], []
+        for record in records:
+            counted[record.project_id] += 1
+            is_first = counted[record.project_id] <= share_of(maximum)
+            (first if is_first else others).append(record)
+        return [(record.project_id, record.id) for record in [*first, *others][:maximum]]
 
     def _of(self, project_id: ProjectId) -> list[StoredSchema]:
         return [s for s in self.schemas.values() if s.record.project_id == project_id]

@@ -322,7 +322,8 @@ class Sequence:
         """End without an error."""
         if self.ended:
             return
-        self.finish = Finish.LENGTH if self._is_cut_short else finish
+        is_cut = self._is_cut_short and finish is Finish.STOP
+        self.finish = Finish.LENGTH if is_cut else finish
         self._output.text += self._text.finish()
 
     def fail(self, error: FormworkError) -> None:

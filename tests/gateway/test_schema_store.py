@@ -188,6 +188,17 @@ async def test_uses_add_up_and_decide_what_is_wanted(kept: Fixture) -> None:
     assert (await kept.store.list_wanted(1))[0][1] != often
 
 
+async def test_a_project_does_not_crowd_out_what_others_want(kept: Fixture) -> None:
+    busy, quiet = await kept.make_project(), await kept.make_project()
+    for number in range(BOUNDS.count):
+        await kept.store.add_schema(busy, draft(f"n{number}"), BOUNDS)
+    used, _ = await kept.store.add_schema(quiet, draft(), BOUNDS)
+    await kept.store.record_outcome(used.id, Outcome(SchemaStatus.READY, 0.1))
+    projects = [project for project, _ in await kept.store.list_wanted(15)]  # a share of one
+    before = projects[: projects.index(quiet)] if quiet in projects else projects
+    assert before.count(busy) <= 1
+
+
 async def test_counting_at_once_does_not_deadlock(kept: Fixture) -> None:
     project = await kept.make_project()
     ids = [(await kept.store.add_schema(project, draft(n), BOUNDS))[0].id for n in "abcd"]

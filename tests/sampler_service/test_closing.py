@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 import jsonschema_rs
+import numpy as np
 import pytest
 from formwork_engine.index import Index, compile_index
 from formwork_engine.inputs import JsonSchema
@@ -12,6 +13,7 @@ from mesh.errors import LimitExceededError
 from sampler_service.batch import Batch
 from sampler_service.model_folder import ModelFolder
 from sampler_service.outputs import Finish
+from sampler_service.sequence import Sequence, TokenRules
 from sampler_service.testing_batches import decode, opening, signature
 
 MakeBatch = Callable[..., Batch]
@@ -89,3 +91,15 @@ def test_too_few_tokens_are_refused_by_their_limit(make_batch: MakeBatch, index:
     assert isinstance(error, LimitExceededError)
     assert error.metadata["maximum"] == str(shortest - 1)
     assert error.metadata["value"] == str(shortest)
+
+
+def test_what_is_stopped_on_its_way_to_the_end_is_not_taken_for_whole(
+    folder: ModelFolder, index: Index
+) -> None:
+    rules = TokenRules(folder.vocabulary, 1024, None)
+    options = {"max_tokens": 400, "close_in_time": True}
+    sequence = Sequence(opening(1, constrained=True, options=options), rules, arrival=1, now=0.0)
+    sequence.bind(index.cursor())
+    sequence.fill_closing_mask(np.zeros(folder.vocabulary.words, dtype=np.int32))
+    sequence.end(Finish.ABORTED)
+    assert sequence.finish is Finish.ABORTED
