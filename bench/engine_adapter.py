@@ -1,7 +1,7 @@
 """Our engine in the benchmark's harness: give it this file's path as the engine's name.
 
 Variants, joined by "+": "" the default options; "wide" whitespace bounded to 1, all spellings, any
-order; "annotate" `format` asserts nothing.
+order; "annotate" `format` asserts nothing; "open" masks without forced runs.
 """
 
 import json
@@ -24,6 +24,7 @@ from formwork_engine import (
 )
 from formwork_engine._native import ffi, lib
 from formwork_engine.envelope import Choice, Envelope, Part, Sequence, Text, link_index
+from formwork_engine.tokenisation import Tokenisation
 from numpy.typing import NDArray
 
 _mask, _advance, _state = (
@@ -34,17 +35,26 @@ _mask, _advance, _state = (
 _MAY_END = lib.MayEnd
 
 
+def vocabulary_of(*, is_cut: bool = True) -> Vocabulary:
+    """Return the harness's vocabulary, which knows how its tokenizer cuts text if it shall."""
+    tokens, (pattern, _ranks) = tok.token_bytes(b""), tok.load()
+    return Vocabulary(
+        tokens,
+        special_ids=range(tok.SPECIALS),
+        end_ids=[tok.EOS],
+        tokenisation=Tokenisation.of_ranks(tokens, pattern) if is_cut and pattern else None,
+    )
+
+
 class Engine:
     """One tokenizer and one set of options."""
 
     def __init__(self, variant: str = "") -> None:
         parts = set(variant.split("+")) - {""}
-        unknown = parts - {"wide", "annotate"}
+        unknown = parts - {"wide", "annotate", "open"}
         if unknown:
             raise ValueError(f"no such variant: {sorted(unknown)}")
-        self.vocabulary = Vocabulary(
-            tok.token_bytes(b""), special_ids=range(tok.SPECIALS), end_ids=[tok.EOS]
-        )
+        self.vocabulary = vocabulary_of(is_cut="open" not in parts)
         self.is_wide = "wide" in parts
         self.is_asserting = "annotate" not in parts
         self.tools: dict[tuple[str, bytes], Envelope] = {}

@@ -79,6 +79,7 @@ def show_table(bench: Bench, folder: Path) -> None:
     bench.run("batches, memory", "batch_masks.py")
     worker = replace(bench, python=sys.executable)  # the harness's has no worker
     worker.run("a hostile sequence in a batch", "hostile_batch.py", TEKKEN_JSON=bench.vocabulary())
+    bench.run("forced tokens", "forced_tokens.py", ".", "--llguidance")
 
 
 def main() -> None:

@@ -54,6 +54,7 @@ class Batch:
         self._runner = runner
         self._rules = rules
         self._prefill_chunk = config.prefill_chunk
+        self._jumps = config.jump_forward
         self._clock = clock
         self._roster = Roster(
             places=runner.info.slots, turns=config.slots, max_waiting=config.max_waiting
@@ -88,7 +89,9 @@ class Batch:
         """Take a sequence in; with a full queue it ends at once with QueueFullError."""
         now = self._clock.monotonic()
         self._arrivals += 1
-        sequence = Sequence(opening, self._rules, arrival=self._arrivals, now=now)
+        sequence = Sequence(
+            opening, self._rules, arrival=self._arrivals, now=now, jumps=self._jumps
+        )
         if not opening.constrained:
             sequence.stamp("bound", now)
         try:

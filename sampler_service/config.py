@@ -22,6 +22,8 @@ class SamplerConfig:
     """Most prompt tokens computed per step, so that prompts do not hold up tokens."""
     seeded: bool = True
     """Same seed, same bytes, whatever else is decoded; without it a lone sequence is faster."""
+    jump_forward: bool = True
+    """Forced tokens are appended without a forward each; the tokens are the same without it."""
     threads: int = 1
     """Threads of the forward; on the machine's processor only."""
     mask_threads: int = 1

@@ -37,9 +37,12 @@ class Sequence:
         rules: Of the model.
         arrival: Orders sequences of equal tier.
         now: Monotonic seconds.
+        jumps: Forced tokens are appended unsampled, where no log probabilities are wanted.
     """
 
-    def __init__(self, opening: Opening, rules: TokenRules, *, arrival: int, now: float) -> None:
+    def __init__(
+        self, opening: Opening, rules: TokenRules, *, arrival: int, now: float, jumps: bool = True
+    ) -> None:
         self.opening = opening
         self.order = (opening.tier, arrival)
         self.block_keys = block_keys(opening.salt, opening.prompt)
@@ -56,6 +59,7 @@ class Sequence:
         self.error: FormworkError | None = None
         self.stamps = {"opened": now}
         self._rules = rules
+        self._jumps = jumps and opening.options.top_logprobs is None
         self._limit = min(opening.options.max_tokens, rules.context - len(opening.prompt))
         self._counts: dict[int, int] = {}
         self._channel = Channel.CONTENT
@@ -226,13 +230,12 @@ class Sequence:
         )
 
     def is_forced(self, token_id: int) -> bool:
-        """Return whether a sampled token was forced: only where it was sampled for its probability.
+        """Return whether a sampled token was forced, so that its mask was itself.
 
         Raises:
             CursorError: The cursor has failed.
         """
-        wanted = self.opening.options.top_logprobs is not None
-        return wanted and self.forced()[:1] == (token_id,)
+        return self.forced()[:1] == (token_id,)
 
     # -- refusals in the model's own words ------------------------------------------------------
 
@@ -305,12 +308,12 @@ class Sequence:
     def accept_forced(self) -> None:
         """Append the tokens that follow without a choice.
 
-        None where log probabilities are wanted, and none that leaves no room for an ending.
+        None where each is to be sampled, and none that leaves no room for an ending.
 
         Raises:
             CursorError: The cursor has failed.
         """
-        if self.opening.options.top_logprobs is not None:
+        if not self._jumps:
             return
         while not self.ended and (run := self.forced()):
             for token_id in run:

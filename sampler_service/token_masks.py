@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from formwork_engine.cursor import MaskStatus, fill_masks
-from formwork_engine.errors import CursorError
 from formwork_engine.vocabulary import Vocabulary
 from numpy.typing import NDArray
 
@@ -49,7 +48,6 @@ class TokenMasks:
         self._not_end: Masks = ~vocabulary.end_mask
         self._free: Masks = vocabulary.text_mask | vocabulary.end_mask
         self._of_refusal: Masks = vocabulary.mask_of(() if refusal_id is None else (refusal_id,))
-        self._vocabulary = vocabulary
 
     def fill(self, sequences: Ordered[Sequence]) -> StepMasks:
         """Return one row for each."""
@@ -66,8 +64,6 @@ class TokenMasks:
                 out[row] = self._free
             elif late[row] or sequence.cursor.failure is not None:
                 continue
-            elif sequence.opening.options.top_logprobs is not None:
-                self._keep_forced(sequence, out[row])
             if sequence.may_refuse_now:
                 out[row] |= self._of_refusal
         return StepMasks(out, late)
@@ -82,12 +78,3 @@ class TokenMasks:
             return False
         word, bit = token_id // 32, 1 << token_id % 32
         return bool(int(self._text[word]) & bit) and not int(mask[word]) & bit
-
-    def _keep_forced(self, sequence: Sequence, mask: Masks) -> None:
-        """Leave only a forced token: the one that is appended unsampled in other sequences."""
-        try:
-            forced = sequence.forced()
-        except CursorError:
-            return
-        if forced:
-            mask[:] = self._vocabulary.mask_of(forced[:1])

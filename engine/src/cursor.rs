@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::closing::{Closing, Ending, FAR};
 use crate::error::CursorError;
+use crate::forced::MAX_PENDING_TOKENS;
 use crate::grammar::Exhausted;
 use crate::index::{Index, Working};
 use crate::late::{Allowance, Late};
@@ -31,12 +32,36 @@ pub struct Cursor {
     closing: Option<Closing>,
 }
 
-/// A place's mask, and whether the text may end there.
+/// A place's mask, and whether the text may end there; or the tokens that are forced from there
+/// on, of which the first one is the mask.
 #[derive(Clone)]
 struct Ready {
     mask: Arc<Mask>,
     may_end: bool,
+    forced: Vec<u32>,
 }
+
+impl Ready {
+    fn open(mask: Arc<Mask>, may_end: bool) -> Self {
+        let forced = Vec::new();
+        Ready {
+            mask,
+            may_end,
+            forced,
+        }
+    }
+
+    fn forced(tokens: &[u32]) -> Option<Self> {
+        (!tokens.is_empty()).then(|| Ready {
+            mask: Arc::default(),
+            may_end: false,
+            forced: tokens.to_vec(),
+        })
+    }
+}
+
+/// What it may cost to say what is forced.
+const FORCED_FUEL: u64 = 20_000;
 
 /// Why a piece of work came to nothing.
 struct Stop {
@@ -135,7 +160,13 @@ impl Cursor {
         let Some(ready) = self.ready.as_ref().filter(|_| !self.ended) else {
             return out.fill(0);
         };
-        ready.mask.write(out);
+        match ready.forced.first() {
+            Some(token) => {
+                out.fill(0);
+                allow(out, *token);
+            }
+            None => ready.mask.write(out),
+        }
         if ready.may_end {
             let ends = self.index.vocabulary().end_ids();
             ends.iter().for_each(|end| allow(out, *end));
@@ -147,9 +178,15 @@ impl Cursor {
         if self.is_ready() {
             return Ok(0);
         }
+        let last = self.last_tokens();
         let (ready, left) = self.work(fuel, |reader, vocabulary, place| {
-            let (mask, may_end) = (reader.mask(vocabulary, place), reader.may_end(place));
-            (Ready { mask, may_end }, reader.fuel_left())
+            let forced = reader.forced(vocabulary, place, &last);
+            let ready = forced.and_then(|tokens| Ready::forced(&tokens));
+            let ready = ready.unwrap_or_else(|| {
+                let (mask, may_end) = (reader.mask(vocabulary, place), reader.may_end(place));
+                Ready::open(mask, may_end)
+            });
+            (ready, reader.fuel_left())
         })?;
         self.ready = Some(ready);
         Ok(fuel.saturating_sub(left))
@@ -216,6 +253,16 @@ impl Cursor {
         if self.ended {
             return self.fail(CursorError::TokenNotAllowed { token });
         }
+        if let Err(error) = self.prepare_forced(self.index.mask_fuel()) {
+            return self.fail(error);
+        }
+        let forced = self.ready.as_ref().map_or(&[][..], |ready| &ready.forced);
+        let is_other = forced.first().is_some_and(|forced| *forced != token);
+        if is_other && self.closing.is_none() {
+            return self.fail(CursorError::TokenNotAllowed { token });
+        }
+        let forced = if is_other { &[] } else { forced };
+        let still_forced = Ready::forced(forced.get(1..).unwrap_or_default());
         let closing = self.closing.take();
         let stepped = self.work(self.index.mask_fuel(), |reader, vocabulary, place| {
             let next = take(&mut *reader.reader, vocabulary, place, token)?;
@@ -223,12 +270,15 @@ impl Cursor {
                 Some(closing) => Some(closing.after(reader, vocabulary, place, token)?),
                 None => None,
             };
-            Some((next, reader.remembered(next), ending))
+            let is_open = still_forced.is_none() && !reader.may_be_forced(vocabulary, next);
+            let remembered = is_open.then(|| reader.remembered(next)).flatten();
+            Some((next, remembered, ending))
         });
         self.closing = closing;
         match stepped {
             Ok(Some((next, remembered, ending))) => {
-                self.ready = remembered.map(|(mask, may_end)| Ready { mask, may_end });
+                let remembered = remembered.map(|(mask, may_end)| Ready::open(mask, may_end));
+                self.ready = still_forced.or(remembered);
                 if let (Some(closing), Some(ending)) = (&mut self.closing, ending) {
                     closing.advance(ending);
                 }
@@ -380,9 +430,43 @@ impl Cursor {
         self.clone()
     }
 
-    /// Returns the tokens that have to come next; none where more than one may.
-    pub fn forced(&mut self) -> Vec<u32> {
-        Vec::new()
+    /// Returns tokens that have to come next, one after the other; there may be more behind them.
+    /// None are returned where more than one token may come, and where it takes much work to know:
+    /// then the mask tells.
+    ///
+    /// # Errors
+    ///
+    /// What the cursor failed of, now or before.
+    pub fn forced(&mut self) -> Result<&[u32], CursorError> {
+        self.check()?;
+        let _ = self.prepare_forced(self.index.mask_fuel().min(FORCED_FUEL));
+        let ready = self.ready.as_ref().filter(|_| !self.ended);
+        Ok(ready.map_or(&[], |ready| &ready.forced))
+    }
+
+    /// Finds out what is forced, where that is not known.
+    fn prepare_forced(&mut self, fuel: u64) -> Result<(), CursorError> {
+        let is_understood = self.index.vocabulary().tokenisation().is_some();
+        if !is_understood || self.is_ready() {
+            return Ok(());
+        }
+        let last = self.last_tokens();
+        let forced = self.work(fuel, |reader, vocabulary, place| {
+            reader.forced(vocabulary, place, &last)
+        })?;
+        self.ready = forced.and_then(|tokens| Ready::forced(&tokens));
+        Ok(())
+    }
+
+    /// The tokens that what is forced may depend on.
+    fn last_tokens(&self) -> Vec<u32> {
+        match self.index.vocabulary().tokenisation() {
+            Some(_) => {
+                let start = self.tokens.len().saturating_sub(MAX_PENDING_TOKENS);
+                self.tokens[start..].to_vec()
+            }
+            None => Vec::new(),
+        }
     }
 }
 

@@ -39,6 +39,7 @@ use crate::index::{Budget, Index, Input, Options, Whitespace};
 use crate::index_bytes::ENGINE_VERSION;
 use crate::late::Allowance;
 use crate::sha256::Digest;
+use crate::tokenisation::Rules;
 use crate::vocabulary::Vocabulary;
 use helpers::share_out;
 use refusal::{Refusal, guard, status};
@@ -173,8 +174,36 @@ pub unsafe extern "C" fn formwork_engine_version(length: *mut usize) -> *const u
 
 // ---------------------------------------------------------------------------------- vocabulary
 
+/// How a tokenizer cuts text.
+#[repr(C)]
+pub struct FormworkTokenisation {
+    /// The pattern that splits text, as UTF-8; null for none.
+    pub pattern: *const u8,
+    /// In bytes.
+    pub pattern_length: usize,
+    /// The tokens of single bytes, or of single characters.
+    pub atoms: *const u32,
+    /// How many there are.
+    pub atom_count: usize,
+    /// Two ids and what they become, the earliest first; null: any two tokens become the one with
+    /// their text, the least id first.
+    pub merges: *const u32,
+    /// Three for each merge.
+    pub merge_ids: usize,
+    /// Tokens that are cut out of a text before it is split.
+    pub cut_first: *const u32,
+    /// How many there are.
+    pub cut_first_count: usize,
+    /// Not 0: atoms are characters.
+    pub has_characters: u8,
+    /// Not 0: a piece that is a token stays whole.
+    pub keeps_whole: u8,
+    /// Not 0: text beyond ASCII is changed before it is cut.
+    pub is_ascii_only: u8,
+}
+
 /// Returns the vocabulary of tokens that stand one after the other in `bytes`, by id; null for
-/// what is none.
+/// what is none. `tokenisation` may be null; where it is not understood, nothing is forced.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn formwork_vocabulary_new(
     bytes: *const u8,
@@ -185,6 +214,7 @@ pub unsafe extern "C" fn formwork_vocabulary_new(
     special_count: usize,
     end_ids: *const u32,
     end_count: usize,
+    tokenisation: *const FormworkTokenisation,
     error: *mut *mut FormworkError,
 ) -> *mut FormworkVocabulary {
     let make = || {
@@ -192,10 +222,32 @@ pub unsafe extern "C" fn formwork_vocabulary_new(
         let lengths = unsafe { read(lengths, count) }?;
         let special_ids = unsafe { read(special_ids, special_count) }?;
         let end_ids = unsafe { read(end_ids, end_count) }?;
-        let vocabulary = Vocabulary::new(split(bytes, lengths)?, special_ids, end_ids)?;
+        let mut vocabulary = Vocabulary::new(split(bytes, lengths)?, special_ids, end_ids)?;
+        if let Some(tokenisation) = unsafe { tokenisation.as_ref() } {
+            vocabulary = vocabulary.cut_by(&unsafe { rules_of(tokenisation) }?)?;
+        }
         Ok(FormworkVocabulary(Arc::new(vocabulary)))
     };
     unsafe { hand_out(error, make) }
+}
+
+unsafe fn rules_of<'a>(given: &FormworkTokenisation) -> Result<Rules<'a>, Refusal> {
+    let merges = unsafe { read(given.merges, given.merge_ids) }?;
+    let (merges, rest) = merges.as_chunks();
+    if !rest.is_empty() {
+        return Err(Refusal::Argument("a merge has three ids"));
+    }
+    let pattern = unsafe { read(given.pattern, given.pattern_length) }?;
+    let pattern = str::from_utf8(pattern).map_err(|_| Refusal::Argument("a pattern is UTF-8"))?;
+    Ok(Rules {
+        pattern: (!given.pattern.is_null()).then_some(pattern),
+        atoms: unsafe { read(given.atoms, given.atom_count) }?,
+        merges: (!given.merges.is_null()).then_some(merges),
+        has_characters: given.has_characters != 0,
+        keeps_whole: given.keeps_whole != 0,
+        is_ascii_only: given.is_ascii_only != 0,
+        cut_first: unsafe { read(given.cut_first, given.cut_first_count) }?,
+    })
 }
 
 fn split<'a>(mut bytes: &'a [u8], lengths: &[u32]) -> Result<Vec<&'a [u8]>, Refusal> {
@@ -208,6 +260,31 @@ fn split<'a>(mut bytes: &'a [u8], lengths: &[u32]) -> Result<Vec<&'a [u8]>, Refu
         bytes = rest;
     }
     Ok(tokens)
+}
+
+/// Writes the tokens that the tokenizer makes of a text, as many as there is room for, and how many
+/// there are; all bits set where it is not known.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_vocabulary_cut(
+    vocabulary: *const FormworkVocabulary,
+    text: *const u8,
+    text_length: usize,
+    out: *mut u32,
+    capacity: usize,
+    count: *mut usize,
+) -> FormworkStatus {
+    status(|| {
+        let tokenisation = unsafe { borrow(vocabulary) }?.0.tokenisation();
+        let text = str::from_utf8(unsafe { read(text, text_length) }?).ok();
+        let out = unsafe { write(out, capacity) }?;
+        let tokens = tokenisation.zip(text).and_then(|(t, text)| t.cut(text));
+        let tokens = tokens.as_deref();
+        for (out, token) in out.iter_mut().zip(tokens.unwrap_or_default()) {
+            *out = *token;
+        }
+        unsafe { put(count, tokens.map_or(usize::MAX, <[u32]>::len)) };
+        Ok(())
+    })
 }
 
 /// Returns the number of 32-bit words of a mask.
@@ -523,7 +600,7 @@ pub unsafe extern "C" fn formwork_cursor_forced(
 ) -> FormworkStatus {
     status(|| {
         let out = unsafe { write(out, capacity) }?;
-        let forced = unsafe { borrow(cursor) }?.run(|cursor| Ok(cursor.forced()))?;
+        let forced = unsafe { borrow(cursor) }?.run(|cursor| Ok(cursor.forced()?.to_vec()))?;
         for (out, token) in out.iter_mut().zip(&forced) {
             *out = *token;
         }
@@ -923,6 +1000,7 @@ mod tests {
                 0,
                 &END,
                 1,
+                ptr::null(),
                 &mut error,
             );
             let kind = FormworkInput::AnyJson as i32;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::closing::Ends;
 use crate::cursor::Cursor;
 use crate::error::EngineError;
+use crate::forced::Runs;
 use crate::formula::{FormulaId, Formulas};
 use crate::frozen::FrozenReader;
 use crate::frozen_tables::Tables;
@@ -17,6 +18,7 @@ use crate::index_bytes::{self, Writer, read_source, write_source};
 use crate::json::{self, JsonCause, JsonError, JsonLimits, Value};
 use crate::lark::grammar_reader;
 use crate::linked::{self, LINKED, Links};
+use crate::machine::Configuration;
 use crate::reader::{JsonReader, Nothing, Reader};
 use crate::schema::{SchemaOptions, translate};
 use crate::sha256::{Digest, Sha256};
@@ -101,6 +103,8 @@ pub(crate) struct Working {
     pub(crate) generation: u64,
     /// How its texts end.
     pub(crate) ends: Ends,
+    /// Where they can go on in one way only.
+    runs: Runs,
     /// Bytes that it may learn before a new one takes its place.
     room: usize,
 }
@@ -111,6 +115,22 @@ impl Working {
         self.reader = reader;
         self.generation += 1;
         self.ends = Ends::default();
+        self.runs = Runs::default();
+    }
+
+    /// Whether tokens may be forced at a place: the text can go on in one way only.
+    pub(crate) fn may_be_forced(&mut self, vocabulary: &Vocabulary, at: Configuration) -> bool {
+        vocabulary.tokenisation().is_some() && self.runs.is_forced(&mut *self.reader, at)
+    }
+
+    /// The tokens that are forced at a place that some tokens led to; None where none is.
+    pub(crate) fn forced(
+        &mut self,
+        vocabulary: &Vocabulary,
+        at: Configuration,
+        tokens: &[u32],
+    ) -> Option<Arc<[u32]>> {
+        self.runs.forced(&mut *self.reader, vocabulary, at, tokens)
     }
 }
 
@@ -206,12 +226,20 @@ impl Index {
         options: &Options,
     ) -> Result<Index, EngineError> {
         let mut reader = reader_of(input, options)?;
-        let first = reader.start();
-        reader.mask(&vocabulary, first);
+        let (first, mut runs) = (reader.start(), Runs::default());
+        if runs.forced(&mut *reader, &vocabulary, first, &[]).is_none() {
+            reader.mask(&vocabulary, first);
+        }
         let mut source = Writer::new();
         write_source(&mut source, &input, options);
         let mask_fuel = options.budget.mask_fuel;
-        Self::of_reader(reader, Source::Compiled(source), vocabulary, mask_fuel)
+        let index = Self::of_reader(reader, Source::Compiled(source), vocabulary, mask_fuel)?;
+        let mut working = index.working();
+        if working.generation == 0 {
+            working.runs = runs;
+        }
+        drop(working);
+        Ok(index)
     }
 
     /// Returns the index of a reader whose first mask is worked out.
@@ -236,6 +264,7 @@ impl Index {
                     reader,
                     generation: 0,
                     ends: Ends::default(),
+                    runs: Runs::default(),
                     room: MAX_LEARNT_BYTES,
                 }),
             }),

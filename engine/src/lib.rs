@@ -29,6 +29,14 @@
 //! each with the row of an Earley parser that it began in. Rows are interned as well, so that masks
 //! are remembered by place.
 //!
+//! # Forced runs
+//!
+//! How a tokenizer cuts text is known for most vocabularies (`tokenisation`): a pattern splits it to
+//! pieces, each is merged from bytes or characters. Where text can go on in one way only, the tokens
+//! that the tokenizer would write are *forced* (`forced`), as far as nothing that may follow makes
+//! it write others: the mask is the one token. So who appends it, and whether it is sampled, makes
+//! no difference. Everywhere else the mask is open, and never excludes what the tokenizer writes.
+//!
 //! # From indexes to a linked index
 //!
 //! What a model writes around such texts is an *envelope* (`envelope`): special tokens, literal
@@ -78,6 +86,7 @@
 //! * `grammar`, `derive`, `satisfy`, `count`: a grammar, its branches, whether it has a value, and
 //!   how many at most.
 //! * `shape`, `machine`: strings, and all of JSON, byte by byte.
+//! * `tokenisation`: how tokenizers cut text.
 //! * `vocabulary`: tokens and their trie.
 //! * `keys`, `memory`: which keys may come next; those that no node holds.
 //! * `closed`, `mask`: the part of a mask that a shape alone decides, and which tokens may come next.
@@ -90,6 +99,7 @@
 //! * `frozen_live`, `frozen_paths`: the grammar behind them.
 //! * `crossings`, `free_text`: where tokens run out of a text; text that nothing constrains.
 //! * `envelope`, `envelope_bytes`, `linked`: envelopes, and indexes linked from others.
+//! * `forced`: the tokens that must come next.
 //! * `index_bytes`, `index`, `cursor`: what a caller holds.
 //! * `closing`: shortest endings, and sequences that end in time.
 //! * `late`: masks that take long, finished beside the batch.
@@ -128,6 +138,7 @@ mod crossings;
 mod envelope_bytes;
 mod fill;
 mod fill_ways;
+mod forced;
 mod free_text;
 mod frozen;
 mod frozen_codes;
@@ -145,6 +156,7 @@ mod memory;
 mod reader;
 mod shape;
 mod text;
+pub mod tokenisation;
 pub mod vocabulary;
 
 mod closing;

@@ -29,7 +29,7 @@ use crate::index::{Budget, Index, Source};
 use crate::index_bytes::{self, Writer};
 use crate::machine::{Configuration, NodeId};
 use crate::mask::Mask;
-use crate::reader::Reader;
+use crate::reader::{NextByte, Reader};
 use crate::sha256::Digest;
 use crate::vocabulary::{Trie, Vocabulary};
 use place::{Head, PlaceId, Places, RestId, Thread};
@@ -406,6 +406,14 @@ impl Reader for LinkedReader {
     /// A part has forgotten the places that are known of it.
     fn is_full(&self) -> bool {
         self.places.is_stale
+    }
+
+    fn may_take_special(&mut self, at: Configuration) -> bool {
+        self.places.may_take_special(PlaceId(at.top.0))
+    }
+
+    fn next_byte(&mut self, at: Configuration) -> NextByte {
+        self.places.next_byte(PlaceId(at.top.0))
     }
 
     fn take_special(&mut self, at: Configuration, token: u32) -> Option<Configuration> {

@@ -6,6 +6,7 @@
 //! share the nesting, which JSON's brackets fix, so a stack of nodes suffices.
 
 mod ending;
+mod next_byte;
 
 use std::sync::Arc;
 

@@ -14,6 +14,29 @@ use crate::machine::Configuration;
 use crate::mask::{Mask, Masks};
 use crate::vocabulary::Vocabulary;
 
+/// What byte may come next in a text.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) enum NextByte {
+    /// None.
+    #[default]
+    Nothing,
+    /// This one.
+    Only(u8),
+    /// One of several.
+    Several,
+}
+
+impl NextByte {
+    /// What may come where either may.
+    pub fn or(self, other: NextByte) -> NextByte {
+        match (self, other) {
+            (NextByte::Nothing, next) | (next, NextByte::Nothing) => next,
+            (one, other) if one == other => one,
+            _ => NextByte::Several,
+        }
+    }
+}
+
 /// Reads texts byte by byte. A place is opaque to everybody but the reader that gave it out.
 pub(crate) trait Reader: Send {
     /// Where every text begins.
@@ -35,6 +58,22 @@ pub(crate) trait Reader: Send {
     /// Where a special token leads; masks have those that lead somewhere.
     fn take_special(&mut self, _at: Configuration, _token: u32) -> Option<Configuration> {
         None
+    }
+
+    /// Whether a special token may come next.
+    fn may_take_special(&mut self, _at: Configuration) -> bool {
+        false
+    }
+
+    /// Which byte may come next.
+    fn next_byte(&mut self, at: Configuration) -> NextByte {
+        let mut next = NextByte::Nothing;
+        for byte in 0..=u8::MAX {
+            if next != NextByte::Several && self.step(at, byte).is_some() {
+                next = next.or(NextByte::Only(byte));
+            }
+        }
+        next
     }
 
     /// Bytes that texts may end with, or more: where a token may run out of the text.
@@ -103,6 +142,10 @@ impl Reader for JsonReader {
 
     fn may_end(&mut self, at: Configuration) -> bool {
         self.grammar.may_end(at)
+    }
+
+    fn next_byte(&mut self, at: Configuration) -> NextByte {
+        self.grammar.next_byte(at)
     }
 
     fn mask(&mut self, vocabulary: &Vocabulary, at: Configuration) -> Arc<Mask> {

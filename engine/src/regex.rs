@@ -8,11 +8,12 @@
 //!
 //! `node` has the nodes and what is known of one as soon as it is made (nullability, lengths),
 //! `construct` the constructors, which simplify, `partition` the classes of code points that a node
-//! tells apart, `derive` the derivatives, `search` emptiness and shortest members, `near` what a few
+//! tells apart, `derive` the derivatives, `first` what members begin with, `search` emptiness and shortest members, `near` what a few
 //! code points cannot tell apart.
 
 mod construct;
 mod derive;
+mod first;
 mod hashing;
 mod near;
 mod node;

@@ -597,7 +597,8 @@ impl Grammar {
         leading
     }
 
-    fn live_characters(&mut self, id: ShapeId) -> CharSet {
+    /// The characters that may come next, however they are spelt.
+    pub(crate) fn live_characters(&mut self, id: ShapeId) -> CharSet {
         let shape = Arc::clone(self.machine.shapes.get(id));
         let mut live = CharSet::empty();
         for language in shape.languages.iter().filter(|l| **l != Regexes::NEVER) {

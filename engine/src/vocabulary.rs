@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::crossings::Crossings;
 use crate::error::EngineError;
+use crate::forced::Overhangs;
 use crate::free_text::FreeMasks;
 use crate::sha256::{Digest, Sha256};
+use crate::tokenisation::{Rules, Tokenisation};
 
 /// Bits of one word of a mask: token i is bit i % 32 of word i / 32.
 pub const WORD_BITS: usize = 32;
@@ -36,6 +38,9 @@ pub struct Vocabulary {
     free_tokens: [OnceLock<Arc<FreeTokens>>; 2],
     /// Masks of plain tokens that were asked for, for all indexes.
     plain_masks: Mutex<PlainMasks>,
+    /// How texts are cut to tokens, if that is known.
+    tokenisation: Option<Tokenisation>,
+    overhangs: Overhangs,
 }
 
 /// Masks by the signature of the characters and the greatest length.
@@ -115,7 +120,38 @@ impl Vocabulary {
             end_ids,
             free_tokens: Default::default(),
             plain_masks: Mutex::default(),
+            tokenisation: None,
+            overhangs: Overhangs::default(),
         })
+    }
+
+    /// Returns the same vocabulary of a tokenizer that cuts texts by some rules. Nothing that an
+    /// index holds depends on them, so that they are no part of the fingerprint.
+    ///
+    /// # Errors
+    ///
+    /// `Vocabulary`: rules that name ids outside the tokens, or atoms that are none.
+    pub fn cut_by(self, rules: &Rules) -> Result<Self, EngineError> {
+        Ok(Self {
+            tokenisation: Tokenisation::new(rules, &self)?,
+            ..self
+        })
+    }
+
+    /// Returns how texts are cut to tokens; None where that is not known.
+    pub fn tokenisation(&self) -> Option<&Tokenisation> {
+        self.tokenisation.as_ref()
+    }
+
+    /// Returns what is remembered of tokens that reach beyond a text.
+    pub(crate) fn overhangs(&self) -> &Overhangs {
+        &self.overhangs
+    }
+
+    /// Returns the bytes of a run of tokens.
+    pub fn bytes_of(&self, tokens: &[u32]) -> Vec<u8> {
+        let bytes = tokens.iter().flat_map(|id| self.token_bytes(*id));
+        bytes.copied().collect()
     }
 
     /// Returns what may follow where any text may, if some index has worked it out.
@@ -176,7 +212,7 @@ impl Vocabulary {
         &self.end_ids
     }
 
-    /// Returns the SHA-256 of everything that a mask or a decoded text depends on; the Python
+    /// Returns the SHA-256 of everything that an index or a decoded text depends on; the Python
     /// face's `Vocabulary.fingerprint` is the same.
     pub fn fingerprint(&self) -> Digest {
         self.fingerprint

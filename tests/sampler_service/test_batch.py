@@ -83,6 +83,24 @@ class TestDeterminism:
             alone = decode(make_batch(), one, index=index)[one.key.sequence]
             assert signature(alone) == signature(together[one.key.sequence])
 
+    @pytest.mark.parametrize("options", [{}, {"temperature": 0}, {"frequency_penalty": 1.5}])
+    def test_jumping_forward_changes_no_token_and_saves_steps(
+        self, make_batch: MakeBatch, index: Index, options: dict[str, float]
+    ) -> None:
+        many = [
+            opening(n, constrained=True, options={"max_tokens": 30 + 40 * n, **options})
+            for n in range(5)
+        ]
+        jumping = decode(make_batch(), *many, index=index)
+        single = decode(make_batch(jump_forward=False), *many, index=index)
+        for one in many:
+            told, other = jumping[one.key.sequence], single[one.key.sequence]
+            assert signature(told) == signature(other)
+            assert told.last.timings is not None
+            assert other.last.timings is not None
+            assert told.last.timings.forced_tokens == other.last.timings.forced_tokens > 0
+            assert len(told.outputs) < len(other.outputs)
+
     def test_asking_for_logprobs_changes_no_token(
         self, make_batch: MakeBatch, index: Index
     ) -> None:

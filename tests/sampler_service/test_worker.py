@@ -81,6 +81,7 @@ async def test_a_constrained_answer_fits_its_schema_and_waits_for_its_index(
     assert last.finish == sampler_pb2.FINISH_STOP
     assert json.loads(gateway.text(1)).keys() == {"name", "age", "tags"}
     assert last.timings.index_wait > 0
+    assert last.timings.forced_tokens > 0
 
 
 async def test_one_response_carries_all_sequences_of_a_step(

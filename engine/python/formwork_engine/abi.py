@@ -60,6 +60,11 @@ def buffer(kind: str, array: NDArray[Any]) -> Any:  # noqa: ANN401 - cffi's
     return ffi.from_buffer(kind, array, require_writable=True)
 
 
+def sized(ids: NDArray[np.uint32]) -> tuple[Any, int]:
+    """Return a pointer into some ids, which keeps them alive, and how many there are."""
+    return ffi.from_buffer("uint32_t[]", ids), len(ids)
+
+
 def check_masks(out: NDArray[np.int32], words: int, *, dimensions: int) -> None:
     """Raise what is wrong with an array that masks shall be written to.
 

@@ -12,7 +12,22 @@ _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _METASPACE = "\u2581"
 
 
-def read_token_bytes(data: bytes) -> tuple[list[bytes], frozenset[int]]:
+def read_document(data: bytes) -> dict[str, Any]:
+    """Return what a `tokenizer.json` says.
+
+    Raises:
+        VocabularyError: It is no JSON object.
+    """
+    try:
+        document = json.loads(data)
+    except ValueError as error:
+        raise VocabularyError(f"not a tokenizer.json that can be read: {error!r}") from error
+    if not isinstance(document, dict):
+        raise VocabularyError("a tokenizer.json is a JSON object")
+    return document
+
+
+def read_token_bytes(document: dict[str, Any]) -> tuple[list[bytes], frozenset[int]]:
     """Return the bytes by id, and the special ids, of a `tokenizer.json`.
 
     Ids that the file leaves out have no bytes.
@@ -21,7 +36,6 @@ def read_token_bytes(data: bytes) -> tuple[list[bytes], frozenset[int]]:
         VocabularyError: Neither byte-level nor SentencePiece with byte fallback, or malformed.
     """
     try:
-        document = json.loads(data)
         ids = _ids_of_pieces(document["model"])
         added = document.get("added_tokens") or []
         decode = _piece_decoder(document)
@@ -94,6 +108,8 @@ def _byte_of_character() -> dict[str, int]:
 
 
 _BYTE_OF_CHARACTER = _byte_of_character()
+BYTE_CHARACTERS = tuple(_BYTE_OF_CHARACTER)
+"""The characters that byte-level tokenizers write bytes with."""
 
 
 def _decode_byte_level(piece: str) -> bytes:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from formwork_engine._native import ffi, lib
-from formwork_engine.abi import owned
+from formwork_engine.abi import owned, sized
 from formwork_engine.errors import VocabularyError
-from formwork_engine.token_bytes import read_token_bytes
+from formwork_engine.token_bytes import read_document, read_token_bytes
+from formwork_engine.tokenisation import Tokenisation, read_tokenisation
 
 WORD_BITS = 32
 _FINGERPRINT_BYTES = 32
@@ -29,6 +30,8 @@ class Vocabulary:
         special_ids: Ids that no text of a grammar may use; their bytes are empty.
         end_ids: Ids that end a sequence; special.
         tokenizer_json: The tokenizer, to tell canonical from other tokenisations.
+        tokenisation: How the tokenizer cuts text. Without it, and where the engine does not
+            understand it, masks are the same but for forced runs, of which there are none.
 
     Raises:
         VocabularyError: No end id, or an id outside the vocabulary.
@@ -42,6 +45,7 @@ class Vocabulary:
         special_ids: Iterable[int],
         end_ids: Sequence[int],
         tokenizer_json: bytes | None = None,
+        tokenisation: Tokenisation | None = None,
     ) -> None:
         self.end_ids = tuple(sorted(set(end_ids)))
         self.special_ids = frozenset(special_ids) | frozenset(self.end_ids)
@@ -53,7 +57,7 @@ class Vocabulary:
         self._tokens = tuple(
             b"" if token_id in self.special_ids else token for token_id, token in enumerate(tokens)
         )
-        self.handle = self._open()
+        self.handle = self._open(tokenisation)
         self._tokenizer_json = tokenizer_json
 
     @classmethod
@@ -67,8 +71,15 @@ class Vocabulary:
         Raises:
             VocabularyError: Another kind of tokenizer, or not one at all.
         """
-        tokens, special_ids = read_token_bytes(data)
-        return cls(tokens, special_ids=special_ids, end_ids=end_ids, tokenizer_json=data)
+        document = read_document(data)
+        tokens, special_ids = read_token_bytes(document)
+        return cls(
+            tokens,
+            special_ids=special_ids,
+            end_ids=end_ids,
+            tokenizer_json=data,
+            tokenisation=read_tokenisation(document),
+        )
 
     @property
     def size(self) -> int:
@@ -90,7 +101,10 @@ class Vocabulary:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, hexadecimal, of everything that a mask or a decoded text depends on."""
+        """SHA-256, hexadecimal, of everything that an index or a decoded text depends on.
+
+        How texts are cut is no part of it: indexes hold nothing of that.
+        """
         digest = ffi.new("uint8_t[]", _FINGERPRINT_BYTES)
         lib.formwork_vocabulary_fingerprint(self.handle, digest)
         return bytes(ffi.buffer(digest)).hex()
@@ -128,7 +142,19 @@ class Vocabulary:
                 return list(encoding.ids)
         return self._tokenize_greedily(text)
 
-    def _open(self) -> Any:  # noqa: ANN401 - cffi's
+    def cut(self, text: str) -> list[int] | None:
+        """Return the tokens of a text as the engine cuts it; None where it does not know.
+
+        What is forced follows it. It is `tokenize` but for texts that the engine leaves alone.
+        """
+        data, count = text.encode(), ffi.new("size_t *")
+        out = np.zeros(len(data), dtype=np.uint32)
+        lib.formwork_vocabulary_cut(
+            self.handle, ffi.from_buffer(data), len(data), *sized(out), count
+        )
+        return None if count[0] > len(data) else [int(token) for token in out[: count[0]]]
+
+    def _open(self, tokenisation: Tokenisation | None) -> Any:  # noqa: ANN401 - cffi's
         """Return the engine's own view of it."""
         text = b"".join(self._tokens)
         lengths = np.array([len(token) for token in self._tokens], dtype=np.uint32)
@@ -140,9 +166,10 @@ class Vocabulary:
             lib.formwork_vocabulary_new,
             ffi.from_buffer(text),
             len(text),
-            *_sized(lengths),
-            *_sized(special),
-            *_sized(end),
+            *sized(lengths),
+            *sized(special),
+            *sized(end),
+            ffi.NULL if tokenisation is None else tokenisation.pointer,
         )
 
     def _tokenize_greedily(self, text: bytes) -> list[int]:
@@ -169,10 +196,6 @@ class Vocabulary:
     @cached_property
     def _longest(self) -> int:
         return max(map(len, self._tokens))
-
-
-def _sized(ids: NDArray[np.uint32]) -> tuple[Any, int]:
-    return ffi.from_buffer("uint32_t[]", ids), len(ids)
 
 
 def load_vocabulary(folder: Path) -> Vocabulary:

@@ -10,7 +10,7 @@ use crate::grammar::Exhausted;
 use crate::hashing::{IdHasher, IdMap};
 use crate::index::{Budget, Index};
 use crate::machine::Configuration;
-use crate::reader::Reader;
+use crate::reader::{NextByte, Reader};
 
 use super::ending::Endings;
 use crate::free_text::{Automaton, FreeStep};
@@ -485,6 +485,37 @@ impl Places {
             }
         }
         self.intern(next)
+    }
+
+    /// Which byte may come next.
+    pub fn next_byte(&mut self, at: PlaceId) -> NextByte {
+        let threads = Arc::clone(self.get(at));
+        let mut next = NextByte::Nothing;
+        for thread in threads.iter() {
+            if next == NextByte::Several {
+                break;
+            }
+            next = next.or(match thread.head {
+                Head::Part { part, at } => self.part(part, |reader| reader.next_byte(at)),
+                head => {
+                    let first = self.first_bytes(head);
+                    first.iter().fold(NextByte::Nothing, |next, byte| {
+                        next.or(NextByte::Only(byte))
+                    })
+                }
+            });
+        }
+        next
+    }
+
+    /// Whether a special token may come next.
+    pub fn may_take_special(&mut self, at: PlaceId) -> bool {
+        let threads = Arc::clone(self.get(at));
+        threads.iter().any(|thread| match thread.head {
+            Head::Special { .. } => true,
+            Head::Part { part, at } => self.part(part, |reader| reader.may_take_special(at)),
+            _ => false,
+        })
     }
 
     /// The bytes that lead a thread somewhere.
