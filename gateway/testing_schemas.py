@@ -110,7 +110,8 @@ class MemorySchemaStore:
         self._check_up()
         records = sorted((s.record for s in self.schemas.values()), key=_wanted, reverse=True)
         counted: Counter[ProjectId] = Counter()
-        first, others = [], []
+        first: list[SchemaRecord] = []
+        others: list[SchemaRecord] = []
         for record in records:
             counted[record.project_id] += 1
             is_first = counted[record.project_id] <= share_of(maximum)
