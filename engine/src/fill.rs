@@ -6,6 +6,7 @@
 //! node that it begins with, how it can end is noted there, and whatever it was begun from goes on
 //! with each of these ends. So nesting without bound takes finitely many steps. Nodes inside
 //! characters and in values that are compared come last: there are many, and few texts meet them.
+//! Those inside declared keys are spelt out (`fill_keys`).
 //!
 //! Then the *ways* to masks (`fill_ways`). A mask is not written place by place: with the nodes and
 //! the closed parts of their shapes it is quickly put together wherever a cursor comes.
@@ -14,6 +15,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::fill_keys::Spelt;
 use crate::fill_ways::Ways;
 use crate::frozen_codes::Code;
 use crate::frozen_tables::{Draft, MAX_ROWS, Row, Way};
@@ -55,6 +57,10 @@ pub(crate) struct Nodes {
     rows: Vec<Option<Box<[Action; 256]>>>,
     /// How many of them are not None.
     explored: usize,
+    /// Nodes that were spelt out, each with the node that it is near to.
+    pub spelt: IdMap<u32, Option<NodeId>>,
+    /// By the node that keys begin at, what comes after them.
+    keys_end: IdMap<u32, Vec<Action>>,
     outcomes: IdMap<OutcomeId, u32>,
     resumed: IdMap<(NodeId, OutcomeId), Option<NodeId>>,
     /// Pairs of the node that a value began with and a node inside that value.
@@ -102,7 +108,11 @@ impl Nodes {
             if !self.work_out(grammar, node) {
                 continue;
             }
-            for action in self.different_actions(node) {
+            let actions = match self.keys_end.get(&node) {
+                Some(ends) => ends.clone(),
+                None => self.different_actions(node),
+            };
+            for action in actions {
                 self.follow(grammar, entry, action);
             }
         }
@@ -137,6 +147,12 @@ impl Nodes {
         }
         let id = self.list[at];
         let node = Arc::clone(grammar.machine.node(id));
+        grammar.refuel("mask_fuel", FUEL);
+        let spelt = Spelt::find(grammar, &node);
+        let spelt = spelt.filter(|spelt| self.list.len() + spelt.size() <= MAX_MET);
+        if spelt.is_some_and(|spelt| self.spell_out(grammar, number, &spelt)) {
+            return true;
+        }
         let mut row = Box::new([Action::Dead; 256]);
         grammar.refuel("mask_fuel", FUEL);
         for byte in 0..=255u8 {
@@ -151,6 +167,46 @@ impl Nodes {
         row.iter().for_each(|action| self.number_targets(*action));
         self.rows[at] = Some(row);
         true
+    }
+
+    /// Makes the nodes inside keys that begin at a node; false where that begins otherwise.
+    fn spell_out(&mut self, grammar: &mut Grammar, number: u32, spelt: &Spelt) -> bool {
+        let id = self.list[number as usize];
+        let usual = match spelt.other() {
+            Some(other) => {
+                let other = self.number(other);
+                if !self.work_out(grammar, other) {
+                    return false;
+                }
+                self.rows[other as usize].clone()
+            }
+            None => None,
+        };
+        let rows = spelt.rows(self, id, usual.as_deref());
+        grammar.refuel("mask_fuel", FUEL);
+        let agree = rows[0].1.iter().zip(0..=255).all(|(made, byte)| {
+            let action = grammar.action(id, byte);
+            action == *made || is_invented(*made) && stays_alike(action, *made)
+        });
+        if !agree || grammar.limit_reached().is_some() {
+            return false;
+        }
+        for (id, row) in rows {
+            row.iter().for_each(|action| self.number_targets(*action));
+            let number = self.number(id);
+            self.rows[number as usize] = Some(row);
+            self.spelt.insert(number, spelt.other());
+        }
+        self.keys_end.insert(number, spelt.ends());
+        self.explored += 1;
+        true
+    }
+
+    /// A node that is none of the grammar's.
+    pub fn invent(&mut self) -> NodeId {
+        let id = NodeId(u32::MAX - self.list.len() as u32);
+        self.number(id);
+        id
     }
 
     fn number_targets(&mut self, action: Action) {
@@ -331,6 +387,21 @@ fn whatever_is_spelt(action: Action) -> Action {
     match action {
         Action::Spell { to, .. } => Action::To(to),
         other => other,
+    }
+}
+
+/// Whether an action leads to a node that was invented.
+fn is_invented(action: Action) -> bool {
+    let first = u32::MAX - 2 * MAX_MET as u32;
+    action.target().is_some_and(|to| to.0 > first)
+}
+
+/// Whether two actions do the same but for where they lead.
+fn stays_alike(one: Action, other: Action) -> bool {
+    match (one, other) {
+        (Action::To(_), Action::To(_)) => true,
+        (Action::Spell { unit: a, .. }, Action::Spell { unit: b, .. }) => a == b,
+        _ => false,
     }
 }
 

@@ -79,6 +79,10 @@ impl Ways {
         if !nodes.is_known(number) {
             return Way::Ask;
         }
+        if let Some(other) = nodes.spelt.get(&number) {
+            let other = other.map(|other| NodeId(nodes.numbers[&other]));
+            return other.map_or(Way::Walk, Way::Near);
+        }
         let id = nodes.list[number as usize];
         let node = Arc::clone(grammar.machine.node(id));
         let Node::Text {

@@ -37,10 +37,24 @@ fn walk_both(one: &Index, other: &Index, vocabulary: &Vocabulary, dice: &mut Dic
         let tokens = allowed(&mut one, vocabulary.words());
         assert_eq!(allowed(&mut other, vocabulary.words()), tokens);
         assert_eq!(other.may_end(), one.may_end());
-        assert_eq!(other.shortest_end(), one.shortest_end());
         let forbidden = dice.roll(vocabulary.size()) as u32;
         let taken = |cursor: &Cursor| cursor.fork().advance(forbidden).is_ok();
         assert_eq!(taken(&other), taken(&one));
+        let token = tokens[dice.roll(tokens.len())];
+        one.advance(token).unwrap();
+        other.advance(token).unwrap();
+        if one.is_ended() {
+            return;
+        }
+    }
+}
+
+/// Compares the lengths of endings along one text.
+fn compare_ends(one: &Index, other: &Index, vocabulary: &Vocabulary, dice: &mut Dice) {
+    let (mut one, mut other) = (one.cursor(), other.cursor());
+    for _ in 0..20 {
+        assert_eq!(other.shortest_end(), one.shortest_end());
+        let tokens = allowed(&mut one, vocabulary.words());
         let token = tokens[dice.roll(tokens.len())];
         one.advance(token).unwrap();
         other.advance(token).unwrap();
@@ -63,6 +77,7 @@ fn compare(options: &Options, milliseconds: u64) {
         for _ in 0..4 {
             walk_both(&index, &frozen, &vocabulary, &mut dice);
         }
+        compare_ends(&index, &frozen, &vocabulary, &mut dice);
     }
 }
 
@@ -76,6 +91,45 @@ fn a_filled_index_says_what_a_compiled_one_says() {
 fn so_does_one_that_was_hardly_filled() {
     compare(&Options::default(), 0);
     compare(&wide(), 3);
+}
+
+/// Keys that begin others, that may not come any more, that need an escape.
+const KEYS: [&str; 5] = [
+    r#"{"type": "object", "properties": {"a": {"type": "null"}, "ab": {"maxLength": 3}, "": {}},
+        "required": ["ab"]}"#,
+    r#"{"type": "object", "properties": {"a": {"type": "null"}, "ab": {"enum": [1, "x"]}},
+        "additionalProperties": false}"#,
+    r#"{"type": "object", "properties": {"n\"": {"type": "null"}, "n": {"const": 1}}}"#,
+    r#"{"type": "object", "properties": {"ä": {"type": "null"}, "a b": {"type": "integer"}}}"#,
+    r#"{"type": "object", "properties": {"a": {"type": "null"}},
+        "patternProperties": {"^b": {"type": "integer"}}, "additionalProperties": {"maxLength": 2}}"#,
+];
+
+#[test]
+fn keys_are_read_as_the_grammar_reads_them() {
+    let vocabulary = vocabulary();
+    for (schema, options) in KEYS
+        .iter()
+        .flat_map(|s| [(s, Options::default()), (s, wide())])
+    {
+        let index = compiled(schema, &options, &vocabulary);
+        let frozen = filled(&compiled(schema, &options, &vocabulary), &vocabulary, 2_000);
+        let mut dice = Dice(11);
+        (0..12).for_each(|_| walk_both(&index, &frozen, &vocabulary, &mut dice));
+    }
+}
+
+#[test]
+fn what_was_filled_is_read_without_a_grammar() {
+    let vocabulary = vocabulary();
+    for schema in KEYS {
+        let index = compiled(schema, &Options::default(), &vocabulary);
+        let again = compiled(schema, &Options::default(), &vocabulary);
+        again.fill(5_000);
+        let frozen = again.without_grammar().unwrap();
+        let mut dice = Dice(5);
+        (0..12).for_each(|_| walk_both(&index, &frozen, &vocabulary, &mut dice));
+    }
 }
 
 #[test]

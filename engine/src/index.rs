@@ -432,6 +432,21 @@ impl Index {
         self.tables().map_or(0, |tables| tables.len())
     }
 
+    /// The index with what it was filled with and no grammar behind it.
+    #[cfg(test)]
+    pub(crate) fn without_grammar(&self) -> Option<Index> {
+        let (Source::Compiled(source), Some(tables)) = (&self.shared.source, self.tables()) else {
+            return None;
+        };
+        let body = &mut index_bytes::Reader::of_body(source.body());
+        let (_, options) = read_source(body).ok()?;
+        let tables = Arc::new(Tables::open(&tables).ok()?);
+        let reader = FrozenReader::new(tables, writing_of(&options), Box::new(|| None));
+        let (vocabulary, source) = (Arc::clone(self.vocabulary()), source.clone());
+        let fuel = self.mask_fuel();
+        Self::of_reader(Box::new(reader), Source::Compiled(source), vocabulary, fuel).ok()
+    }
+
     fn keep_tables(&self, tables: Arc<[u8]>) {
         let lock = self.shared.tables.lock();
         *lock.unwrap_or_else(PoisonError::into_inner) = Some(tables);
