@@ -48,6 +48,15 @@ class Compiler(Protocol):
             ServiceUnavailableError: There is no process to compile in.
         """
 
+    async def fill(self, grammar: CanonicalGrammar) -> CompiledIndex:
+        """Return the filled index of a grammar, made in time that nobody else wants.
+
+        Raises:
+            EngineError: What the engine refuses.
+            CompileBudgetError: It took too long, or too much memory.
+            ServiceUnavailableError: There is no process to fill in.
+        """
+
 
 class _Fork:
     """One compiling process, from the other end of its socket."""
@@ -106,16 +115,24 @@ class ForkingCompiler:
 
     async def compile(self, grammar: CanonicalGrammar, *, seconds: float) -> CompiledIndex:
         """Return the index of a grammar, as `Compiler.compile` says."""
-        fork = await self._take_fork()
+        return await self._run(await self._take_fork(), Job(grammar.to_bytes(), seconds))
+
+    async def fill(self, grammar: CanonicalGrammar) -> CompiledIndex:
+        """Return the filled index of a grammar, as `Compiler.fill` says."""
+        config = self._config
+        job = Job(grammar.to_bytes(), config.fill_limit_seconds, config.fill_seconds)
+        return await self._run(await self._host.fork(), job)
+
+    async def _run(self, fork: _Fork, job: Job) -> CompiledIndex:
         start = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(seconds + _GRACE_SECONDS):
-                await fork.send(write_job(Job(grammar.to_bytes(), seconds)))
+            async with asyncio.timeout(job.seconds + _GRACE_SECONDS):
+                await fork.send(write_job(job))
                 answer = read_answer(await read_frame(fork.reader))
         except (EOFError, ConnectionError, TimeoutError) as error:
             fork.end()
             elapsed = asyncio.get_running_loop().time() - start
-            raise self._over_budget(seconds, elapsed) from error
+            raise self._over_budget(job.seconds, elapsed) from error
         except asyncio.CancelledError:
             fork.end()
             raise

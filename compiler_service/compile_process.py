@@ -44,6 +44,8 @@ from compiler_service.compile_wire import (
 FORK_BYTE: Final = b"f"
 _MAX_JOBS: Final = 200
 """Of one fork, after which a fresh one takes over."""
+_LOWEST: Final = 19
+"""Priority of filling: compiles go first."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -136,17 +138,23 @@ def serve_jobs(connection: socket.socket, vocabularies: Mapping[str, Vocabulary]
         with contextlib.suppress(EOFError):
             job = read_job(receive_frame(connection))
             signal.setitimer(signal.ITIMER_REAL, job.seconds)
-            result = compile_grammar(job.canonical_grammar, vocabularies)
+            if job.fill_seconds:
+                os.nice(_LOWEST)
+            result = compile_grammar(job.canonical_grammar, vocabularies, job.fill_seconds)
             signal.setitimer(signal.ITIMER_REAL, 0.0)
-            connection.sendall(write_answer(Answer(result, is_last=number == _MAX_JOBS)))
+            # a priority that was given up is not had back
+            is_last = number == _MAX_JOBS or job.fill_seconds > 0
+            connection.sendall(write_answer(Answer(result, is_last=is_last)))
+            if is_last:
+                return
             continue
         return
 
 
 def compile_grammar(
-    canonical_grammar: bytes, vocabularies: Mapping[str, Vocabulary]
+    canonical_grammar: bytes, vocabularies: Mapping[str, Vocabulary], fill_seconds: float = 0.0
 ) -> CompiledIndex | EngineError:
-    """Return the index of a grammar, or what the engine refuses."""
+    """Return the index of a grammar, filled if there is time for it, or what the engine refuses."""
     grammar = CanonicalGrammar.from_bytes(canonical_grammar)
     start = time.perf_counter()
     try:
@@ -156,6 +164,8 @@ def compile_grammar(
     except EngineError as error:
         return error
     seconds = time.perf_counter() - start
+    if fill_seconds:
+        index.fill(fill_seconds)
     return CompiledIndex(index.dump(), index.shortest_answer_tokens, seconds)
 
 

@@ -26,6 +26,8 @@ class Job:
     canonical_grammar: bytes
     seconds: float
     """Wall-clock time after which the kernel ends it."""
+    fill_seconds: float = 0.0
+    """How long to fill the index, at the lowest priority; 0: not at all."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,14 @@ class Answer:
 
 def write_job(job: Job) -> bytes:
     """Return the frame of a job."""
-    head = {"seconds": job.seconds}
+    head = {"seconds": job.seconds, "fill_seconds": job.fill_seconds}
     return frame(_join(head, job.canonical_grammar))
 
 
 def read_job(data: bytes) -> Job:
     """Return the job that a frame holds."""
     head, canonical_grammar = _part(data)
-    return Job(canonical_grammar, head["seconds"])
+    return Job(canonical_grammar, head["seconds"], head["fill_seconds"])
 
 
 def write_answer(answer: Answer) -> bytes:

@@ -43,6 +43,17 @@ class CompilerConfig:
     memory_failures: int = 10_000
     """Failures kept in this process."""
 
+    fill_uses: int = 3
+    """Uses of an index, as far as this process sees them, at which it is filled; 0: never."""
+    fill_seconds: float = 0.5
+    """Time that filling an index may take."""
+    fill_limit_seconds: float = 30.0
+    """Wall-clock time after which a fill is ended: it only gets the time that nobody else wants."""
+    fill_queue_per_project: int = 4
+    """Indexes of one project that may wait to be filled."""
+    fill_queue_total: int = 64
+    """Indexes that may wait to be filled."""
+
     claim_seconds: float = 5.0
     """After which the claim of a replica that died is free; longer than `compile_seconds`."""
     poll_seconds: float = 0.1
@@ -71,7 +82,15 @@ class CompilerConfig:
         """
         if self.claim_seconds <= self.compile_seconds:
             raise ValueError("claim_seconds must be more than compile_seconds")
-        counts = ("mask_fuel", "short_slots", "compile_slots", "queue_per_project", "queue_total")
+        counts = (
+            "mask_fuel",
+            "short_slots",
+            "compile_slots",
+            "queue_per_project",
+            "queue_total",
+            "fill_queue_per_project",
+            "fill_queue_total",
+        )
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")

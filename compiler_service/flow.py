@@ -14,6 +14,7 @@ from compiler_service.compile_client import Compiler
 from compiler_service.compile_wire import CompiledIndex
 from compiler_service.config import CompilerConfig
 from compiler_service.fair_gate import FairGate
+from compiler_service.filler import Filler
 from compiler_service.forgiving_store import ForgivingStore
 from compiler_service.index_store import StoredIndex
 from compiler_service.memory import FailureMemory, HeldIndex, IndexMemory
@@ -83,6 +84,7 @@ class IndexFlow:
         self._gate = FairGate(
             config.compile_slots, per_project=config.queue_per_project, total=config.queue_total
         )
+        self._filler = Filler(compiler, store, config, owner, self._memory.record)
         self._flights: dict[IndexId, asyncio.Task[Obtained]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -96,7 +98,7 @@ class IndexFlow:
         index_id = id_of(canonical)
         held = self._memory.find(index_id)
         if held is not None:
-            self._count_use(held)
+            self._count_use(held, project)
             return Obtained(held, Source.MEMORY)
         failure = self._failures.find(index_id)
         if failure is not None:
@@ -104,11 +106,13 @@ class IndexFlow:
         return await self._join_flight(index_id, grammar, project)
 
     async def fetch(self, index_id: IndexId, revision: int, canonical: bytes) -> StoredIndex:
-        """Return an index by its id, at this revision or a higher one.
+        """Return an index by its id, at this revision or a higher one if there is one.
+
+        All revisions say the same: where a filled one was lost, the first is as good.
 
         Args:
             index_id: As `ensure` named it.
-            revision: The least that will do.
+            revision: The least that is wanted.
             canonical: Its canonical grammar, to compile it again; empty if it is stored.
 
         Raises:
@@ -116,14 +120,15 @@ class IndexFlow:
             InvalidArgumentError: The grammar is of another index.
         """
         held = self._memory.find(index_id)
-        index = held.index if held is not None else await self._store.find_index(index_id)
+        index = held.index if held is not None else None
+        if index is None or index.revision < revision:
+            index = await self._store.find_index(index_id) or index
         if index is None and canonical:
             grammar = self._checked_grammar(index_id, canonical)
             index = (await self.ensure(grammar, ProjectId(""))).held.index
-        if index is None or index.revision < revision:
+        if index is None:
             raise IndexNotFoundError(
-                f"No index is held under {index_id} at revision {revision}.",
-                metadata={"index_id": index_id},
+                f"No index is held under {index_id}.", metadata={"index_id": index_id}
             )
         return index
 
@@ -289,10 +294,12 @@ class IndexFlow:
         held = HeldIndex(index, grammar.to_bytes(), is_persisted=False)
         return Obtained(held, Source.COMPILED, compiled.compile_seconds)
 
-    # What is used a second time is worth storing.
+    # What is used a second time is worth storing, what is used more is worth filling.
 
-    def _count_use(self, held: HeldIndex) -> None:
+    def _count_use(self, held: HeldIndex, project: ProjectId) -> None:
         held.uses += 1
+        if self._filler.wants(held):
+            self._start(self._filler.fill(held, project))
         if not held.is_persisted and not held.is_persisting:
             held.is_persisting = True
             self._start(self._persist(held))

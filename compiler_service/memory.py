@@ -18,6 +18,8 @@ class HeldIndex:
     is_persisted: bool
     uses: int = 1
     is_persisting: bool = False
+    is_filling: bool = False
+    """It is filled, was, or cannot be."""
 
     @property
     def size(self) -> int:

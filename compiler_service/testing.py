@@ -99,8 +99,18 @@ class FakeCompiler:
         """Compiles end while it is set, as it is at first."""
         self.gate.set()
         self.started: list[CanonicalGrammar] = []
+        self.filled: list[CanonicalGrammar] = []
         self.finished = 0
         self.cancelled = 0
+
+    async def fill(self, grammar: CanonicalGrammar) -> CompiledIndex:
+        """Return bytes that stand for a filled index."""
+        self.filled.append(grammar)
+        await self.gate.wait()
+        refusal = self._refuse(grammar)
+        if refusal is not None:
+            raise refusal
+        return CompiledIndex(b"filled index of " + grammar.to_bytes(), None, 0.01)
 
     async def compile(self, grammar: CanonicalGrammar, *, seconds: float) -> CompiledIndex:
         """Return bytes that stand for an index."""

@@ -73,6 +73,18 @@ def slow(vocabulary: Vocabulary) -> CanonicalGrammar:
     return canonical(vocabulary, JsonSchema(json.dumps(schema)))
 
 
+async def test_a_filled_index_says_the_same_and_its_process_is_not_used_again(
+    compiler: ForkingCompiler, vocabulary: Vocabulary
+) -> None:
+    grammar = canonical(vocabulary, JsonSchema('{"type":"object","properties":{"a":{}}}'))
+    compiled = await compiler.compile(grammar, seconds=30)
+    filled = await compiler.fill(grammar)
+    assert len(filled.data) > len(compiled.data)
+    assert filled.shortest_answer_tokens == compiled.shortest_answer_tokens
+    assert accepts(Index.load(filled.data, vocabulary), '{"a":[1,"x"]}')
+    assert len(compiler._idle) == 1  # that of the compile: priorities are not had back
+
+
 async def test_what_comes_back_loads_into_the_same_index(
     compiler: ForkingCompiler, vocabulary: Vocabulary
 ) -> None:

@@ -288,9 +288,6 @@ async def test_fetch_reads_the_store(
 async def test_fetch_of_nothing_is_not_found(one: Replica, grammar: CanonicalGrammar) -> None:
     with pytest.raises(IndexNotFoundError):
         await one.flow.fetch(grammar.index_id, 1, b"")
-    await one.flow.ensure(grammar, P)
-    with pytest.raises(IndexNotFoundError):
-        await one.flow.fetch(grammar.index_id, 2, b"")
 
 
 async def test_fetch_refuses_a_grammar_of_another_index(

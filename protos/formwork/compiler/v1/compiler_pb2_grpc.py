@@ -70,7 +70,7 @@ class CompilerServiceServicer:
         """FetchIndex streams the bytes of an index, in order, the first message with the total size.
 
         Where nothing is held under the id and `grammar` is given, it is compiled again; without it the
-        call fails with NOT_FOUND (INDEX_NOT_FOUND). A revision higher than the one asked for may be sent.
+        call fails with NOT_FOUND (INDEX_NOT_FOUND). Another revision may be sent: all of them say the same.
         The bytes under (id, revision) never change.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -52,7 +52,7 @@ class CompilerServiceStub:
     """FetchIndex streams the bytes of an index, in order, the first message with the total size.
 
     Where nothing is held under the id and `grammar` is given, it is compiled again; without it the
-    call fails with NOT_FOUND (INDEX_NOT_FOUND). A revision higher than the one asked for may be sent.
+    call fails with NOT_FOUND (INDEX_NOT_FOUND). Another revision may be sent: all of them say the same.
     The bytes under (id, revision) never change.
     """
 
@@ -76,7 +76,7 @@ class CompilerServiceAsyncStub(CompilerServiceStub):
     """FetchIndex streams the bytes of an index, in order, the first message with the total size.
 
     Where nothing is held under the id and `grammar` is given, it is compiled again; without it the
-    call fails with NOT_FOUND (INDEX_NOT_FOUND). A revision higher than the one asked for may be sent.
+    call fails with NOT_FOUND (INDEX_NOT_FOUND). Another revision may be sent: all of them say the same.
     The bytes under (id, revision) never change.
     """
 
@@ -109,7 +109,7 @@ class CompilerServiceServicer(metaclass=_abc_1.ABCMeta):
         """FetchIndex streams the bytes of an index, in order, the first message with the total size.
 
         Where nothing is held under the id and `grammar` is given, it is compiled again; without it the
-        call fails with NOT_FOUND (INDEX_NOT_FOUND). A revision higher than the one asked for may be sent.
+        call fails with NOT_FOUND (INDEX_NOT_FOUND). Another revision may be sent: all of them say the same.
         The bytes under (id, revision) never change.
         """
 
