@@ -103,7 +103,7 @@ def _message(choice: Choice) -> dict[str, Any]:
     message: dict[str, Any] = {
         "role": "assistant",
         "content": content if is_silent else content or "",
-        "refusal": choice.text(Channel.REFUSAL),
+        "refusal": (choice.text(Channel.REFUSAL) or "") if choice.is_refused else None,
         "annotations": [],
     }
     if choice.calls:

@@ -60,6 +60,8 @@ class Choice:
         self.calls: list[Call] = []
         self.reasoning_tokens = 0
         self.finish: str | None = None
+        self.is_refused = False
+        """The model refused, in words or without any."""
 
     def take(self, frame: Frame) -> Step:
         """Take a frame in.
@@ -68,6 +70,7 @@ class Choice:
             InternalError: The answer is not in the model's chat format.
         """
         if is_refusal(frame):
+            self.is_refused = True
             events: list[Event] = [Said(Channel.REFUSAL, frame.text)] if frame.text else []
             channel: Channel | None = Channel.REFUSAL
         else:
@@ -87,11 +90,6 @@ class Choice:
     def text(self, channel: Channel) -> str | None:
         """Return the text of a channel; None where nothing was said in it."""
         return "".join(self.texts[channel]) or None
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the model refused."""
-        return bool(self.texts[Channel.REFUSAL])
 
     def _record(self, event: Event) -> None:
         match event:

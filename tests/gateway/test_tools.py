@@ -35,6 +35,7 @@ REFERRING = {
     "$ref": "#/definitions/text",
     "definitions": {"text": {"type": "string"}},
 }
+FORM = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
 NOTE = {"type": "custom", "custom": {"name": "note"}}
 
 
@@ -199,6 +200,19 @@ async def test_a_refusal_stays_a_refusal_under_tools(bench: Bench) -> None:
     choice = (await create(bench, tools=[WEATHER], tool_choice="required")).choices[0]
     assert (choice.message.refusal, choice.message.content) == ("No.", None)
     assert (choice.finish_reason, choice.message.tool_calls) == ("stop", None)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refusal_without_a_word_is_one_too(bench: Bench, *, stream: bool) -> None:
+    bench.worker.script = lambda _: [
+        Frame(channel=CHANNEL_REFUSAL, tokens=2, finish=FINISH_STOP),
+    ]
+    response = await bench.post(bench.chat(tools=[WEATHER], response_format=FORM, stream=stream))
+    assert response.status_code == 200
+    assert '"error"' not in response.text
+    if not stream:
+        message = response.json()["choices"][0]["message"]
+        assert (message["content"], message["refusal"]) == (None, "")
 
 
 async def test_arguments_that_do_not_fit_are_a_fault_of_ours(bench: Bench) -> None:
