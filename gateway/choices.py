@@ -74,11 +74,13 @@ class Choice:
             events: list[Event] = [Said(Channel.REFUSAL, frame.text)] if frame.text else []
             channel: Channel | None = Channel.REFUSAL
         else:
-            channel = self._reader.channel
+            before = self._reader.channel
             events = self._reader.feed(self._model.text_of(frame))
             if frame.finish:
                 events += self._reader.finish()
-            channel = next((e.channel for e in events if isinstance(e, Said)), channel)
+            has_left = self._reader.channel is None  # for a call: what opens it is no content
+            said = (event.channel for event in events if isinstance(event, Said))
+            channel = next(said, None if has_left else before)
         for event in events:
             self._record(event)
         if channel is Channel.REASONING:

@@ -7,7 +7,14 @@ from typing import Any
 import openai
 import pytest
 import pytest_asyncio
-from formwork.sampler.v1.sampler_pb2 import CHANNEL_REFUSAL, FINISH_LENGTH, FINISH_STOP, Frame, Mark
+from formwork.sampler.v1.sampler_pb2 import (
+    CHANNEL_REFUSAL,
+    FINISH_LENGTH,
+    FINISH_STOP,
+    Frame,
+    Mark,
+    TokenLogprob,
+)
 
 from mesh.config import MeshConfig
 from mesh.errors import SchemaRefusedError
@@ -184,6 +191,15 @@ async def test_a_choice_of_tools_leaves_no_other_way(
     shape = str(bench.worker.binds[0].envelope.shape)
     assert {name for name in ("get_weather", "get_time") if name in shape} == pieces
     assert "free_text" not in shape
+
+
+async def test_what_opens_a_call_has_no_log_probability_as_content(bench: Bench) -> None:
+    frames = calls(("get_time", "{}"))
+    for frame in frames:
+        frame.logprobs.extend([TokenLogprob(token_id=99, token=b"get", logprob=-1.0)])
+    bench.worker.script = lambda _: frames
+    completion = await create(bench, tools=[TIME], logprobs=True)
+    assert completion.choices[0].logprobs.content == []
 
 
 async def test_a_call_cut_by_length_keeps_what_it_has(bench: Bench) -> None:
