@@ -19,7 +19,7 @@ use crate::grammar::{Exhausted, Grammar, Limits, Writing};
 use crate::hashing::IdMap;
 use crate::machine::{Action, Configuration, NodeId, OutcomeId, StackId};
 use crate::mask::{Mask, repeating_suspects};
-use crate::reader::{JsonReader, Reader, last_bytes_of_json};
+use crate::reader::{JsonReader, NextByte, Reader, last_bytes_of_json};
 use crate::vocabulary::Vocabulary;
 
 /// Compiles the grammar that tables were filled from.
@@ -252,6 +252,18 @@ impl Reader for FrozenReader {
                 }
             };
         }
+    }
+
+    fn next_byte(&mut self, at: Configuration) -> NextByte {
+        let (tables, mut next) = (Arc::clone(&self.tables), NextByte::Nothing);
+        let row = tables.row(at.top);
+        let is_dead = |byte: u8| row.is_some_and(|row| row[byte as usize] == 0);
+        for byte in (0..=u8::MAX).filter(|byte| !is_dead(*byte)) {
+            if next != NextByte::Several && self.step(at, byte).is_some() {
+                next = next.or(NextByte::Only(byte));
+            }
+        }
+        next
     }
 
     fn may_end(&mut self, at: Configuration) -> bool {
