@@ -1,6 +1,7 @@
 """What one model writes around its answers: its chat format in the terms of its tokenizer."""
 
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 
 from formwork.sampler.v1.sampler_pb2 import Frame
 
@@ -10,6 +11,8 @@ from gateway.chat_formats import ChatFormat, CustomInput
 from gateway.control_tokens import ControlTokens
 from gateway.tools import Tool, ToolKind, ToolUse
 from mesh.errors import InternalError
+
+_MOST_SHAPES = 32
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,23 @@ class ChatModel:
     form: ChatFormat
     tokens: ControlTokens
     is_thinking: bool = False
+    _shapes: "OrderedDict[object, AnswerShape | None]" = field(
+        default_factory=OrderedDict, repr=False, compare=False
+    )
 
     def shape(self, content: Part | None, use: ToolUse) -> AnswerShape | None:
-        """Return what an answer must look like; None where it may be any text."""
-        return ShapeWriter(self.form, self.tokens, self.is_thinking).write(content, use)
+        """Return what an answer must look like; None where it may be any text.
+
+        Shapes are remembered: the turns of one conversation have the same tools.
+        """
+        key = (content, use.mode, use.max_calls, bool(use.tools), *map(_facts_of, use.callable))
+        if key not in self._shapes:
+            writer = ShapeWriter(self.form, self.tokens, self.is_thinking)
+            self._shapes[key] = writer.write(content, use)
+        self._shapes.move_to_end(key)
+        if len(self._shapes) > _MOST_SHAPES:
+            self._shapes.popitem(last=False)
+        return self._shapes[key]
 
     def reader(self, use: ToolUse, *, is_structured: bool = False) -> AnswerReader:
         """Return the reader of one answer, whose content follows a format or is any text."""
@@ -64,3 +80,8 @@ class ChatModel:
             pieces += [frame.text[start : mark.position], character]
             start = mark.position
         return "".join(pieces) + frame.text[start:]
+
+
+def _facts_of(tool: Tool) -> object:
+    """Return what a shape depends on."""
+    return tool.kind, tool.name, tool.grammar, tool.subject, tool.strict
