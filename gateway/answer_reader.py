@@ -69,7 +69,6 @@ class AnswerForms:
     thought_opening: str
     thought_end: str
     custom: CustomInput
-    has_calls: bool
 
     @classmethod
     def of(cls, form: ChatFormat, tokens: ControlTokens) -> "AnswerForms":
@@ -89,7 +88,6 @@ class AnswerForms:
             thought_opening=spell(thinking.opening if thinking else ""),
             thought_end=spell(thinking.until + thinking.after if thinking else ""),
             custom=call.custom if call else CustomInput.WRAPPED,
-            has_calls=call is not None,
         )
 
 

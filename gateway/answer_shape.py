@@ -53,7 +53,8 @@ class ShapeWriter:
     form: ChatFormat
     tokens: ControlTokens
     is_thinking: bool = False
-    parts: dict[tuple[Grammar, bool], Part] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
+    numbers: dict[tuple[Grammar, bool], int] = field(default_factory=dict)
 
     def write(self, content: Part | None, use: ToolUse) -> AnswerShape | None:
         """Return the shape of an answer; None where nothing constrains it.
@@ -65,7 +66,7 @@ class ShapeWriter:
         calls = self._all_calls(content, use)
         contents = [] if calls and use.mode is ToolMode.REQUIRED else [self._content(content, use)]
         piece = _all_of([*self._thoughts(), _one_of([*contents, *calls])])
-        return None if piece == _ANY_TEXT else AnswerShape(piece, tuple(self.parts.values()))
+        return None if piece == _ANY_TEXT else AnswerShape(piece, tuple(self.parts))
 
     # -- thoughts and content -------------------------------------------------------------------
 
@@ -155,9 +156,9 @@ class ShapeWriter:
 
     def _part(self, part: Part) -> Piece:
         """Return the piece of a part, which is shared by all that are equal."""
-        key = (part.grammar, part.strict)
-        number = list(self.parts).index(key) if key in self.parts else len(self.parts)
-        self.parts.setdefault(key, part)
+        number = self.numbers.setdefault((part.grammar, part.strict), len(self.parts))
+        if number == len(self.parts):
+            self.parts.append(part)
         return Piece(part=number)
 
     def _form(self, text: str) -> list[Piece]:

@@ -61,6 +61,14 @@ class ChatFormat:
     short_call_ids: bool = False
     """Ids of nine letters and digits, as the templates of some families insist on."""
 
+    def mentions(self, spelling: str) -> bool:
+        """Return whether a text stands in one of the forms."""
+        call, thinking = self.call, self.reasoning
+        texts = [self.calls_opening, self.between_calls, self.calls_closing, self.content_opening]
+        texts += [call.opening, call.after_name, call.closing] if call else []
+        texts += [thinking.opening, thinking.until, thinking.after] if thinking else []
+        return any(spelling in text for text in texts)
+
 
 PLAIN = ChatFormat()
 

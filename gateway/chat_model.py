@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from formwork.sampler.v1.sampler_pb2 import Frame
 
@@ -48,9 +49,14 @@ class ChatModel:
 
     def reader(self, use: ToolUse, *, is_structured: bool = False) -> AnswerReader:
         """Return the reader of one answer, whose content follows a format or is any text."""
-        forms = AnswerForms.of(self.form, self.tokens)
         kinds = {tool.name: tool.kind for tool in use.callable}
-        return AnswerReader(forms, kinds, is_structured=is_structured, is_thinking=self.is_thinking)
+        return AnswerReader(
+            self._forms, kinds, is_structured=is_structured, is_thinking=self.is_thinking
+        )
+
+    @cached_property
+    def _forms(self) -> AnswerForms:
+        return AnswerForms.of(self.form, self.tokens)
 
     @property
     def tells_calls_from_json(self) -> bool:

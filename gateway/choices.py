@@ -2,7 +2,7 @@
 
 import secrets
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from formwork.sampler.v1.sampler_pb2 import Frame
@@ -19,12 +19,17 @@ _LONG_ID = 24
 
 @dataclass
 class Call:
-    """A call of a tool; `input` is JSON for a function."""
+    """A call of a tool; its input is JSON for a function."""
 
     id: str
     name: str
     kind: ToolKind
-    input: str = ""
+    written: list[str] = field(default_factory=list)
+
+    @property
+    def input(self) -> str:
+        """What was written so far."""
+        return "".join(self.written)
 
     def to_object(self) -> dict[str, Any]:
         """Return OpenAI's object."""
@@ -100,7 +105,7 @@ class Choice:
             case CallBegun(_, name, kind):
                 self.calls.append(Call(_new_id(short=self._short_ids), name, kind))
             case CallInput(call, text):
-                self.calls[call].input += text
+                self.calls[call].written.append(text)
 
     def _logprobs(self, frame: Frame, channel: Channel | None) -> list[dict[str, Any]]:
         if not self._wants_logprobs or channel is None:

@@ -11,14 +11,14 @@ _MOST = 0x400
 
 
 class ControlTokens:
-    """The control tokens of one tokenizer.
+    """The control tokens of one chat format.
 
     Args:
-        ids: Id by spelling, of those that stand for no text.
+        ids: Id by spelling, of those of its tokenizer that stand for no text and in its forms.
     """
 
     def __init__(self, ids: Mapping[str, int]) -> None:
-        self._ids = dict(sorted(ids.items(), key=lambda item: -len(item[0]))[:_MOST])
+        self._ids = dict(sorted(ids.items(), key=lambda item: -len(item[0])))
         self._numbers = {token_id: n for n, token_id in enumerate(self._ids.values())}
         self._by_number = tuple(self._ids.values())
 

@@ -57,7 +57,7 @@ class PromptWriter:
         thinking = form.reasoning.opening.rstrip() if form.reasoning else ""
         self.chat = ChatModel(
             form,
-            ControlTokens(tokenizer.control_tokens),
+            ControlTokens({t: i for t, i in tokenizer.control_tokens.items() if form.mentions(t)}),
             is_thinking=bool(thinking) and self._conversation.ending.rstrip().endswith(thinking),
         )
         self.vocabulary_size = tokenizer.size

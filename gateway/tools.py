@@ -72,11 +72,6 @@ class ToolUse:
     mode: ToolMode = ToolMode.NONE
     max_calls: int = MAX_CALLS
 
-    @property
-    def is_constrained(self) -> bool:
-        """Whether a call may come, or something is shown that must not be called."""
-        return bool(self.tools)
-
 
 def read_tool_use(members: Mapping[str, Any], text: str, max_schema_bytes: int) -> ToolUse:
     """Return what a request says about tools.
