@@ -4,11 +4,13 @@ Each takes the value and its path (`messages[0].role`). `null` is handled by the
 parameter that is null is absent.
 """
 
+import re
 from collections.abc import Collection
 from typing import Any, NoReturn
 
 from gateway.errors import RequestError
 
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _KINDS = {
     bool: "a boolean",
     str: "a string",
@@ -49,6 +51,31 @@ def read_string(value: object, path: str, *, maximum: int | None = None) -> str:
             "string_above_max_length",
         )
     return value
+
+
+def read_name(value: object, path: str) -> str:
+    """Return the name of a schema or a tool."""
+    name = read_string(value, path, maximum=64)
+    if not _NAME.fullmatch(name):
+        raise RequestError(
+            f"Invalid '{path}': string does not match pattern. Expected a string that matches the "
+            "pattern '^[a-zA-Z0-9_-]+$'.",
+            path,
+            "invalid_value",
+        )
+    return name
+
+
+def check_schema_size(text: str, path: str, maximum: int) -> None:
+    """Refuse the text of a schema that has more bytes than that."""
+    size = len(text.encode())
+    if size > maximum:
+        raise RequestError(
+            f"Invalid '{path}': too large. Expected at most {maximum} bytes, but got {size} bytes "
+            "instead.",
+            path,
+            "schema_too_large",
+        )
 
 
 def read_choice(value: object, path: str, supported: Collection[str]) -> str:

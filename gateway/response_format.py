@@ -1,6 +1,5 @@
 """Reads `response_format`: free text, any JSON object, or a schema as the client wrote it."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,9 +8,11 @@ from typing import Any
 from gateway.answer_shape import Part
 from gateway.errors import RequestError
 from gateway.fields import (
+    check_schema_size,
     read_boolean,
     read_choice,
     read_members,
+    read_name,
     read_string,
     refuse_type,
     require,
@@ -19,7 +20,6 @@ from gateway.fields import (
 from gateway.grammars import Grammar, Subject, Syntax
 from gateway.json_body import text_at
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PATH = "response_format.json_schema"
 _MAX_DESCRIPTION = 1024
 
@@ -120,28 +120,8 @@ def read_schema_text(holder: dict[str, Any], text: str, path: Sequence[str], max
     if not isinstance(schema, dict):
         refuse_type(schema, where, "an object")
     schema_text = text_at(text, [*path, "schema"])
-    size = len(schema_text.encode())
-    if size > maximum:
-        raise RequestError(
-            f"Invalid '{where}': too large. Expected at most {maximum} bytes, but got {size} "
-            "bytes instead.",
-            where,
-            "schema_too_large",
-        )
+    check_schema_size(schema_text, where, maximum)
     return schema_text
-
-
-def read_name(value: object, path: str) -> str:
-    """Return the name of a schema."""
-    name = read_string(value, path, maximum=64)
-    if not _NAME.fullmatch(name):
-        raise RequestError(
-            f"Invalid '{path}': string does not match pattern. Expected a string that matches the "
-            "pattern '^[a-zA-Z0-9_-]+$'.",
-            path,
-            "invalid_value",
-        )
-    return name
 
 
 def read_description(members: dict[str, Any], path: str) -> str | None:

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from gateway.config import GatewayConfig
 from gateway.errors import MEDIA_TYPE, RequestError
-from gateway.fields import read_arguments, read_boolean, require
+from gateway.fields import read_arguments, read_boolean, read_name, require
 from gateway.json_body import read_object
 from gateway.pages import list_object, read_page, read_query
 from gateway.reception import Reception
-from gateway.response_format import read_description, read_name, read_schema_text
+from gateway.response_format import read_description, read_schema_text
 from gateway.schema_registry import SchemaRegistry
 from gateway.schema_resolver import unknown_schema
 from gateway.schemas import (

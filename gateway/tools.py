@@ -8,10 +8,12 @@ from typing import Any
 
 from gateway.errors import RequestError
 from gateway.fields import (
+    check_schema_size,
     read_array,
     read_boolean,
     read_choice,
     read_members,
+    read_name,
     read_string,
     refuse_type,
     require,
@@ -22,7 +24,6 @@ from gateway.json_body import items_at, text_at
 MAX_TOOLS = 128
 MAX_CALLS = 128
 """In one answer."""
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REF_ALONE = re.compile(r"draft-0[3-7]")
 """Dialects in which what stands beside a `$ref` counts for nothing."""
 _EMPTY_OBJECT = '{"type":"object","properties":{},"additionalProperties":false}'
@@ -131,13 +132,13 @@ def _read_tool(value: object, path: str, text: str, max_schema_bytes: int) -> To
 
 def _read_function(value: object, path: str, text: str, max_schema_bytes: int) -> Tool:
     members = read_members(value, path, ("name", "description", "parameters", "strict"))
-    name = _read_name(require(members, "name", path), f"{path}.name")
+    name = read_name(require(members, "name", path), f"{path}.name")
     where = f"{path}.parameters"
     schema_text, schema = _EMPTY_OBJECT, {"type": "object", "properties": {}}
     if "parameters" in members:
         schema = members["parameters"]
         schema_text = _parameters_text(schema, where, text, name)
-        _check_size(schema_text, where, max_schema_bytes)
+        check_schema_size(schema_text, where, max_schema_bytes)
     return Tool(
         ToolKind.FUNCTION,
         name,
@@ -175,7 +176,7 @@ def _parameters_text(schema: object, path: str, text: str, name: str) -> str:
 
 def _read_custom(value: object, path: str, max_characters: int) -> Tool:
     members = read_members(value, path, ("name", "description", "format"))
-    name = _read_name(require(members, "name", path), f"{path}.name")
+    name = read_name(require(members, "name", path), f"{path}.name")
     grammar = _read_format(members.get("format"), f"{path}.format", max_characters)
     subject = Subject(f"grammar for custom tool '{name}'", f"{path}.format", "GRAMMAR_INVALID")
     return Tool(ToolKind.CUSTOM, name, _read_description(members, path), grammar, subject)
@@ -205,18 +206,6 @@ def _read_description(members: Mapping[str, Any], path: str) -> str:
     return read_string(members.get("description", ""), where, maximum=_MAX_DESCRIPTION)
 
 
-def _read_name(value: object, path: str) -> str:
-    name = read_string(value, path, maximum=64)
-    if not _NAME.fullmatch(name):
-        raise RequestError(
-            f"Invalid '{path}': string does not match pattern. Expected a string that matches the "
-            "pattern '^[a-zA-Z0-9_-]+$'.",
-            path,
-            "invalid_value",
-        )
-    return name
-
-
 def _check_names(tools: Iterable[Tool]) -> None:
     seen: set[str] = set()
     for number, tool in enumerate(tools):
@@ -238,17 +227,6 @@ def _check_total(tools: Iterable[Tool], maximum: int) -> None:
             "Invalid 'tools': their schemas and grammars are too large together. Expected at most "
             f"{maximum} bytes, but got {size} bytes instead.",
             "tools",
-            "schema_too_large",
-        )
-
-
-def _check_size(text: str, path: str, maximum: int) -> None:
-    size = len(text.encode())
-    if size > maximum:
-        raise RequestError(
-            f"Invalid '{path}': too large. Expected at most {maximum} bytes, but got {size} bytes "
-            "instead.",
-            path,
             "schema_too_large",
         )
 
