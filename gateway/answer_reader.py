@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from gateway.chat_formats import ChatFormat, CustomInput
+from gateway.chat_formats import ChatFormat, CustomInput, trigger_of
 from gateway.control_tokens import ControlTokens, is_control
 from gateway.json_scan import ObjectScan
 from gateway.tools import ToolKind
@@ -74,7 +74,6 @@ class AnswerForms:
     def of(cls, form: ChatFormat, tokens: ControlTokens) -> "AnswerForms":
         """Return the forms of a format in a tokenizer's terms."""
         spell, call, thinking = tokens.spell, form.call, form.reasoning
-        lead = spell(form.calls_opening + (call.opening if call else ""))
         return cls(
             call_opening=spell(call.opening if call else ""),
             after_name=spell(call.after_name if call else ""),
@@ -82,7 +81,7 @@ class AnswerForms:
             calls_opening=spell(form.calls_opening),
             between_calls=spell(form.between_calls),
             calls_closing=spell(form.calls_closing),
-            trigger=lead[0] if lead and is_control(lead[0]) else form.trigger or lead,
+            trigger=trigger_of(form, tokens),
             text_before_calls=form.text_before_calls,
             content_opening=spell(form.content_opening),
             thought_opening=spell(thinking.opening if thinking else ""),

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from formwork.sampler.v1.sampler_pb2 import FreeText, Piece, Pieces, Repeat
 
-from gateway.chat_formats import CallForm, ChatFormat, CustomInput
-from gateway.control_tokens import ControlTokens
+from gateway.chat_formats import CallForm, ChatFormat, CustomInput, trigger_of
+from gateway.control_tokens import ControlTokens, is_control
 from gateway.grammars import Grammar, Subject, Syntax
 from gateway.tools import Tool, ToolKind, ToolMode, ToolUse
 
@@ -148,9 +148,8 @@ class ShapeWriter:
     @property
     def _trigger(self) -> str:
         """Text by which a call is told from content; empty where a control token opens it."""
-        opening = self.form.calls_opening + (self.form.call.opening if self.form.call else "")
-        first = next(self.tokens.split(self.tokens.spell(opening)), 0)
-        return (self.form.trigger or first) if isinstance(first, str) else ""
+        trigger = trigger_of(self.form, self.tokens)
+        return "" if any(map(is_control, trigger)) else trigger
 
     # -- pieces ---------------------------------------------------------------------------------
 

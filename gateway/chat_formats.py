@@ -8,6 +8,8 @@ token, it is that token, else it is text. The same row makes the envelope that c
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from gateway.control_tokens import ControlTokens, is_control
+
 
 class CustomInput(StrEnum):
     """How the input of a custom tool, which is text and no JSON, stands in a call."""
@@ -68,6 +70,14 @@ class ChatFormat:
         texts += [call.opening, call.after_name, call.closing] if call else []
         texts += [thinking.opening, thinking.until, thinking.after] if thinking else []
         return any(spelling in text for text in texts)
+
+
+def trigger_of(form: ChatFormat, tokens: ControlTokens) -> str:
+    """Return what calls are told from content by, spelled: a control token, or a text."""
+    opening = tokens.spell(form.calls_opening + (form.call.opening if form.call else ""))
+    if not opening or is_control(opening[0]):
+        return opening[:1]
+    return form.trigger or str(next(tokens.split(opening)))
 
 
 PLAIN = ChatFormat()
