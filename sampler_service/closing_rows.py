@@ -25,27 +25,30 @@ def leave_room(
         results: What was sampled of each.
         wanted: How.
     """
-    masks = np.zeros_like(ready.masks)
-    short = [
-        row
-        for row, (sequence, result) in enumerate(zip(ready.sequences, results, strict=True))
-        if isinstance(result, Sampled) and _is_short(sequence, result, masks[row])
-    ]
-    if not short:
+    masks: dict[int, Masks] = {}
+    for row, (sequence, result) in enumerate(zip(ready.sequences, results, strict=True)):
+        mask = _closing_mask(sequence, result, ready.masks.shape[1])
+        if mask is not None:
+            masks[row] = mask
+    if not masks:
         return results
+    short = list(masks)
     values = ready.logits.values[short]
-    narrowed = torch.from_numpy(masks[short]).to(values.device)
+    narrowed = torch.from_numpy(np.stack(list(masks.values()))).to(values.device)
     again = sample(values, narrowed, [wanted[row] for row in short])
     changed = dict(zip(short, again, strict=True))
     return [changed.get(row, result) for row, result in enumerate(results)]
 
 
-def _is_short(sequence: Sequence, result: Sampled, mask: Masks) -> bool:
-    """Return whether a token leaves no room; the mask is then that of tokens that do."""
+def _closing_mask(sequence: Sequence, result: Sampled | Failure, words: int) -> Masks | None:
+    """Return the mask of tokens that leave room, where the one that was sampled leaves none."""
+    if isinstance(result, Failure):
+        return None
     try:
         if sequence.leaves_room(result.token_id):
-            return False
+            return None
+        mask = np.zeros(words, dtype=np.int32)
         sequence.fill_closing_mask(mask)
     except CursorError:
-        return False
-    return True
+        return None
+    return mask
