@@ -232,10 +232,12 @@ class Sequence:
     def is_forced(self, token_id: int) -> bool:
         """Return whether a sampled token was forced, so that its mask was itself.
 
+        Where forced tokens are appended unsampled, what is left to be sampled is not forced.
+
         Raises:
             CursorError: The cursor has failed.
         """
-        return self.forced()[:1] == (token_id,)
+        return not self._jumps and self.forced()[:1] == (token_id,)
 
     # -- refusals in the model's own words ------------------------------------------------------
 
