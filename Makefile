@@ -23,7 +23,7 @@ down: ## stop what `make run` started, keep the data
 clients: setup ## install the clients that tests/clients drives (`make test` does)
 	@bash tests/clients/install.sh
 
-test: setup clients ## run every test (ARGS=...: only pytest, with these)
+test: setup $(if $(ARGS),,clients) ## run every test (ARGS=...: only pytest, with these)
 	$(if $(ARGS),,cd engine && cargo test --locked --lib --quiet)
 	@$(PYTHON_ENV) -m pytest $(ARGS)
 

@@ -13,7 +13,7 @@ from compiler_service.fair_gate import FairGate
 from compiler_service.forgiving_store import ForgivingStore
 from compiler_service.index_store import StoredIndex
 from compiler_service.memory import HeldIndex
-from mesh.errors import CompileQueueFullError, FormworkError
+from mesh.errors import CompileQueueFullError, FormworkError, ServiceUnavailableError
 from mesh.ids import ProjectId
 
 log = structlog.get_logger()
@@ -63,8 +63,8 @@ class Filler:
         try:
             async with self._gate.turn(project):
                 filled = await self._obtain(held)
-        except CompileQueueFullError:
-            held.is_filling = False
+        except (CompileQueueFullError, ServiceUnavailableError):
+            held.is_filling = False  # it passes
             return
         except (EngineError, FormworkError) as error:
             log.warning("fill_failed", index_id=held.index.index_id, cause=str(error))

@@ -7,6 +7,7 @@ from typing import Any
 from gateway.errors import RequestError
 from gateway.fields import read_choice, read_integer
 
+_MOST_DIGITS = 9
 _LIMIT, _HIGHEST_LIMIT = 20, 100
 _CURSOR = ("after", "limit", "order")
 
@@ -47,7 +48,8 @@ def read_page(query: Mapping[str, str]) -> Page:
         RequestError: `limit` is no number from 1 to 100, or `order` neither `asc` nor `desc`.
     """
     limit = query.get("limit", str(_LIMIT))
-    number: object = int(limit) if limit.isascii() and limit.isdigit() else limit
+    is_number = limit.isascii() and limit.isdigit() and len(limit) <= _MOST_DIGITS
+    number: object = int(limit) if is_number else limit
     order = read_choice(query.get("order", "desc"), "order", ("asc", "desc"))
     return Page(
         read_integer(number, "limit", 1, _HIGHEST_LIMIT), query.get("after"), order == "asc"

@@ -39,16 +39,19 @@ class Prewarming:
         self._config = config
         self._clock = clock
         self._places = asyncio.Semaphore(config.prewarm_at_once)
-        self._first_round_until = float("-inf")
+        self._first_round_until: float | None = None
 
     @property
     def is_first_round(self) -> bool:
         """Whether the first round still runs, and has not taken too long to be waited for."""
-        return self._clock.monotonic() < self._first_round_until
+        until = self._first_round_until
+        return until is not None and self._clock.monotonic() < until
 
     async def run(self) -> None:
         """Go round for ever; sooner again while a neighbour is away."""
-        self._first_round_until = self._clock.monotonic() + self._config.prewarm_ready_seconds
+        if self._first_round_until is None:  # a gateway that serves stays ready, whatever crashes
+            seconds = self._config.prewarm_ready_seconds
+            self._first_round_until = self._clock.monotonic() + seconds
         while True:
             pause = self._config.prewarm_seconds if await self._go_round() else _RETRY_SECONDS
             await self._clock.sleep(pause)

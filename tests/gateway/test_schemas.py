@@ -227,6 +227,7 @@ async def test_a_wrong_registration_is_named(
         ("limit=0", "limit", "integer_below_min_value"),
         ("limit=101", "limit", "integer_above_max_value"),
         ("limit=many", "limit", "invalid_type"),
+        (f"limit={'1' * 5000}", "limit", "invalid_type"),
         ("limit=1&limit=2", "limit", "duplicate_key"),
         ("order=up", "order", "invalid_value"),
         ("after=x", "after", "invalid_value"),
