@@ -195,8 +195,7 @@ impl Grammar {
     fn most_arrays(&mut self, left: FormulaId, depth: u32) -> Option<u64> {
         if let Formula::Or(parts) = &**self.formulas.get(left) {
             let parts = parts.clone();
-            let each = parts.iter().map(|part| self.most_arrays(*part, depth));
-            return each.sum();
+            return sum_of(parts.iter().map(|part| self.most_arrays(*part, depth)));
         }
         let (mut low, mut high, mut tables) = (0, u32::MAX, Vec::new());
         for part in self.conjuncts(left) {
@@ -214,6 +213,9 @@ impl Grammar {
         }
         let (mut most, mut longer) = (u64::from(low == 0), 1u64);
         for place in 0..high {
+            if !self.spend(1) {
+                return None;
+            }
             let mut items = Vec::new();
             for (table, from) in &tables {
                 let goal = table.prefix.get((place + from) as usize);
@@ -239,8 +241,7 @@ impl Grammar {
     fn most_objects(&mut self, left: FormulaId, depth: u32) -> Option<u64> {
         if let Formula::Or(parts) = &**self.formulas.get(left) {
             let parts = parts.clone();
-            let each = parts.iter().map(|part| self.most_objects(*part, depth));
-            return each.sum();
+            return sum_of(parts.iter().map(|part| self.most_objects(*part, depth)));
         }
         let (mut closed, mut required) = (None, Vec::new());
         for part in self.conjuncts(left) {
@@ -272,9 +273,14 @@ impl Grammar {
 
     fn most_numbers(&mut self, id: FormulaId) -> Option<u64> {
         let goals = self.collect_goals(id);
-        let most = goals.iter().map(most_integers);
-        most.sum()
+        sum_of(goals.iter().map(most_integers))
     }
+}
+
+/// The sum of counts, none where one of them has no end: counts stop at the highest number.
+fn sum_of(counts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    let mut counts = counts;
+    counts.try_fold(0u64, |sum, count| Some(sum.saturating_add(count?)))
 }
 
 /// At most so many integers fulfil a goal; None where others do, or no end is known.

@@ -169,3 +169,26 @@ fn a_limit_that_is_reached_is_told_and_never_taken_for_a_refusal() {
     assert!(!read(&mut grammar));
     assert_eq!(grammar.limit_reached().unwrap().limit, "max_regex_nodes");
 }
+
+#[test]
+fn counts_of_values_beyond_any_number_refuse_nothing() {
+    let keys: Vec<String> = (0..70).map(|key| format!("\"k{key}\"")).collect();
+    let joined = |end: &str| {
+        let members = keys.iter().map(|key| format!("{key}{end}"));
+        members.collect::<Vec<_>>().join(",")
+    };
+    let huge = format!(
+        r#"{{"type":"object","properties":{{{}}},"required":[{}],"additionalProperties":false}}"#,
+        joined(r#":{"type":"boolean"}"#),
+        keys.join(","),
+    );
+    let one = r#"{"const":{"x":1}}"#;
+    let items = format!(r#"{{"anyOf":[{huge},{one}]}}"#);
+    let schema = format!(r#"{{"type":"array","uniqueItems":true,"minItems":2,"items":{items}}}"#);
+    let value = format!("{{{}}}", joined(":true"));
+    check(
+        &schema,
+        &[&format!("[{value},{{\"x\":1}}]")],
+        &["[{\"x\":1},{\"x\":1}]", "[{\"x\":1}]"],
+    );
+}

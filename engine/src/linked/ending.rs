@@ -68,8 +68,11 @@ impl Places {
         let mut ending = Ending::default();
         for piece in &pieces[next as usize..] {
             ending.extend(&*self.whole_piece(*piece)?);
+            if ending.size() > MAX_ENDING {
+                return None;
+            }
         }
-        (ending.size() <= MAX_ENDING).then_some(ending)
+        Some(ending)
     }
 
     fn end_repeat(&mut self, piece: PieceId, done: u32) -> Option<Ending> {

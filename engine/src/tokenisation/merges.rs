@@ -25,7 +25,8 @@ pub(super) struct TokensByText {
 impl TokensByText {
     /// Those of some tokens; of several with the same bytes the first.
     pub fn new<'a>(tokens: impl Iterator<Item = (u32, &'a [u8])>) -> Self {
-        let mut ids = HashMap::with_capacity_and_hasher(tokens.size_hint().0, Default::default());
+        let most = tokens.size_hint().1.unwrap_or(0);
+        let mut ids = HashMap::with_capacity_and_hasher(most, Default::default());
         for (id, bytes) in tokens {
             ids.entry(bytes.into()).or_insert(id);
         }
