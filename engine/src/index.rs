@@ -214,6 +214,15 @@ fn start_freeing() -> Sender<Box<dyn Reader>> {
     sender
 }
 
+/// Works out what comes first, its mask where nothing is forced; returns what it found of that.
+pub(crate) fn decide_first(reader: &mut dyn Reader, vocabulary: &Vocabulary) -> Runs {
+    let (first, mut runs) = (reader.start(), Runs::default());
+    if runs.forced(reader, vocabulary, first, &[]).is_none() {
+        reader.mask(vocabulary, first);
+    }
+    runs
+}
+
 impl Index {
     /// Returns the index of a grammar, its first mask worked out.
     ///
@@ -226,23 +235,21 @@ impl Index {
         options: &Options,
     ) -> Result<Index, EngineError> {
         let mut reader = reader_of(input, options)?;
-        let (first, mut runs) = (reader.start(), Runs::default());
-        if runs.forced(&mut *reader, &vocabulary, first, &[]).is_none() {
-            reader.mask(&vocabulary, first);
-        }
+        let runs = decide_first(&mut *reader, &vocabulary);
         let mut source = Writer::new();
         write_source(&mut source, &input, options);
         let mask_fuel = options.budget.mask_fuel;
         let index = Self::of_reader(reader, Source::Compiled(source), vocabulary, mask_fuel)?;
-        let mut working = index.working();
-        if working.generation == 0 {
-            working.runs = runs;
-        }
-        drop(working);
-        Ok(index)
+        Ok(index.with_runs(runs))
     }
 
-    /// Returns the index of a reader whose first mask is worked out.
+    /// Returns the index with what is known of its reader's forced runs.
+    pub(crate) fn with_runs(self, runs: Runs) -> Self {
+        self.working().runs = runs;
+        self
+    }
+
+    /// Returns the index of a reader.
     ///
     /// # Errors
     ///

@@ -25,7 +25,7 @@ use crate::envelope_bytes::{
 use crate::error::EngineError;
 use crate::grammar::Exhausted;
 use crate::hashing::IdMap;
-use crate::index::{Budget, Index, Source};
+use crate::index::{Budget, Index, Source, decide_first};
 use crate::index_bytes::{self, Writer};
 use crate::machine::{Configuration, NodeId};
 use crate::mask::Mask;
@@ -58,9 +58,9 @@ impl Index {
         let default = Budget::default().mask_fuel;
         let mask_fuel = parts.map(Index::mask_fuel).max().unwrap_or(default);
         let mut reader = links.reader();
-        let start = reader.start();
-        reader.mask(&vocabulary, start);
-        Index::of_reader(reader, Source::Linked(links), vocabulary, mask_fuel)
+        let runs = decide_first(&mut *reader, &vocabulary);
+        let index = Index::of_reader(reader, Source::Linked(links), vocabulary, mask_fuel)?;
+        Ok(index.with_runs(runs))
     }
 }
 

@@ -66,7 +66,7 @@ impl Mask {
 
     /// About how many bytes it takes, but for a base that others may share.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + 4 * self.tokens.len()
+        size_of::<Self>() + 4 * (self.tokens.len() + self.forbidden.len())
     }
 
     /// The tokens of any of some masks, and others.

@@ -155,7 +155,7 @@ impl Cutter<'_> {
         let Some((reader, at)) = &mut self.follows else {
             return true;
         };
-        let mut may_follow = [None; 256];
+        let (mut holds, mut may_follow) = ([None; 256], [None; 256]);
         let ids = vocabulary.trie().beginning_with(&piece[from..]);
         ids.iter().enumerate().any(|(place, id)| {
             let bytes = vocabulary.token_bytes(*id);
@@ -168,18 +168,19 @@ impl Cutter<'_> {
                     is_written(tokenisation, &piece[..from], token, before)
                 })
             };
-            if *next >= 0x80 && !is_written() {
-                return false; // characters beyond ASCII cost more to read
+            // What the vocabulary alone decides comes first: the reader's steps cost most.
+            let may_hold_next = *holds[usize::from(*next)]
+                .get_or_insert_with(|| may_hold(tokenisation, piece, &[*next]));
+            if !may_hold_next || !is_written() {
+                return false;
             }
-            let after = *may_follow[usize::from(*next)].get_or_insert_with(|| {
-                let after = reader.step(*at, *next)?;
-                may_hold(tokenisation, piece, &[*next]).then_some(after)
-            });
+            let after =
+                *may_follow[usize::from(*next)].get_or_insert_with(|| reader.step(*at, *next));
             let end = after.and_then(|after| {
                 rest.iter()
                     .try_fold(after, |at, byte| reader.step(at, *byte))
             });
-            (end.is_some() || reader.limit_reached().is_some()) && is_written()
+            end.is_some() || reader.limit_reached().is_some()
         })
     }
 }
