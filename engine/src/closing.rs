@@ -24,6 +24,9 @@ const MAX_JUDGED: usize = 64;
 const MAX_PLACES: usize = 4_096;
 /// Endings that are remembered; then all are forgotten.
 const MAX_KEPT: usize = 16_384;
+/// Bytes of endings that are remembered, and what each takes beside its own.
+const MAX_KEPT_BYTES: usize = 1 << 23;
+const ENTRY_BYTES: usize = 64;
 /// Bytes and special tokens that an ending may have.
 pub(crate) const MAX_ENDING: usize = 1 << 18;
 
@@ -110,6 +113,8 @@ impl Ending {
 #[derive(Default)]
 pub(crate) struct Ends {
     known: IdMap<Configuration, Option<Arc<Ending>>>,
+    /// Bytes of the endings, about.
+    pub(crate) bytes: usize,
 }
 
 /// A sequence that shall end within some tokens.
@@ -184,9 +189,10 @@ impl Working {
         if self.limit_reached().is_some() {
             return None;
         }
-        if self.ends.known.len() >= MAX_KEPT {
-            self.ends.known.clear();
+        if self.ends.known.len() >= MAX_KEPT || self.ends.bytes > MAX_KEPT_BYTES {
+            self.ends = Ends::default();
         }
+        self.ends.bytes += ENTRY_BYTES + ending.as_ref().map_or(0, |ending| ending.size());
         self.ends.known.insert(at, ending.clone());
         ending
     }

@@ -44,6 +44,8 @@ const MAX_PENDING: usize = 96;
 pub(crate) const MAX_PENDING_TOKENS: usize = MAX_PENDING + 2;
 /// Places, and runs with what comes before them, that are remembered.
 const MAX_KNOWN: usize = 1 << 16;
+/// What a remembered run takes beside its tokens.
+const ENTRY_BYTES: usize = 96;
 
 /// What comes next in the text.
 #[derive(Copy, Clone, Debug)]
@@ -74,9 +76,16 @@ pub(crate) struct Runs {
     next: IdMap<Configuration, Next>,
     /// By the place and the tokens pending there.
     forced: HashMap<(Configuration, Box<[u32]>), Forced>,
+    /// Bytes of `forced`, about.
+    forced_bytes: usize,
 }
 
 impl Runs {
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        self.next.len() * 2 * size_of::<(Configuration, Next)>() + self.forced_bytes
+    }
+
     /// Whether the text can go on in one way only.
     pub fn is_forced(&mut self, reader: &mut dyn Reader, at: Configuration) -> bool {
         matches!(self.next(reader, at.without_memory()), Next::Byte(..))
@@ -137,7 +146,10 @@ impl Runs {
         if reader.limit_reached().is_none() {
             if self.forced.len() > MAX_KNOWN {
                 self.forced.clear();
+                self.forced_bytes = 0;
             }
+            let tokens = pending.len() + forced.as_ref().map_or(0, |run| run.len());
+            self.forced_bytes += ENTRY_BYTES + size_of::<u32>() * tokens;
             self.forced.insert((at, pending), forced.clone());
         }
         forced

@@ -118,6 +118,11 @@ impl Working {
         self.runs = Runs::default();
     }
 
+    /// About how many bytes has been learnt.
+    pub(crate) fn learnt_bytes(&self) -> usize {
+        self.reader.learnt_bytes() + self.runs.bytes() + self.ends.bytes
+    }
+
     /// Whether tokens may be forced at a place: the text can go on in one way only.
     pub(crate) fn may_be_forced(&mut self, vocabulary: &Vocabulary, at: Configuration) -> bool {
         vocabulary.tokenisation().is_some() && self.runs.is_forced(&mut *self.reader, at)
