@@ -54,7 +54,7 @@ class Product:
         """Nothing is kept."""
 
     def snapshot(self, slot: Slot, start: int) -> KvBlock:
-        """Nothing is kept."""
+        """Never asked for: the batch has no prefix cache."""
         raise NotImplementedError
 
 

@@ -21,6 +21,8 @@ class GatewayConfig:
     """Of a rendered prompt."""
     max_tokenize_characters: int = 100_000
     """Of a text or of messages that are only made into tokens."""
+    max_tokenize_tokens: int = 32_768
+    """That these make: each is an object in the answer."""
     max_detokenize_tokens: int = 100_000
 
     # How long things may take.

@@ -1,4 +1,8 @@
-"""The bytes that each token of a `tokenizer.json` stands for, as answers are made of them."""
+"""The bytes that each token of a `tokenizer.json` stands for, as answers are made of them.
+
+The engine reads the same (`formwork_engine.token_bytes`), which the gateway does not import; a test
+holds one against the other.
+"""
 
 import re
 from collections.abc import Callable

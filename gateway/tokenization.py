@@ -52,6 +52,7 @@ class Tokenization:
         members = read_arguments(read_object(body)[0], ("model", "input", "messages"))
         snapshot, writer = self._model(members)
         ids = self._token_ids(members, snapshot, writer)
+        self._check_count(len(ids), "input" if "input" in members else "messages")
         answer = {
             "object": "tokenization",
             "model": snapshot,
@@ -59,6 +60,16 @@ class Tokenization:
             "count": len(ids),
         }
         return orjson.dumps(answer)
+
+    def _check_count(self, count: int, path: str) -> None:
+        maximum = self.config.max_tokenize_tokens
+        if count > maximum:
+            raise RequestError(
+                f"Invalid '{path}': too long. Expected at most {maximum} tokens, but it makes "
+                f"{count} instead.",
+                path,
+                "string_above_max_length",
+            )
 
     def _detokenize(self, body: bytes) -> bytes:
         members = read_arguments(read_object(body)[0], ("model", "tokens"))

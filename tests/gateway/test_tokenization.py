@@ -93,14 +93,18 @@ async def test_messages_become_the_prompt_that_a_chat_would_have(bench: Bench) -
         ("detokenize", {"tokens": [-1]}, ("tokens[0]", "integer_below_min_value")),
         ("detokenize", {"tokens": [1, 10**9]}, ("tokens[1]", "integer_above_max_value")),
         ("detokenize", {"tokens": [1] * 6}, ("tokens", "array_above_max_length")),
+        ("tokenize", {"input": "\U0001f9ff" * 4}, ("input", "string_above_max_length")),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 async def test_what_is_wrong_is_named(
     mesh_config: MeshConfig, path: str, members: dict[str, object], refusal: tuple[str, str]
 ) -> None:
     async with open_bench(
-        mesh_config, max_tokenize_characters=20, max_detokenize_tokens=5
+        mesh_config,
+        max_tokenize_characters=20,
+        max_tokenize_tokens=12,
+        max_detokenize_tokens=5,
     ) as bench:
         assert await refuse(bench, path, **members) == refusal
 
