@@ -35,6 +35,8 @@ class Story:
     opened: set[int] = field(default_factory=set)
     reported: dict[int, int] = field(default_factory=dict)
     """Completion tokens by attempt, acknowledged."""
+    spooled: dict[int, int] = field(default_factory=dict)
+    """Completion tokens by attempt, not acknowledged: their worker reports them again."""
     claimed: set[int] = field(default_factory=set)
     """Completion tokens that the gateway ever said."""
     charges: int = 0
@@ -146,11 +148,9 @@ class LeaseLives:
         if lease.attempt in story.reported:
             return
         self.tokens += 1
-        said = claim(lease, self.tokens, Source.WORKER)
         story.opened.add(lease.attempt)
-        reporting = self.desk.scheduler.flow.report(lease, said, "cpu", [])
-        if self.ask(reporting, answer=True) is not None:
-            story.reported[lease.attempt] = self.tokens
+        story.spooled.setdefault(lease.attempt, self.tokens)
+        self.report_spooled(story, lease)
 
     def retry(self, pick: int) -> None:
         story = self.find(pick)
@@ -233,6 +233,11 @@ class LeaseLives:
         for task in self.waiting:
             task.cancel()
         self.run(self.desk.settled())
+        for story in self.stories.values():
+            for lease in story.attempts:
+                if lease.attempt in story.spooled:
+                    self.report_spooled(story, lease)
+                    assert lease.attempt in story.reported
         for _ in range(8):
             self.run(self.desk.advance(20.0))
             self.run(self.desk.sweep())
@@ -268,6 +273,12 @@ class LeaseLives:
         """Have the workers renew, mostly: who asks while none does waits in vain."""
         for worker in WORKERS if pick % 4 else ():
             self.desk.renew(worker, slots=2)
+
+    def report_spooled(self, story: Story, lease: HeldLease) -> None:
+        said = claim(lease, story.spooled[lease.attempt], Source.WORKER)
+        reporting = self.desk.scheduler.flow.report(lease, said, "cpu", [])
+        if self.ask(reporting, answer=True) is not None:
+            story.reported[lease.attempt] = story.spooled.pop(lease.attempt)
 
     def open_stories(self) -> list[Story]:
         return [
