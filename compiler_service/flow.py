@@ -35,6 +35,7 @@ from mesh.ids import IndexId, ProjectId
 log = structlog.get_logger()
 
 _FIRST_REVISION = 1
+_STORED_USES = 2
 
 
 class Source(Enum):
@@ -88,17 +89,28 @@ class IndexFlow:
         self._flights: dict[IndexId, asyncio.Task[Obtained]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def ensure(self, grammar: CanonicalGrammar, project: ProjectId) -> Obtained:
+    async def ensure(
+        self, grammar: CanonicalGrammar, project: ProjectId, *, is_use: bool = True
+    ) -> Obtained:
         """Return the index of a grammar; a compile that was started outlives the caller.
+
+        Args:
+            grammar: Canonical.
+            project: Whose turn a long compile takes.
+            is_use: Brings the index nearer to being stored and filled; prewarming does not.
 
         Raises:
             FormworkError: As EnsureIndex says.
         """
-        canonical = grammar.to_bytes()
-        index_id = id_of(canonical)
+        obtained = await self._find_or_compile(grammar, project)
+        if is_use:
+            self._count_use(obtained.held, project)
+        return obtained
+
+    async def _find_or_compile(self, grammar: CanonicalGrammar, project: ProjectId) -> Obtained:
+        index_id = id_of(grammar.to_bytes())
         held = self._memory.find(index_id)
         if held is not None:
-            self._count_use(held, project)
             return Obtained(held, Source.MEMORY)
         failure = self._failures.find(index_id)
         if failure is not None:
@@ -300,7 +312,7 @@ class IndexFlow:
         held.uses += 1
         if self._filler.wants(held):
             self._start(self._filler.fill(held, project))
-        if not held.is_persisted and not held.is_persisting:
+        if held.uses >= _STORED_USES and not held.is_persisted and not held.is_persisting:
             held.is_persisting = True
             self._start(self._persist(held))
 

@@ -16,7 +16,8 @@ class HeldIndex:
     index: StoredIndex
     canonical_grammar: bytes
     is_persisted: bool
-    uses: int = 1
+    uses: int = 0
+    """As far as this process sees them; prewarming is none."""
     is_persisting: bool = False
     is_filling: bool = False
     """It is filled, was, or cannot be."""

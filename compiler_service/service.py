@@ -7,6 +7,7 @@ from typing import Any
 from formwork.compiler.v1 import compiler_pb2 as pb
 from formwork.compiler.v1 import compiler_pb2_grpc
 from formwork_engine import (
+    ENGINE_VERSION,
     AnyJson,
     GrammarInput,
     IndexOptions,
@@ -105,7 +106,8 @@ class CompilerServicer(compiler_pb2_grpc.CompilerServiceServicer):
             grammar = read_grammar(asked, budget)
         else:
             grammar = await asyncio.to_thread(read_grammar, asked, budget)
-        return await self._flow.ensure(grammar, ProjectId(request.project_id))
+        project = ProjectId(request.project_id)
+        return await self._flow.ensure(grammar, project, is_use=not request.prewarming)
 
 
 def _unpack(request: pb.EnsureIndexRequest) -> AskedGrammar:
@@ -159,6 +161,7 @@ def _pack(obtained: Obtained) -> pb.EnsureIndexResponse:
         shortest_answer_tokens=index.shortest_answer_tokens,
         canonical_grammar=b"" if obtained.held.is_persisted else obtained.held.canonical_grammar,
         source=_SOURCES[obtained.source],
+        engine_version=ENGINE_VERSION,
     )
     response.compile_time.FromNanoseconds(int(obtained.compile_seconds * 1e9))
     return response

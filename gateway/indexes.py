@@ -59,6 +59,8 @@ class IndexWish:
     family: Family
     strict: bool
     project_id: str
+    prewarming: bool = False
+    """Ahead of any request: remembered apart, so that the first request still counts as a use."""
 
     @cached_property
     def key(self) -> bytes:
@@ -68,7 +70,7 @@ class IndexWish:
             self.fingerprint,
             self.family.item_separator,
             self.family.key_separator,
-            str(self.strict),
+            f"{self.strict} {self.prewarming}",
             self.grammar.text,
         )
         return sha256("\0".join(facts).encode()).digest()
@@ -179,6 +181,7 @@ def _to_request(wish: IndexWish) -> messages.EnsureIndexRequest:
         ),
         dialect=messages.DIALECT_STRICT if wish.strict else messages.DIALECT_EXTENDED,
         project_id=wish.project_id,
+        prewarming=wish.prewarming,
     )
 
 

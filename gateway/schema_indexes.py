@@ -50,4 +50,5 @@ class SchemaIndexes:
             family=self.writers.of(snapshot).family,
             strict=form.strict and stored.dialect == "strict",
             project_id=stored.record.project_id,
+            prewarming=True,
         )

@@ -89,6 +89,35 @@ async def test_a_short_compile_is_stored_at_its_second_use(
     assert await store.find_index(grammar.index_id) == first.held.index
 
 
+async def test_prewarming_brings_an_index_no_nearer_to_being_stored_or_filled(
+    one: Replica, store: FakeIndexStore, grammar: CanonicalGrammar
+) -> None:
+    for _ in range(5):
+        await one.flow.ensure(grammar, P, is_use=False)
+    assert (await one.flow.ensure(grammar, P)).source is Source.MEMORY
+    await one.flow.drain(1)
+    assert await store.find_index(grammar.index_id) is None
+    for _ in range(2):  # the second use stores it, the third fills it
+        assert one.compiler.filled == []
+        await one.flow.ensure(grammar, P)
+        await one.flow.drain(1)
+    assert one.compiler.filled == [grammar]
+
+
+async def test_requests_that_wait_for_a_prewarming_are_uses(
+    one: Replica, store: FakeIndexStore, grammar: CanonicalGrammar
+) -> None:
+    one.compiler.gate.clear()
+    ahead = asyncio.create_task(one.flow.ensure(grammar, P, is_use=False))
+    await until(lambda: bool(one.compiler.started))
+    asked = [asyncio.create_task(one.flow.ensure(grammar, P)) for _ in range(2)]
+    await asyncio.sleep(0)
+    one.compiler.gate.set()
+    await asyncio.gather(ahead, *asked)
+    await one.flow.drain(1)
+    assert await store.find_index(grammar.index_id) is not None
+
+
 async def test_a_long_compile_is_stored_at_once_and_its_claim_released(
     one: Replica, store: FakeIndexStore, grammar: CanonicalGrammar
 ) -> None:

@@ -12,7 +12,14 @@ import jsonschema_rs
 import pytest
 from formwork.compiler.v1 import compiler_pb2 as pb
 from formwork.compiler.v1 import compiler_pb2_grpc
-from formwork_engine import Index, IndexOptions, JsonSchema, Vocabulary, load_vocabulary
+from formwork_engine import (
+    ENGINE_VERSION,
+    Index,
+    IndexOptions,
+    JsonSchema,
+    Vocabulary,
+    load_vocabulary,
+)
 from formwork_engine.testing import walk
 from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import text
@@ -171,6 +178,16 @@ async def test_equal_grammars_have_one_id_and_the_second_is_found(service: Servi
     assert first.compile_time.ToNanoseconds() > 0
     assert not again.compile_time.ToNanoseconds()
     assert first.shortest_answer_tokens > 5
+
+
+async def test_prewarming_is_no_use_and_tells_the_engines_version(service: Service) -> None:
+    schema = pb.GrammarInput(json_schema=PERSON)
+    for _ in range(3):
+        ahead = await service.ensure(input=schema, prewarming=True)
+        assert ahead.engine_version == ENGINE_VERSION
+    used = await service.ensure(input=schema)
+    assert (used.index_id, used.source) == (ahead.index_id, pb.INDEX_SOURCE_MEMORY)
+    assert used.canonical_grammar  # it is not stored
 
 
 async def test_what_is_used_twice_another_replica_finds_in_the_database(

@@ -71,9 +71,13 @@ async def test_an_answer_in_a_registered_schema_is_as_if_it_had_been_sent(bench:
     await bench.post(bench.chat(messages=messages, response_format=form))
     first, second = bench.worker.opens
     assert first.prompt_tokens == second.prompt_tokens
-    # Nothing was compiled again: the registration had asked for the same index.
-    assert [asked.dialect for asked in bench.compiler.requests] == [DIALECT_STRICT]
-    assert [bound.index_id for bound in bench.worker.binds] == [f"{1:064x}"] * 2
+    # The registration was no use of the index; the first request was, and the second remembered.
+    ahead, used = bench.compiler.requests
+    assert (ahead.prewarming, used.prewarming) == (True, False)
+    used.prewarming = True
+    assert ahead == used
+    assert ahead.dialect == DIALECT_STRICT
+    assert [bound.index_id for bound in bench.worker.binds] == [f"{2:064x}"] * 2
 
 
 async def test_a_large_schema_is_registered_and_used_too(bench: Bench) -> None:

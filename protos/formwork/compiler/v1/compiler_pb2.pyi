@@ -228,11 +228,16 @@ class EnsureIndexRequest(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     DIALECT_FIELD_NUMBER: _builtins.int
     PROJECT_ID_FIELD_NUMBER: _builtins.int
+    PREWARMING_FIELD_NUMBER: _builtins.int
     tokenizer_fingerprint: _builtins.str
     """SHA-256 of the vocabulary, hexadecimal, as in the model table."""
     dialect: Global___Dialect.ValueType
     project_id: _builtins.str
     """For fair queueing of long compiles; not part of the key."""
+    prewarming: _builtins.bool
+    """Asked for ahead of any request: no use of the index, so that it is brought no nearer to being
+    stored or filled. One that took long to compile is stored all the same, for what it cost.
+    """
     @_builtins.property
     def input(self) -> Global___GrammarInput: ...
     @_builtins.property
@@ -245,10 +250,11 @@ class EnsureIndexRequest(_message.Message):
         options: Global___IndexOptions | None = ...,
         dialect: Global___Dialect.ValueType = ...,
         project_id: _builtins.str = ...,
+        prewarming: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dialect", b"dialect", "input", b"input", "options", b"options", "project_id", b"project_id", "tokenizer_fingerprint", b"tokenizer_fingerprint"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dialect", b"dialect", "input", b"input", "options", b"options", "prewarming", b"prewarming", "project_id", b"project_id", "tokenizer_fingerprint", b"tokenizer_fingerprint"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -264,6 +270,7 @@ class EnsureIndexResponse(_message.Message):
     CANONICAL_GRAMMAR_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     COMPILE_TIME_FIELD_NUMBER: _builtins.int
+    ENGINE_VERSION_FIELD_NUMBER: _builtins.int
     index_id: _builtins.str
     """Content key: lower-case hexadecimal SHA-256."""
     revision: _builtins.int
@@ -273,6 +280,8 @@ class EnsureIndexResponse(_message.Message):
     canonical_grammar: _builtins.bytes
     """The canonical grammar, while the index is not persisted; empty afterwards."""
     source: Global___IndexSource.ValueType
+    engine_version: _builtins.str
+    """Of the engine that compiles here: what it refused, another version may take."""
     @_builtins.property
     def compile_time(self) -> _duration_pb2.Duration:
         """Time spent compiling for this call; zero when found."""
@@ -286,10 +295,11 @@ class EnsureIndexResponse(_message.Message):
         canonical_grammar: _builtins.bytes = ...,
         source: Global___IndexSource.ValueType = ...,
         compile_time: _duration_pb2.Duration | None = ...,
+        engine_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_shortest_answer_tokens", b"_shortest_answer_tokens", "compile_time", b"compile_time", "shortest_answer_tokens", b"shortest_answer_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shortest_answer_tokens", b"_shortest_answer_tokens", "canonical_grammar", b"canonical_grammar", "compile_time", b"compile_time", "index_id", b"index_id", "revision", b"revision", "shortest_answer_tokens", b"shortest_answer_tokens", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shortest_answer_tokens", b"_shortest_answer_tokens", "canonical_grammar", b"canonical_grammar", "compile_time", b"compile_time", "engine_version", b"engine_version", "index_id", b"index_id", "revision", b"revision", "shortest_answer_tokens", b"shortest_answer_tokens", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__shortest_answer_tokens: _TypeAlias = _typing.Literal["shortest_answer_tokens"]  # noqa: Y015
     _WhichOneofArgType__shortest_answer_tokens: _TypeAlias = _typing.Literal["_shortest_answer_tokens", b"_shortest_answer_tokens"]  # noqa: Y015
