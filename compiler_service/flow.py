@@ -17,7 +17,7 @@ from compiler_service.fair_gate import FairGate
 from compiler_service.filler import Filler
 from compiler_service.forgiving_store import ForgivingStore
 from compiler_service.index_store import StoredIndex
-from compiler_service.memory import FailureMemory, HeldIndex, IndexMemory
+from compiler_service.memory import FailureMemory, HeldIndex
 from compiler_service.refusals import as_refusal
 from mesh.clock import Clock
 from mesh.errors import (
@@ -31,6 +31,7 @@ from mesh.errors import (
     to_status,
 )
 from mesh.ids import IndexId, ProjectId
+from mesh.memory import BoundedMemory
 
 log = structlog.get_logger()
 
@@ -79,13 +80,15 @@ class IndexFlow:
         self._config = config
         self._clock = clock
         self._owner = owner
-        self._memory = IndexMemory(config.memory_bytes)
+        self._memory: BoundedMemory[IndexId, HeldIndex] = BoundedMemory(
+            config.memory_bytes, lambda held: held.size
+        )
         self._failures = FailureMemory(config.memory_failures, config.failure_seconds, clock)
         self._short_slots = asyncio.Semaphore(config.short_slots)
         self._gate = FairGate(
             config.compile_slots, per_project=config.queue_per_project, total=config.queue_total
         )
-        self._filler = Filler(compiler, store, config, owner, self._memory.record)
+        self._filler = Filler(compiler, store, config, owner, self._hold)
         self._flights: dict[IndexId, asyncio.Task[Obtained]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -209,8 +212,11 @@ class IndexFlow:
             if _is_about_input(error):
                 self._failures.record(index_id, _fresh(error))
             raise
-        self._memory.record(obtained.held)
+        self._hold(obtained.held)
         return obtained
+
+    def _hold(self, held: HeldIndex) -> None:
+        self._memory.record(held.index.index_id, held)
 
     async def _obtain(
         self, index_id: IndexId, grammar: CanonicalGrammar, project: ProjectId
