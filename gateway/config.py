@@ -71,6 +71,10 @@ class GatewayConfig:
     """How long a schema is not looked up again: bounds how long a removed one is still used."""
     schema_stale_seconds: float = 300.0
     """How long a schema that was looked up is served while the database does not answer."""
+    schema_unknown_seconds: float = 1.0
+    """How long an id that the database does not know is refused without asking again."""
+    schema_unknown_memory: int = 10_000
+    """Ids of which that is remembered."""
     schema_memory_bytes: int = 32 * 1024 * 1024
     schema_uses_seconds: float = 5.0
     """How often uses are written."""

@@ -152,7 +152,7 @@ def wire(
     completions = Completions(reception, flow, config, clock)
     tokenization = Tokenization(reception, models, writers, config)
     registry = SchemaRegistry(
-        stores.schemas, SchemaIndexes(models, writers, indexes, validators), config
+        stores.schemas, SchemaIndexes(models, writers, indexes, validators), resolver, config
     )
     schemas = Schemas(reception, stores.schemas, registry, config)
     prewarming = Prewarming(stores.schemas, registry, config, clock)

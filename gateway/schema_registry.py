@@ -9,6 +9,7 @@ from gateway.authentication import Caller
 from gateway.config import GatewayConfig
 from gateway.errors import SchemaInvalidError, code_of
 from gateway.schema_indexes import SchemaIndexes
+from gateway.schema_resolver import SchemaResolver
 from gateway.schemas import (
     Outcome,
     SchemaBounds,
@@ -19,6 +20,7 @@ from gateway.schemas import (
     StoredSchema,
 )
 from mesh.errors import FormworkError
+from mesh.ids import ProjectId, SchemaId
 
 log = structlog.get_logger()
 
@@ -29,6 +31,7 @@ class SchemaRegistry:
 
     store: SchemaStore
     indexes: SchemaIndexes
+    resolver: SchemaResolver
     config: GatewayConfig
     _tasks: set["asyncio.Task[Outcome]"] = field(default_factory=set)
 
@@ -42,15 +45,22 @@ class SchemaRegistry:
         config = self.config
         bounds = SchemaBounds(config.max_schemas_per_project, config.max_schemas_bytes_per_project)
         record, is_new = await self.store.add_schema(caller.project_id, draft, bounds)
+        self.resolver.forget(caller.project_id, record.id)
         stored = StoredSchema(record, draft.body, caller.dialect)
         if record.outcome.status is SchemaStatus.READY:
             return stored
         outcome = await self._wait_for(stored)
         if outcome.status is SchemaStatus.FAILED and outcome.error is not None:
             if is_new:
-                await self.store.remove_schema(record.project_id, record.id)
+                await self.remove(record.project_id, record.id)
             raise SchemaInvalidError(outcome.error["message"], field="schema")
         return replace(stored, record=replace(record, outcome=outcome))
+
+    async def remove(self, project_id: ProjectId, schema_id: SchemaId) -> bool:
+        """Remove a project's schema, here at once; False where there is none."""
+        is_removed = await self.store.remove_schema(project_id, schema_id)
+        self.resolver.forget(project_id, schema_id)
+        return is_removed
 
     async def settle(self, stored: StoredSchema) -> Outcome:
         """Return what became of compiling a schema, recorded where it is news.

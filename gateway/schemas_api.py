@@ -63,7 +63,7 @@ class Schemas:
     async def delete(self, request: Request, schema_id: str) -> Response:
         """Remove one schema; requests that name it are refused within seconds."""
         caller = await self.reception.admit(request)
-        found = is_schema_id(schema_id) and await self.store.remove_schema(
+        found = is_schema_id(schema_id) and await self.registry.remove(
             caller.project_id, SchemaId(schema_id)
         )
         if not found:

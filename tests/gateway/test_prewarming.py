@@ -10,6 +10,8 @@ from gateway.config import GatewayConfig
 from gateway.errors import SchemaInvalidError
 from gateway.prewarming import Prewarming
 from gateway.schema_registry import SchemaRegistry
+from gateway.schema_resolver import SchemaResolver
+from gateway.schema_uses import SchemaUses
 from gateway.schemas import Outcome, SchemaBounds, SchemaDraft, SchemaStatus, StoredSchema
 from gateway.testing_schemas import MemorySchemaStore
 from mesh.config import MeshConfig
@@ -51,7 +53,9 @@ class Fixture:
         self.clock = FakeClock()
         self.store = MemorySchemaStore()
         self.indexes = ScriptedIndexes()
-        registry = SchemaRegistry(self.store, self.indexes, CONFIG)  # type: ignore[arg-type] # a double
+        uses = SchemaUses(self.store, CONFIG, self.clock)
+        resolver = SchemaResolver(self.store, uses, CONFIG, self.clock)
+        registry = SchemaRegistry(self.store, self.indexes, resolver, CONFIG)  # type: ignore[arg-type] # a double
         self.prewarming = Prewarming(self.store, registry, CONFIG, self.clock)
         self.background = Background(self.clock, self.prewarming.run)
 

@@ -310,6 +310,31 @@ async def test_a_known_schema_is_served_while_the_database_is_away(
         assert (await bench.get("/v1/schemas")).status_code == 503
 
 
+async def test_an_unknown_id_is_looked_up_once_in_a_while(mesh_config: MeshConfig) -> None:
+    async with open_bench(mesh_config, schema_unknown_seconds=60.0) as bench:
+        chat = bench.chat(response_format=by_id("schema_" + "0" * 32))
+        for _ in range(3):
+            assert (await bench.post(chat)).status_code == 404
+        assert bench.schemas.lookups == 1
+
+
+async def test_a_schema_is_known_and_gone_at_once_where_it_was_registered_and_removed(
+    mesh_config: MeshConfig,
+) -> None:
+    bounds = {"schema_unknown_seconds": 60.0, "schema_fresh_seconds": 60.0}
+    async with open_bench(mesh_config, **bounds) as bench:
+        schema = await register(bench)
+        chat = bench.chat(response_format=by_id(schema["id"]))
+        kept = bench.schemas.schemas.pop(schema["id"])
+        assert (await bench.post(chat)).status_code == 404
+        bench.schemas.schemas[schema["id"]] = kept
+        assert (await register(bench))["id"] == schema["id"]
+        bench.worker.script = lambda _: [say('{"name":"Ann"}', finish=FINISH_STOP)]
+        assert (await bench.post(chat)).status_code == 200
+        assert (await delete(bench, schema["id"])).status_code == 200
+        assert (await bench.post(chat)).status_code == 404
+
+
 async def test_the_memory_of_schemas_is_bounded(mesh_config: MeshConfig) -> None:
     async with open_bench(mesh_config, schema_memory_bytes=2500) as bench:
         ids = [(await register(bench, name=f"n{n}"))["id"] for n in range(2)]
