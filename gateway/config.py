@@ -65,6 +65,9 @@ class GatewayConfig:
     max_schemas_per_project: int = 1000
     """Versions of all names together."""
     max_schemas_bytes_per_project: int = 64 * 1024 * 1024
+    schema_connections: int = 4
+    """To the database, beside the 8 that keys are looked up with: registrations, which wait for
+    those of other replicas, hold up nobody's key."""
     schema_wait_seconds: float = 2.0
     """How long a registration waits for its indexes; then it says that they are being made."""
     schema_fresh_seconds: float = 5.0

@@ -174,6 +174,7 @@ CODE_OF_REASON: dict[str, str] = {
     "NO_WORKER": "model_unavailable",
     "SERVICE_UNAVAILABLE": "service_unavailable",
     "DATABASE_UNAVAILABLE": "service_unavailable",
+    "DATABASE_BUSY": "overloaded",
     "WORKER_LOST": "worker_lost",
     "DEADLINE_EXCEEDED": "timeout",
     "ANSWER_INVALID": "invalid_answer",

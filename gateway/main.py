@@ -209,8 +209,9 @@ async def serve(settings: Settings) -> None:
     mesh = settings.section("mesh", MeshConfig)
     config = settings.section("gateway", GatewayConfig)
     configure_logs("gateway", log_format=mesh.log_format, level=mesh.log_level)
-    database = Database(database_url())
-    stores = Stores(PostgresKeyStore(database), PostgresSchemaStore(database))
+    keys = Database(database_url())
+    schemas = Database(database_url(), pool_size=config.schema_connections)
+    stores = Stores(PostgresKeyStore(keys), PostgresSchemaStore(schemas))
     gateway = wire(mesh, config, load_models(settings), stores, SystemClock())
     settle_seconds = mesh.drain_seconds * _SETTLE_SHARE
     server = make_server(gateway.app, config, mesh.drain_seconds - settle_seconds)
@@ -222,7 +223,8 @@ async def serve(settings: Settings) -> None:
         await server.serve()
     finally:
         await gateway.close(settle_seconds)
-        await database.close()
+        await keys.close()
+        await schemas.close()
     log.info("stopped")
 
 

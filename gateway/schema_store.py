@@ -1,14 +1,17 @@
 """Registered schemas in PostgreSQL."""
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
+from weakref import WeakValueDictionary
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.errors import SchemaLimitError
+from gateway.errors import ProjectBusyError, SchemaLimitError
 from gateway.pages import Page
 from gateway.schemas import (
     Outcome,
@@ -23,6 +26,7 @@ from gateway.schemas import (
 from mesh.database import Database
 from mesh.ids import ProjectId, SchemaId
 
+_TURN_SECONDS = 5.0  # as long as the database lets one statement wait
 _COLUMNS = (
     "s.id, s.project_id, s.name, s.version, s.description, s.strict, s.size, s.status, s.error,"
     " s.compile_seconds, s.uses, s.created_at"
@@ -100,18 +104,22 @@ ORDER BY place > :share, is_open DESC, uses DESC, id DESC LIMIT :rows
 
 
 class PostgresSchemaStore:
-    """Schemas in the schema `gateway`."""
+    """Schemas in the schema `gateway`.
+
+    Args:
+        database: A pool of its own: changes wait in it for those of other replicas.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._turns: WeakValueDictionary[ProjectId, asyncio.Lock] = WeakValueDictionary()
 
     async def add_schema(
         self, project_id: ProjectId, draft: SchemaDraft, bounds: SchemaBounds
     ) -> tuple[SchemaRecord, bool]:
         """Return the draft as the next version of its name, or the same one that is there."""
         values: dict[str, Any] = {**asdict(draft), "project": project_id}
-        async with self._database.transaction() as connection:
-            await connection.execute(_LOCK, values)
+        async with self._change(project_id) as connection:
             newest = (await connection.execute(_NEWEST, values)).one_or_none()
             if newest is not None and newest.is_same:
                 return _record(newest), False
@@ -140,8 +148,7 @@ class PostgresSchemaStore:
     async def remove_schema(self, project_id: ProjectId, schema_id: SchemaId) -> bool:
         """Remove a project's schema; False where there is none."""
         values = {"project": project_id, "id": schema_id}
-        async with self._database.transaction() as connection:
-            await connection.execute(_LOCK, values)
+        async with self._change(project_id) as connection:
             name = (await connection.execute(_DELETE, values)).scalar_one_or_none()
             if name is not None:
                 await connection.execute(_DELETE_NAME, {**values, "name": name})
@@ -169,6 +176,41 @@ class PostgresSchemaStore:
         async with self._database.transaction() as connection:
             rows = await connection.execute(_WANTED, {"rows": maximum, "share": share_of(maximum)})
             return [(ProjectId(row.project_id), SchemaId(row.id)) for row in rows]
+
+    @asynccontextmanager
+    async def _change(self, project_id: ProjectId) -> AsyncIterator[AsyncConnection]:
+        """Yield a transaction in which nobody else changes what a project keeps.
+
+        A project waits for itself before it takes a connection: it holds one at most.
+
+        Raises:
+            ProjectBusyError: Too many of its changes are before this one.
+            DatabaseUnavailableError: As `Database.transaction`.
+        """
+        async with (
+            _turn(self._turns.setdefault(project_id, asyncio.Lock())),
+            self._database.transaction() as connection,
+        ):
+            await connection.execute(_LOCK, {"project": project_id})
+            yield connection
+
+
+@asynccontextmanager
+async def _turn(lock: asyncio.Lock) -> AsyncIterator[None]:
+    """Hold a project's lock for the block, if it is to be had in time."""
+    try:
+        async with asyncio.timeout(_TURN_SECONDS):
+            await lock.acquire()
+    except TimeoutError as error:
+        raise ProjectBusyError(
+            "Rate limit reached: your project registers and removes more schemas than can be kept "
+            "in time.",
+            retry_after_seconds=_TURN_SECONDS,
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 async def _check_bounds(

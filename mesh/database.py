@@ -10,9 +10,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from mesh.config import ConfigError
-from mesh.errors import DatabaseUnavailableError
+from mesh.errors import DatabaseBusyError, DatabaseUnavailableError
 
 URL_VARIABLE = "DATABASE_URL"
+_RETRY_SECONDS = 1.0
 
 
 def database_url(environment: Mapping[str, str] | None = None) -> str:
@@ -35,18 +36,25 @@ class Database:
     Args:
         url: SQLAlchemy URL with the psycopg driver.
         pool_size: Most connections.
+        pool_seconds: How long one is waited for.
         statement_timeout_seconds: After which the server ends a statement.
     """
 
     def __init__(
-        self, url: str, *, pool_size: int = 8, statement_timeout_seconds: float = 5.0
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        pool_seconds: float = 2.0,
+        statement_timeout_seconds: float = 5.0,
     ) -> None:
+        self._pool_size = pool_size
         self._statement_timeout = f"{int(statement_timeout_seconds * 1000)}ms"
         self.engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=2.0,
+            pool_timeout=pool_seconds,
             pool_pre_ping=True,
             # None: no server-side prepared statements, which transaction pooling would lose.
             connect_args={"prepare_threshold": None, "connect_timeout": 2},
@@ -58,6 +66,7 @@ class Database:
 
         Raises:
             DatabaseUnavailableError: PostgreSQL does not answer.
+            DatabaseBusyError: Every connection was in use for too long.
         """
         try:
             async with self.engine.begin() as connection:
@@ -66,12 +75,21 @@ class Database:
                     {"timeout": self._statement_timeout},
                 )
                 yield connection
-        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        except PoolTimeoutError as error:
+            raise self._busy() from error
+        except (OperationalError, InterfaceError) as error:
             raise DatabaseUnavailableError("The database does not answer.") from error
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise DatabaseUnavailableError("The database does not answer.") from error
             raise
+
+    def _busy(self) -> DatabaseBusyError:
+        return DatabaseBusyError(
+            f"All {self._pool_size} connections to the database are in use.",
+            metadata={"limit": "pool_size", "maximum": str(self._pool_size)},
+            retry_after_seconds=_RETRY_SECONDS,
+        )
 
     async def ping(self) -> None:
         """Return when a trivial statement has been answered; raises as `transaction` does."""

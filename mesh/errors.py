@@ -18,6 +18,7 @@ FormworkError
 ├── LeaseSettledError
 ├── UnauthenticatedError       no mesh token, or a wrong one
 ├── DatabaseUnavailableError
+│   └── DatabaseBusyError      every connection is in use
 └── InternalError              our fault; the cause is in the log, not in the message
 
 An error is raised where its fact is known, becomes a google.rpc.Status at the server's edge
@@ -215,6 +216,13 @@ class DatabaseUnavailableError(FormworkError):
     """PostgreSQL does not answer."""
 
     reason = "DATABASE_UNAVAILABLE"
+    code = grpc.StatusCode.UNAVAILABLE
+
+
+class DatabaseBusyError(DatabaseUnavailableError):
+    """Every connection that this process may have is in use; metadata has `limit` and `maximum`."""
+
+    reason = "DATABASE_BUSY"
     code = grpc.StatusCode.UNAVAILABLE
 
 

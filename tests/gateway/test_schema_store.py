@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from gateway.errors import SchemaLimitError
+from gateway.errors import ProjectBusyError, SchemaLimitError
 from gateway.pages import Page
-from gateway.schema_store import PostgresSchemaStore
+from gateway.schema_store import _LOCK, PostgresSchemaStore
 from gateway.schemas import (
     Outcome,
     SchemaBounds,
@@ -207,6 +208,36 @@ async def test_counting_at_once_does_not_deadlock(kept: Fixture) -> None:
     stored = await kept.store.find_schema(project, ids[0])
     assert stored is not None
     assert stored.record.uses == 8
+
+
+@asynccontextmanager
+async def changing_elsewhere(database: Database, project: ProjectId) -> AsyncIterator[None]:
+    """Play a replica that changes what a project keeps, and takes its time."""
+    async with database.transaction() as connection:
+        await connection.execute(_LOCK, {"project": project})
+        yield
+
+
+async def test_a_project_that_waits_for_another_replica_holds_one_connection(
+    postgres: PostgresForTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = database_url({"DATABASE_URL": postgres.url("gateway")})
+    there, here = Database(url), Database(url, pool_size=2, pool_seconds=0.2)
+    keys, store = PostgresKeyStore(there), PostgresSchemaStore(here)
+    busy = await keys.ensure_project("default", new_id("p"))
+    other = await keys.ensure_project("default", new_id("p"))
+    async with changing_elsewhere(there, busy):
+        drafts = [draft(f"n{number}") for number in range(4)]
+        adding = [asyncio.create_task(store.add_schema(busy, one, BOUNDS)) for one in drafts]
+        await store.add_schema(other, draft(), BOUNDS)
+        assert not any(task.done() for task in adding)
+        monkeypatch.setattr("gateway.schema_store._TURN_SECONDS", 0.0)
+        with pytest.raises(ProjectBusyError):
+            await store.add_schema(busy, draft("more"), BOUNDS)
+    await asyncio.gather(*adding)
+    assert len(await store.list_schemas(busy, Page(), None)) == 4
+    for database in (there, here):
+        await database.close()
 
 
 async def test_the_gateways_role_cannot_change_a_body(postgres: PostgresForTests) -> None:
