@@ -85,8 +85,16 @@ class GatewayConfig:
     """Schemas whose uses wait to be written."""
     prewarm_schemas: int = 64
     """The most used schemas, of all projects, whose indexes are made ahead; 0: none."""
+    prewarm_unfinished: int = 64
+    """Schemas whose registration did not see the end, that are gone on with in one round."""
+    prewarm_per_project: int = 32
+    """Of either kind, of one project."""
     prewarm_seconds: float = 60.0
     """How often it is seen to: an engine may have changed, or a cache been lost."""
+    prewarm_failed_seconds: float = 3600.0
+    """What a schema that fails again and again waits at most; it begins with `prewarm_seconds`."""
+    prewarm_memory_bytes: int = 16 * 1024 * 1024
+    """Bodies that are kept from one round to the next."""
     prewarm_at_once: int = 4
     prewarm_ready_seconds: float = 20.0
     """How long a gateway that starts is not ready for the sake of it."""
@@ -118,5 +126,6 @@ class GatewayConfig:
             raise ValueError("key_unknown_seconds must be between 0 and 1")
         if not 0 < self.resume_frames < self.pause_frames:
             raise ValueError("resume_frames must be positive and below pause_frames")
-        if self.max_attempts < 1:
-            raise ValueError("max_attempts must be at least 1")
+        for name in ("max_attempts", "schema_connections", "prewarm_unfinished"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")

@@ -99,6 +99,8 @@ class Indexes:
         self._clock = clock
         self._memory: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._bytes = 0
+        self.engine_version = ""
+        """Of the compiler that answered last."""
 
     async def ensure_index(self, wish: IndexWish) -> IndexHandle:
         """Return the index of a grammar.
@@ -133,6 +135,7 @@ class Indexes:
             )
         except _ABOUT_INPUT as error:
             return error
+        self.engine_version = answer.engine_version
         return IndexHandle(
             answer.index_id,
             answer.revision,

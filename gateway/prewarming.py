@@ -1,7 +1,8 @@
 """Has the indexes of the most used schemas made before anybody asks for them.
 
 A gateway that starts, with a new tokenizer perhaps, does so before it is ready; afterwards it sees
-to it again and again, because the engine may have changed or a cache been lost.
+to it again and again, because the engine may have changed or a cache been lost. Schemas whose
+registration did not see the end are gone on with in the same rounds.
 """
 
 import asyncio
@@ -9,11 +10,24 @@ import asyncio
 import structlog
 
 from gateway.config import GatewayConfig
+from gateway.failed_schemas import FailedSchemas
 from gateway.schema_registry import SchemaRegistry
-from gateway.schemas import SchemaStore
+from gateway.schemas import (
+    SchemaStatus,
+    SchemaStore,
+    StoredSchema,
+    WantedBounds,
+    WantedSchema,
+)
 from mesh.clock import Clock
-from mesh.errors import DatabaseUnavailableError, FormworkError, ServiceUnavailableError
-from mesh.ids import ProjectId, SchemaId
+from mesh.errors import (
+    CompileQueueFullError,
+    DatabaseUnavailableError,
+    FormworkError,
+    ServiceUnavailableError,
+)
+from mesh.ids import SchemaId
+from mesh.memory import BoundedMemory
 
 log = structlog.get_logger()
 
@@ -38,6 +52,11 @@ class Prewarming:
         self._registry = registry
         self._config = config
         self._clock = clock
+        self._bounds = WantedBounds(
+            config.prewarm_unfinished, config.prewarm_schemas, config.prewarm_per_project
+        )
+        self._bodies = BoundedMemory[SchemaId, str](config.prewarm_memory_bytes, _size)
+        self._failures = FailedSchemas(config, clock)
         self._places = asyncio.Semaphore(config.prewarm_at_once)
         self._first_round_until: float | None = None
 
@@ -60,10 +79,10 @@ class Prewarming:
         """Return whether everybody who was needed answered."""
         away: BaseException | None = None
         try:
-            wanted = await self._store.list_wanted(self._config.prewarm_schemas)
+            wanted = await self._store.list_wanted(self._bounds)
             async with asyncio.TaskGroup() as group:
-                for project_id, schema_id in wanted:
-                    group.create_task(self._settle(project_id, schema_id))
+                for schema in sorted(wanted, key=_has_failed):
+                    group.create_task(self._settle(schema))
         except* _AWAY as errors:
             away = errors.exceptions[0]
         if not isinstance(away, ServiceUnavailableError):
@@ -72,13 +91,44 @@ class Prewarming:
             log.warning("prewarming_interrupted", cause=str(away))
         return away is None
 
-    async def _settle(self, project_id: ProjectId, schema_id: SchemaId) -> None:
+    async def _settle(self, wanted: WantedSchema) -> None:
+        schema_id = wanted.record.id
+        if not self._failures.is_due(schema_id, self._registry.engine_version):
+            return
         async with self._places:
             try:
-                stored = await self._store.find_schema(project_id, schema_id)
-                if stored is not None:
-                    await self._registry.settle(stored)
+                is_failed = await self._fails(wanted)
             except _AWAY:
                 raise
-            except FormworkError as error:  # of this schema: the next round tries it again
+            except FormworkError as error:
                 log.warning("schema_not_prewarmed", schema_id=schema_id, reason=error.reason)
+                is_failed = not isinstance(error, CompileQueueFullError)
+        if is_failed:
+            self._failures.record(schema_id, self._registry.engine_version)
+        else:
+            self._failures.forget(schema_id)
+
+    async def _fails(self, wanted: WantedSchema) -> bool:
+        stored = await self._with_body(wanted)
+        if stored is None:  # removed meanwhile
+            return False
+        return (await self._registry.settle(stored)).status is SchemaStatus.FAILED
+
+    async def _with_body(self, wanted: WantedSchema) -> StoredSchema | None:
+        """Return the whole schema; a body never changes, so that it is read once."""
+        record = wanted.record
+        body = self._bodies.find(record.id)
+        if body is not None:
+            return wanted.with_body(body)
+        stored = await self._store.find_schema(record.project_id, record.id)
+        if stored is not None:
+            self._bodies.record(record.id, stored.body)
+        return stored
+
+
+def _size(body: str) -> int:
+    return len(body.encode())
+
+
+def _has_failed(wanted: WantedSchema) -> bool:
+    return wanted.record.outcome.status is SchemaStatus.FAILED

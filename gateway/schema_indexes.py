@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from gateway.errors import SchemaInvalidError, grammar_error
-from gateway.grammars import Subject
+from gateway.grammars import Grammar, Subject, Syntax
 from gateway.indexes import Indexes, IndexWish
 from gateway.prompt_writers import PromptWriters
-from gateway.response_format import ResponseFormat
 from gateway.schemas import StoredSchema
 from gateway.validation import Validators
 from mesh.errors import FormworkError
@@ -24,6 +23,11 @@ class SchemaIndexes:
     indexes: Indexes
     validators: Validators
 
+    @property
+    def engine_version(self) -> str:
+        """Of the engine that compiles now, as far as is known."""
+        return self.indexes.engine_version
+
     async def ensure(self, stored: StoredSchema) -> float:
         """Return the seconds of the slowest model once every one has its index.
 
@@ -31,24 +35,24 @@ class SchemaIndexes:
             SchemaInvalidError: The schema cannot be enforced.
             FormworkError: Nobody can say now.
         """
-        form = await stored.to_format()
+        grammar = Grammar(Syntax.JSON_SCHEMA, stored.body)
         snapshots = [name for name, entry in self.models.entries.items() if entry.structured]
-        wishes = [self._wish(form, stored, snapshot) for snapshot in snapshots]
+        wishes = [self._wish(grammar, stored, snapshot) for snapshot in snapshots]
         different = {wish.key: wish for wish in wishes}.values()
         try:
             handles = await do_all(map(self.indexes.ensure_index, different))
-            await self.validators.of(form.schema_text.encode(), stored.record.project_id)
+            await self.validators.of(stored.body.encode(), stored.record.project_id)
         except FormworkError as error:
-            subject = Subject(f"schema '{form.name}'", "schema", SchemaInvalidError.reason)
+            subject = Subject(f"schema '{stored.record.name}'", "schema", SchemaInvalidError.reason)
             raise grammar_error(error, subject) from error
         return max((handle.seconds for handle in handles), default=0.0)
 
-    def _wish(self, form: ResponseFormat, stored: StoredSchema, snapshot: Snapshot) -> IndexWish:
+    def _wish(self, grammar: Grammar, stored: StoredSchema, snapshot: Snapshot) -> IndexWish:
         return IndexWish(
-            grammar=form.grammar,
+            grammar=grammar,
             fingerprint=self.models.entries[snapshot].tokenizer_fingerprint,
             family=self.writers.of(snapshot).family,
-            strict=form.strict and stored.dialect == "strict",
+            strict=stored.record.strict and stored.dialect == "strict",
             project_id=stored.record.project_id,
             prewarming=True,
         )

@@ -77,6 +77,11 @@ class SchemaRegistry:
             await self.store.record_outcome(stored.record.id, outcome)
         return outcome
 
+    @property
+    def engine_version(self) -> str:
+        """Of the engine that decides now, as far as is known."""
+        return self.indexes.engine_version
+
     async def close(self) -> None:
         """End what still compiles; the next gateway that starts goes on with it."""
         for task in self._tasks:

@@ -20,8 +20,9 @@ from gateway.schemas import (
     SchemaRecord,
     SchemaStatus,
     StoredSchema,
+    WantedBounds,
+    WantedSchema,
     new_schema_id,
-    share_of,
 )
 from mesh.database import Database
 from mesh.ids import ProjectId, SchemaId
@@ -91,16 +92,17 @@ WITH counted AS (
 )
 UPDATE gateway.schemas s SET uses = s.uses + counted.uses FROM counted WHERE s.id = counted.id
 """)
-_WANTED = text("""
-SELECT project_id, id FROM (
-    SELECT s.project_id, s.id, s.uses, s.status = 'compiling' AS is_open, row_number() OVER (
-        PARTITION BY s.project_id ORDER BY s.status = 'compiling' DESC, s.uses DESC, s.id DESC
+# Project by project: everybody's first before anybody's second.
+_WANTED = text(f"""
+SELECT * FROM (
+    SELECT {_COLUMNS}, p.dialect, row_number() OVER (
+        PARTITION BY s.project_id ORDER BY s.uses DESC, s.id DESC
     ) AS place
     FROM gateway.schemas s JOIN gateway.projects p ON p.id = s.project_id
-    WHERE p.archived_at IS NULL
+    WHERE p.archived_at IS NULL AND (s.status = 'compiling') = :is_unfinished
 ) AS wanted
-ORDER BY place > :share, is_open DESC, uses DESC, id DESC LIMIT :rows
-""")
+WHERE place <= :per_project ORDER BY place, uses DESC, id DESC LIMIT :rows
+""")  # noqa: S608 - columns of our own
 
 
 class PostgresSchemaStore:
@@ -171,11 +173,17 @@ class PostgresSchemaStore:
         async with self._database.transaction() as connection:
             await connection.execute(_RECORD_USES, values)
 
-    async def list_wanted(self, maximum: int) -> Sequence[tuple[ProjectId, SchemaId]]:
+    async def list_wanted(self, bounds: WantedBounds) -> Sequence[WantedSchema]:
         """Return what should be compiled ahead."""
+        kinds = ((True, bounds.unfinished), (False, bounds.most_used))
+        found: list[WantedSchema] = []
         async with self._database.transaction() as connection:
-            rows = await connection.execute(_WANTED, {"rows": maximum, "share": share_of(maximum)})
-            return [(ProjectId(row.project_id), SchemaId(row.id)) for row in rows]
+            for is_unfinished, most in kinds:
+                values = {"is_unfinished": is_unfinished, "rows": most}
+                values["per_project"] = bounds.per_project
+                rows = await connection.execute(_WANTED, values)
+                found += [WantedSchema(_record(row), row.dialect) for row in rows]
+        return found
 
     @asynccontextmanager
     async def _change(self, project_id: ProjectId) -> AsyncIterator[AsyncConnection]:

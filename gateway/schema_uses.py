@@ -43,6 +43,9 @@ class SchemaUses:
         except DatabaseUnavailableError:
             log.warning("schema_uses_not_written", schemas=len(uses))
             self._waiting.update(uses)
+        except BaseException:  # cancelled: whoever closes the gateway writes them
+            self._waiting.update(uses)
+            raise
 
     async def run(self) -> None:
         """Write what waits, again and again."""

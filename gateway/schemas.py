@@ -99,6 +99,27 @@ class SchemaBounds:
     size: int
 
 
+@dataclass(frozen=True)
+class WantedSchema:
+    """A version of a schema that should be compiled ahead, without its body."""
+
+    record: SchemaRecord
+    dialect: str
+
+    def with_body(self, body: str) -> StoredSchema:
+        """Return the whole of it."""
+        return StoredSchema(self.record, body, self.dialect)
+
+
+@dataclass(frozen=True)
+class WantedBounds:
+    """How many are compiled ahead: unfinished ones, used ones, and of each kind of one project."""
+
+    unfinished: int
+    most_used: int
+    per_project: int
+
+
 class SchemaStore(Protocol):
     """Where schemas are kept. Every method raises DatabaseUnavailableError when it is down."""
 
@@ -130,16 +151,11 @@ class SchemaStore(Protocol):
     async def record_uses(self, uses: Mapping[SchemaId, int]) -> None:
         """Add to the uses of schemas; those that were removed are passed over."""
 
-    async def list_wanted(self, maximum: int) -> Sequence[tuple[ProjectId, SchemaId]]:
+    async def list_wanted(self, bounds: WantedBounds) -> Sequence[WantedSchema]:
         """Return what should be compiled ahead, of all projects: unfinished, then most used.
 
-        Beyond its share (`share_of`), a project's schemas come behind everybody else's.
+        Either kind goes project by project: every one's first before any one's second.
         """
-
-
-def share_of(maximum: int) -> int:
-    """Return how many of the schemas that are compiled ahead may be of one project first."""
-    return max(1, maximum // 8)
 
 
 def new_schema_id() -> SchemaId:

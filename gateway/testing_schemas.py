@@ -1,5 +1,6 @@
 """A store of registered schemas in memory: what the one in PostgreSQL promises, it does too."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,15 +15,16 @@ from gateway.schemas import (
     SchemaRecord,
     SchemaStatus,
     StoredSchema,
+    WantedBounds,
+    WantedSchema,
     new_schema_id,
-    share_of,
 )
 from mesh.errors import DatabaseUnavailableError
 from mesh.ids import ProjectId, SchemaId
 
 
 class MemorySchemaStore:
-    """Schemas in memory; `is_down` plays a database that does not answer."""
+    """Schemas in memory; `is_down` plays a database that is away, `gate` holds writes of uses."""
 
     def __init__(self) -> None:
         self.schemas: dict[SchemaId, StoredSchema] = {}
@@ -30,6 +32,8 @@ class MemorySchemaStore:
         self.lookups = 0
         self.writes_of_uses = 0
         self.is_down = False
+        self.gate = asyncio.Event()
+        self.gate.set()
         self._last_versions: Counter[tuple[ProjectId, str]] = Counter()
 
     async def add_schema(
@@ -100,23 +104,21 @@ class MemorySchemaStore:
     async def record_uses(self, uses: Mapping[SchemaId, int]) -> None:
         """Add to the uses of schemas."""
         self._check_up()
+        await self.gate.wait()
         self.writes_of_uses += 1
         for schema_id in uses.keys() & self.schemas.keys():
             record = self.schemas[schema_id].record
             self._change(schema_id, uses=record.uses + uses[schema_id])
 
-    async def list_wanted(self, maximum: int) -> Sequence[tuple[ProjectId, SchemaId]]:
+    async def list_wanted(self, bounds: WantedBounds) -> Sequence[WantedSchema]:
         """Return what should be compiled ahead."""
         self._check_up()
-        records = sorted((s.record for s in self.schemas.values()), key=_wanted, reverse=True)
-        counted: Counter[ProjectId] = Counter()
-        first: list[SchemaRecord] = []
-        others: list[SchemaRecord] = []
-        for record in records:
-            counted[record.project_id] += 1
-            is_first = counted[record.project_id] <= share_of(maximum)
-            (first if is_first else others).append(record)
-        return [(record.project_id, record.id) for record in [*first, *others][:maximum]]
+        kinds: tuple[list[WantedSchema], list[WantedSchema]] = [], []
+        for stored in self.schemas.values():
+            is_used = stored.record.outcome.status is not SchemaStatus.COMPILING
+            kinds[is_used].append(WantedSchema(stored.record, stored.dialect))
+        unfinished, used = (_by_turns(kind, bounds.per_project) for kind in kinds)
+        return [*unfinished[: bounds.unfinished], *used[: bounds.most_used]]
 
     def _of(self, project_id: ProjectId) -> list[StoredSchema]:
         return [s for s in self.schemas.values() if s.record.project_id == project_id]
@@ -147,5 +149,13 @@ def _draft_of(stored: StoredSchema) -> SchemaDraft:
     return SchemaDraft(record.name, record.description, record.strict, stored.body)
 
 
-def _wanted(record: SchemaRecord) -> tuple[bool, int, str]:
-    return (record.outcome.status is SchemaStatus.COMPILING, record.uses, record.id)
+def _by_turns(wanted: list[WantedSchema], per_project: int) -> list[WantedSchema]:
+    """Return the most used of every project, then every one's second, and so on."""
+    wanted = sorted(wanted, key=lambda one: (one.record.uses, one.record.id), reverse=True)
+    counted: Counter[ProjectId] = Counter()
+    placed: list[tuple[int, WantedSchema]] = []
+    for one in wanted:
+        counted[one.record.project_id] += 1
+        placed.append((counted[one.record.project_id], one))
+    first = [(place, one) for place, one in placed if place <= per_project]
+    return [one for _, one in sorted(first, key=lambda pair: pair[0])]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,7 @@ class ScriptedIndexes:
     """Compiles every schema at once, unless told otherwise."""
 
     def __init__(self) -> None:
+        self.engine_version = "1"
         self.asked: list[str] = []
         self.errors: dict[str, FormworkError] = {}
         self.gate = asyncio.Event()
@@ -49,14 +51,14 @@ class ScriptedIndexes:
 class Fixture:
     """Prewarming that runs, on a clock that stands still."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: GatewayConfig = CONFIG) -> None:
         self.clock = FakeClock()
         self.store = MemorySchemaStore()
         self.indexes = ScriptedIndexes()
-        uses = SchemaUses(self.store, CONFIG, self.clock)
-        resolver = SchemaResolver(self.store, uses, CONFIG, self.clock)
-        registry = SchemaRegistry(self.store, self.indexes, resolver, CONFIG)  # type: ignore[arg-type] # a double
-        self.prewarming = Prewarming(self.store, registry, CONFIG, self.clock)
+        uses = SchemaUses(self.store, config, self.clock)
+        resolver = SchemaResolver(self.store, uses, config, self.clock)
+        registry = SchemaRegistry(self.store, self.indexes, resolver, config)  # type: ignore[arg-type] # a double
+        self.prewarming = Prewarming(self.store, registry, config, self.clock)
         self.background = Background(self.clock, self.prewarming.run)
 
     async def add(self, name: str, uses: int = 0, status: str = "ready") -> SchemaId:
@@ -70,6 +72,13 @@ class Fixture:
         self.indexes.asked.clear()
         self.background.start()
         await self.rest()
+
+    async def go_on(self, seconds: float) -> list[str]:
+        """Return what is asked for in that time."""
+        self.indexes.asked.clear()
+        await self.clock.advance(seconds)
+        await self.rest()
+        return self.indexes.asked
 
     async def rest(self) -> None:
         for _ in range(50):
@@ -87,11 +96,11 @@ async def fixture() -> AsyncIterator[Fixture]:
 
 
 async def test_the_unfinished_and_the_most_used_are_compiled_and_no_more(fixture: Fixture) -> None:
-    for name, uses in (("never", 0), ("often", 9), ("rarely", 1)):
+    for name, uses in (("never", 0), ("often", 9), ("rarely", 1), ("seldom", 2)):
         await fixture.add(name, uses)
     unfinished = await fixture.add("unfinished", 0, "compiling")
     await fixture.go_round()
-    assert fixture.indexes.asked == ["unfinished", "often", "rarely"]
+    assert fixture.indexes.asked == ["unfinished", "often", "seldom", "rarely"]
     assert fixture.outcome(unfinished) == Outcome(SchemaStatus.READY, 0.5)
 
 
@@ -123,6 +132,65 @@ async def test_a_schema_that_an_engine_takes_no_longer_fails_and_may_recover(
     await fixture.clock.advance(60)
     await fixture.rest()
     assert fixture.outcome(refused).status is SchemaStatus.READY
+
+
+async def test_a_schema_that_fails_again_and_again_waits_longer_each_time(
+    fixture: Fixture,
+) -> None:
+    await fixture.add("refused")
+    fixture.indexes.errors = {"refused": SchemaInvalidError("No.")}
+    await fixture.go_round()
+    waits = []
+    for _ in range(8):
+        minutes = 1
+        while not await fixture.go_on(60):
+            minutes += 1
+        waits.append(minutes)
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+async def test_a_schema_that_failed_is_tried_at_once_by_another_engine(fixture: Fixture) -> None:
+    await fixture.add("refused")
+    fixture.indexes.errors = {"refused": SchemaInvalidError("No.")}
+    await fixture.go_round()
+    await fixture.go_on(60)
+    fixture.indexes.engine_version = "2"
+    assert await fixture.go_on(60) == ["refused"]
+    assert await fixture.go_on(60) == ["refused"]
+    assert await fixture.go_on(60) == []
+
+
+async def test_what_failed_holds_up_nothing_that_may_not(fixture: Fixture) -> None:
+    await fixture.add("failed", 9, "failed")
+    await fixture.add("ready", 1)
+    await fixture.go_round()
+    assert fixture.indexes.asked == ["ready", "failed"]
+
+
+async def test_a_busy_compiler_is_no_failure_of_the_schema(fixture: Fixture) -> None:
+    await fixture.add("busy", 1)
+    fixture.indexes.errors = {"busy": CompileQueueFullError("x")}
+    await fixture.go_round()
+    for _ in range(3):
+        assert await fixture.go_on(60) == ["busy"]
+
+
+async def test_a_body_is_read_once(fixture: Fixture) -> None:
+    await fixture.add("a")
+    await fixture.go_round()
+    for _ in range(3):
+        assert await fixture.go_on(60) == ["a"]
+    assert fixture.store.lookups == 1
+
+
+async def test_without_prewarming_the_unfinished_is_gone_on_with() -> None:
+    fixture = Fixture(replace(CONFIG, prewarm_schemas=0))
+    await fixture.add("ready", 9)
+    unfinished = await fixture.add("unfinished", 0, "compiling")
+    await fixture.go_round()
+    assert fixture.indexes.asked == ["unfinished"]
+    assert fixture.outcome(unfinished).status is SchemaStatus.READY
+    await fixture.background.close()
 
 
 async def test_it_comes_back_soon_to_a_compiler_that_was_away(fixture: Fixture) -> None:

@@ -17,6 +17,7 @@ from gateway.schemas import (
     SchemaDraft,
     SchemaStatus,
     SchemaStore,
+    WantedBounds,
     is_schema_id,
     new_schema_id,
 )
@@ -25,7 +26,7 @@ from gateway.testing_schemas import MemorySchemaStore
 from infra.testing import PostgresForTests
 from mesh.database import Database, database_url
 from mesh.errors import DatabaseUnavailableError
-from mesh.ids import ProjectId, new_id
+from mesh.ids import ProjectId, SchemaId, new_id
 
 BOUNDS = SchemaBounds(count=5, size=1000)
 BODY = '{"type": "object", "title": "Größe"}'
@@ -182,22 +183,36 @@ async def test_uses_add_up_and_decide_what_is_wanted(kept: Fixture) -> None:
     stored = await kept.store.find_schema(project, often)
     assert stored is not None
     assert stored.record.uses == 10**6 + 1
-    wanted = [key for key in await kept.store.list_wanted(1000) if key[0] == project]
-    assert wanted == [(project, often), (project, rarely)]
+    assert await wanted_of(kept, project) == [often, rarely]
     unfinished, _ = await kept.store.add_schema(project, draft("d"), BOUNDS)
-    assert (project, unfinished.id) in await kept.store.list_wanted(100)
-    assert (await kept.store.list_wanted(1))[0][1] != often
+    assert await wanted_of(kept, project) == [unfinished.id, often, rarely]
+    assert await wanted_of(kept, project, most_used=0) == [unfinished.id]
+    assert await wanted_of(kept, project, per_project=1) == [unfinished.id, often]
+
+
+async def wanted_of(kept: Fixture, project: ProjectId, **bounds: int) -> list[SchemaId]:
+    every = {"unfinished": 1000, "most_used": 1000, "per_project": 1000, **bounds}
+    wanted = await kept.store.list_wanted(WantedBounds(**every))
+    return [one.record.id for one in wanted if one.record.project_id == project]
+
+
+async def test_what_is_wanted_says_all_but_the_body(kept: Fixture) -> None:
+    project = await kept.make_project()
+    record, _ = await kept.store.add_schema(project, draft(), BOUNDS)
+    wanted = await kept.store.list_wanted(WantedBounds(1000, 0, 1000))
+    [mine] = [one for one in wanted if one.record.project_id == project]
+    assert mine.with_body(BODY) == await kept.store.find_schema(project, record.id)
 
 
 async def test_a_project_does_not_crowd_out_what_others_want(kept: Fixture) -> None:
     busy, quiet = await kept.make_project(), await kept.make_project()
-    for number in range(BOUNDS.count):
-        await kept.store.add_schema(busy, draft(f"n{number}"), BOUNDS)
-    used, _ = await kept.store.add_schema(quiet, draft(), BOUNDS)
-    await kept.store.record_outcome(used.id, Outcome(SchemaStatus.READY, 0.1))
-    projects = [project for project, _ in await kept.store.list_wanted(15)]  # a share of one
-    before = projects[: projects.index(quiet)] if quiet in projects else projects
-    assert before.count(busy) <= 1
+    for project, uses in ((busy, 10**9), (quiet, 10**8)):
+        for number in range(BOUNDS.count):
+            record, _ = await kept.store.add_schema(project, draft(f"n{number}"), BOUNDS)
+            await kept.store.record_outcome(record.id, Outcome(SchemaStatus.READY, 0.1))
+            await kept.store.record_uses({record.id: uses})
+    wanted = await kept.store.list_wanted(WantedBounds(0, 2, 1000))
+    assert [one.record.project_id for one in wanted] == [busy, quiet]
 
 
 async def test_counting_at_once_does_not_deadlock(kept: Fixture) -> None:
@@ -256,4 +271,4 @@ async def test_the_gateways_role_cannot_change_a_body(postgres: PostgresForTests
 async def test_a_database_that_is_away_is_said_to_be() -> None:
     store = PostgresSchemaStore(Database("postgresql+psycopg://nobody@127.0.0.1:1/none"))
     with pytest.raises(DatabaseUnavailableError):
-        await store.list_wanted(1)
+        await store.list_wanted(WantedBounds(1, 1, 1))

@@ -296,6 +296,19 @@ async def test_uses_wait_for_a_database_that_is_away(bench: Bench) -> None:
     assert (await bench.get(f"/v1/schemas/{schema_id}")).json()["uses"] == 1
 
 
+async def test_uses_are_not_lost_when_a_write_is_cancelled(bench: Bench) -> None:
+    schema_id = (await register(bench))["id"]
+    await bench.post(bench.chat(response_format=by_id(schema_id)))
+    bench.schemas.gate.clear()
+    writing = asyncio.create_task(bench.gateway.uses.flush())
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.wait({writing})
+    bench.schemas.gate.set()
+    await bench.gateway.uses.flush()
+    assert (await bench.get(f"/v1/schemas/{schema_id}")).json()["uses"] == 1
+
+
 async def test_a_known_schema_is_served_while_the_database_is_away(
     mesh_config: MeshConfig,
 ) -> None:
