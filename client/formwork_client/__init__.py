@@ -8,9 +8,9 @@
     run = ToolLoop(openai.OpenAI(), [add]).run("What is 2 and 3?", model="formwork-mini")
     print(run.text)
 
-`ToolLoop` and `AsyncToolLoop` ask and run calls, `Conversation` decides what comes next and touches
-nothing, `Tool` knows its function's schema. What a caller gets is a `Run`; what goes wrong is a
-`LoopError`, which holds the run so far.
+`ToolLoop` and `AsyncToolLoop` ask and run calls; `Conversation` and its `Turn`s decide what comes
+next and touch nothing; `Tool` knows its function's schema. What a caller gets is a `Run`; what goes
+wrong is a `LoopError`, which holds the run so far.
 """
 
 from formwork_client.async_loop import AsyncToolLoop

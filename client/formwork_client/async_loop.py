@@ -1,29 +1,30 @@
 """The loop over an `openai.AsyncOpenAI`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
 from concurrent.futures import Future
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 import openai
 from openai.types.chat.completion_create_params import ResponseFormat
 from typing_extensions import Unpack
 
-from formwork_client.calls import AsyncExecutor, Call, Reply, write_result
-from formwork_client.conversation import Conversation, Turns
-from formwork_client.events import CallDone, CallStarted, Event, TurnDone
-from formwork_client.failures import FailureHandler, describe_failure
+from formwork_client.any_loop import AnyLoop
+from formwork_client.calls import AsyncExecutor, Call, Reply
+from formwork_client.conversation import Conversation
+from formwork_client.events import Event
 from formwork_client.messages import Question
 from formwork_client.parameters import Parameters
 from formwork_client.run import AnswerT, Run
 from formwork_client.snapshot import Snapshot
 from formwork_client.streams import AsyncRunStream
-from formwork_client.toolbox import Toolbox
-from formwork_client.tools import AnyTool
+from formwork_client.turn import Work
+
+Task: TypeAlias = asyncio.Task[Any]
 
 
-class AsyncToolLoop:
+class AsyncToolLoop(AnyLoop[openai.AsyncOpenAI, AsyncExecutor]):
     """Asks a model, carries out what it calls, and asks again, until it answers.
 
     Args:
@@ -39,22 +40,6 @@ class AsyncToolLoop:
         ValueError: Two tools have the same name.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one thing that a loop can be told
-        self,
-        client: openai.AsyncOpenAI,
-        tools: Iterable[AnyTool],
-        *,
-        max_turns: int = 10,
-        must_answer: bool = False,
-        executor: AsyncExecutor | None = None,
-        on_failure: FailureHandler = describe_failure,
-    ) -> None:
-        self._client = client
-        self._toolbox = Toolbox(tools)
-        self._turns = Turns(max_turns, must_answer)
-        self._executor = executor or _Here()
-        self._on_failure = on_failure
-
     async def run(
         self,
         question: Question,
@@ -67,15 +52,13 @@ class AsyncToolLoop:
 
         Takes and raises what `ToolLoop.run` does.
         """
-        ask = {**parameters, "model": model}
-        conversation = Conversation[AnswerT](
-            self._toolbox, self._turns, question, response_format, ask
-        )
+        conversation = self._begin(question, model, response_format, parameters)
         while not conversation.is_over:
             request = conversation.write_request()
             turn = conversation.accept(await self._client.chat.completions.create(**request))
-            replies = [reply async for reply in self._carry_out(turn.calls)]
-            conversation.add([*turn.invalid, *replies])
+            async for reply in self._carry_out(turn.calls):
+                turn.add(reply)
+            conversation.finish(turn)
         return conversation.to_run()
 
     def stream(
@@ -93,33 +76,23 @@ class AsyncToolLoop:
         Raises:
             ValueError: A tool takes a text; its calls cannot be streamed.
         """
-        self._toolbox.check_streamable()
-        ask = {**parameters, "model": model}
-        conversation = Conversation[AnswerT](
-            self._toolbox, self._turns, question, response_format, ask
-        )
+        conversation = self._begin(question, model, response_format, parameters, stream=True)
         return AsyncRunStream(self._tell(conversation), conversation)
 
     async def _tell(self, conversation: Conversation[Any]) -> AsyncGenerator[Event, None]:
         while not conversation.is_over:
-            snapshot = Snapshot()
-            request = conversation.write_request(stream=True)
+            snapshot, request = Snapshot(), conversation.write_request(stream=True)
             async with await self._client.chat.completions.create(**request) as chunks:
                 async for chunk in chunks:
-                    for event in snapshot.add(chunk):
-                        yield event
+                    for part in snapshot.add(chunk):
+                        yield part
             turn = conversation.accept(snapshot.find_completion())
-            yield TurnDone(conversation.last)
-            for call in turn.calls:
-                yield CallStarted(call)
-            replies = list(turn.invalid)
-            for reply in turn.invalid:
-                yield CallDone(reply)
-            async with aclosing(self._carry_out(turn.calls)) as done:
-                async for reply in done:
-                    replies.append(reply)
-                    yield CallDone(reply)
-            conversation.add(replies)
+            for event in turn.begin():
+                yield event
+            async with aclosing(self._carry_out(turn.calls)) as replies:
+                async for reply in replies:
+                    yield turn.add(reply)
+            conversation.finish(turn)
 
     async def _carry_out(self, calls: Iterable[Call]) -> AsyncGenerator[Reply, None]:
         """Yield the reply to each call as it is done, all of them begun at once.
@@ -127,29 +100,20 @@ class AsyncToolLoop:
         Raises:
             Exception: The first that `on_failure` raised, once every call is done.
         """
-        tasks = [asyncio.create_task(self._reply(call)) for call in calls]
-        raised: list[Exception] = []
+        work = Work(
+            {asyncio.create_task(self._result(call)): call for call in calls}, self._on_failure
+        )
         try:
-            for task in asyncio.as_completed(tasks):
-                try:
-                    reply = await task
-                except Exception as error:  # noqa: BLE001 - kept until all are done, then raised
-                    raised.append(error)
-                else:
+            async for task in _as_completed(work.calls):
+                for reply in work.settle(task):
                     yield reply
         finally:
-            await _end(tasks)
-        if raised:
-            raise raised[0]
+            await _end(work.calls)
+        work.end()
 
-    async def _reply(self, call: Call) -> Reply:
-        try:
-            begun = self._executor.submit(call)
-            result = await (asyncio.wrap_future(begun) if isinstance(begun, Future) else begun)
-            content = write_result(result)
-        except Exception as error:  # noqa: BLE001 - a tool may raise anything; the handler decides
-            content = self._on_failure(call, error)
-        return Reply(call.index, call.id, content)
+    async def _result(self, call: Call) -> Any:  # noqa: ANN401 - what a tool returned
+        begun = (self._executor or _Here()).submit(call)
+        return await (asyncio.wrap_future(begun) if isinstance(begun, Future) else begun)
 
 
 class _Here:
@@ -162,7 +126,17 @@ class _Here:
         return asyncio.to_thread(call)
 
 
-async def _end(tasks: Iterable[asyncio.Task[Reply]]) -> None:
+async def _as_completed(tasks: Iterable[Task]) -> AsyncIterator[Task]:
+    """Yield each task when it is done; the one of the standard library yields others."""
+    pending = list(tasks)
+    while pending:
+        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in [task for task in pending if task.done()]:
+            pending.remove(task)
+            yield task
+
+
+async def _end(tasks: Iterable[Task]) -> None:
     """Cancel what still runs, and return when it has ended."""
     for task in tasks:
         task.cancel()

@@ -1,6 +1,6 @@
 """What a run asks next, and what an answer means; nothing here touches the network or a tool."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -13,6 +13,7 @@ from formwork_client.messages import Question, read_question, write_message
 from formwork_client.parameters import relax_choice, write_format
 from formwork_client.run import AnswerT, Run
 from formwork_client.toolbox import Toolbox
+from formwork_client.turn import Turn
 
 _WHOLE = ("stop", "tool_calls")
 
@@ -24,16 +25,6 @@ class Turns:
     limit: int
     must_answer: bool
     """Whether the last turn has no tools to call."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What one answer asks for."""
-
-    calls: tuple[Call, ...]
-    """To carry out, in the model's order."""
-    invalid: tuple[Reply, ...]
-    """What is said to the calls that cannot be carried out."""
 
 
 class Conversation(Generic[AnswerT]):
@@ -79,7 +70,7 @@ class Conversation(Generic[AnswerT]):
         return request
 
     def accept(self, completion: ChatCompletion | None) -> Turn:
-        """Take an answer in, and return what it asks for; nothing if it is the last.
+        """Take an answer in, and return its turn; without calls if it is the last.
 
         Raises:
             CutOffError: It is not whole, or there is none.
@@ -95,36 +86,32 @@ class Conversation(Generic[AnswerT]):
         if not choice.message.tool_calls:
             self._parsed = self._parse(choice.message)
             self.is_over = True
-        return self._read_calls(choice.message)
+        return self._read_turn(completion)
 
-    def add(self, replies: Iterable[Reply]) -> None:
+    def finish(self, turn: Turn) -> None:
         """Take in what is said to all calls of the last answer.
 
         Raises:
             TurnLimitError: There may be no further turn.
         """
-        self._messages += [reply.param for reply in sorted(replies, key=lambda reply: reply.index)]
+        self._messages += [reply.param for reply in turn.replies]
         if not self.is_over and len(self._completions) >= self._turns.limit:
             raise TurnLimitError(self._turns.limit, self.to_run())
-
-    @property
-    def last(self) -> ChatCompletion:
-        """The newest answer."""
-        return self._completions[-1]
 
     def to_run(self) -> Run[AnswerT]:
         """Return the run so far."""
         return Run(list(self._messages), list(self._completions), self._parsed)
 
-    def _read_calls(self, message: ChatCompletionMessage) -> Turn:
+    def _read_turn(self, completion: ChatCompletion) -> Turn:
         calls: list[Call] = []
         invalid: list[Reply] = []
-        for index, asked in enumerate(message.tool_calls or []):
+        asked_for = completion.choices[0].message.tool_calls or []
+        for index, asked in enumerate(asked_for):
             try:
                 calls.append(self._toolbox.get_call(index, asked))
             except InvalidCallError as error:
                 invalid.append(Reply(index, asked.id, str(error)))
-        return Turn(tuple(calls), tuple(invalid))
+        return Turn(completion, tuple(calls), tuple(invalid))
 
     def _parse(self, message: ChatCompletionMessage) -> AnswerT | None:
         if not isinstance(self._format, type) or not message.content or message.refusal:

@@ -10,22 +10,23 @@ import openai
 from openai.types.chat.completion_create_params import ResponseFormat
 from typing_extensions import Unpack
 
-from formwork_client.calls import Call, Executor, Reply, write_result
-from formwork_client.conversation import Conversation, Turns
-from formwork_client.events import CallDone, CallStarted, Event, TurnDone
-from formwork_client.failures import FailureHandler, describe_failure
+from formwork_client.any_loop import AnyLoop
+from formwork_client.calls import Call, Executor, Reply
+from formwork_client.conversation import Conversation
+from formwork_client.events import Event
+from formwork_client.failures import FailureHandler
 from formwork_client.messages import Question
 from formwork_client.parameters import Parameters
 from formwork_client.run import AnswerT, Run
 from formwork_client.snapshot import Snapshot
 from formwork_client.streams import RunStream
-from formwork_client.toolbox import Toolbox
 from formwork_client.tools import AnyTool
+from formwork_client.turn import Work
 
 _THREADS = 16
 
 
-class ToolLoop:
+class ToolLoop(AnyLoop[openai.OpenAI, Executor]):
     """Asks a model, carries out what it calls, and asks again, until it answers.
 
     Args:
@@ -42,24 +43,9 @@ class ToolLoop:
         ValueError: Two tools have the same name.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one thing that a loop can be told
-        self,
-        client: openai.OpenAI,
-        tools: Iterable[AnyTool],
-        *,
-        max_turns: int = 10,
-        must_answer: bool = False,
-        executor: Executor | None = None,
-        on_failure: FailureHandler = describe_failure,
-    ) -> None:
-        self._client = client
-        self._toolbox = Toolbox(tools)
-        self._turns = Turns(max_turns, must_answer)
-        self._executor = executor
-        self._on_failure = on_failure
-        for tool in self._toolbox:
-            if tool.is_async and executor is None:
-                raise TypeError(f"{tool.name} is async: it needs an AsyncToolLoop")
+    def _check(self, tool: AnyTool) -> None:
+        if tool.is_async and self._executor is None:
+            raise TypeError(f"{tool.name} is async: it needs an AsyncToolLoop")
 
     def run(
         self,
@@ -82,16 +68,14 @@ class ToolLoop:
             CutOffError: An answer is not whole.
             openai.OpenAIError: A request failed.
         """
-        ask = {**parameters, "model": model}
-        conversation = Conversation[AnswerT](
-            self._toolbox, self._turns, question, response_format, ask
-        )
+        conversation = self._begin(question, model, response_format, parameters)
         with self._open_executor() as executor:
             while not conversation.is_over:
                 request = conversation.write_request()
                 turn = conversation.accept(self._client.chat.completions.create(**request))
-                replies = carry_out(turn.calls, executor, self._on_failure)
-                conversation.add([*turn.invalid, *replies])
+                for reply in carry_out(turn.calls, executor, self._on_failure):
+                    turn.add(reply)
+                conversation.finish(turn)
         return conversation.to_run()
 
     def stream(
@@ -109,31 +93,21 @@ class ToolLoop:
         Raises:
             ValueError: A tool takes a text; its calls cannot be streamed.
         """
-        self._toolbox.check_streamable()
-        ask = {**parameters, "model": model}
-        conversation = Conversation[AnswerT](
-            self._toolbox, self._turns, question, response_format, ask
-        )
+        conversation = self._begin(question, model, response_format, parameters, stream=True)
         return RunStream(self._tell(conversation), conversation)
 
     def _tell(self, conversation: Conversation[Any]) -> Generator[Event, None, None]:
         with self._open_executor() as executor:
             while not conversation.is_over:
-                snapshot = Snapshot()
-                with self._client.chat.completions.create(
-                    **conversation.write_request(stream=True)
-                ) as chunks:
+                snapshot, request = Snapshot(), conversation.write_request(stream=True)
+                with self._client.chat.completions.create(**request) as chunks:
                     for chunk in chunks:
                         yield from snapshot.add(chunk)
                 turn = conversation.accept(snapshot.find_completion())
-                yield TurnDone(conversation.last)
-                yield from map(CallStarted, turn.calls)
-                replies = list(turn.invalid)
-                yield from map(CallDone, turn.invalid)
+                yield from turn.begin()
                 for reply in carry_out(turn.calls, executor, self._on_failure):
-                    replies.append(reply)
-                    yield CallDone(reply)
-                conversation.add(replies)
+                    yield turn.add(reply)
+                conversation.finish(turn)
 
     @contextmanager
     def _open_executor(self) -> Iterator[Executor]:
@@ -162,25 +136,10 @@ def carry_out(
     Raises:
         Exception: The first that `on_failure` raised, once every call is done.
     """
-    futures = {_submit(call, executor): call for call in calls}
-    raised: list[Exception] = []
-    for future in as_completed(futures):
-        try:
-            reply = _reply(futures[future], future, on_failure)
-        except Exception as error:  # noqa: BLE001 - kept until every call is done, then raised
-            raised.append(error)
-        else:
-            yield reply
-    if raised:
-        raise raised[0]
-
-
-def _reply(call: Call, future: Future[Any], on_failure: FailureHandler) -> Reply:
-    try:
-        content = write_result(future.result())
-    except Exception as error:  # noqa: BLE001 - a tool may raise anything; the handler decides
-        content = on_failure(call, error)
-    return Reply(call.index, call.id, content)
+    work = Work({_submit(call, executor): call for call in calls}, on_failure)
+    for future in as_completed(work.calls):
+        yield from work.settle(future)
+    work.end()
 
 
 def _submit(call: Call, executor: Executor) -> Future[Any]:
