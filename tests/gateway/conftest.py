@@ -18,7 +18,7 @@ from formwork.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 
 from gateway.config import GatewayConfig
 from gateway.keys import NewKey
-from gateway.main import Gateway, Server, Stores, make_server, wire
+from gateway.main import Server, make_server
 from gateway.testing import (
     MemoryKeyStore,
     ScriptedCompiler,
@@ -28,6 +28,7 @@ from gateway.testing import (
     serve_double,
 )
 from gateway.testing_schemas import MemorySchemaStore
+from gateway.wiring import Gateway, Stores, wire
 from mesh.clock import SystemClock
 from mesh.config import MeshConfig
 from mesh.ids import Snapshot

@@ -249,7 +249,7 @@ async def test_a_gateway_is_not_ready_before_its_first_round(mesh_config: MeshCo
         await until(lambda: len(bench.compiler.requests) == 1)
         assert await missing(bench) == {"schemas": "PREWARMING"}
         bench.compiler.gate.set()
-        await until(lambda: not bench.gateway.prewarming.is_first_round)
+        await until(lambda: not bench.gateway.registered.prewarming.is_first_round)
         settled = bench.schemas.schemas[record.id].record.outcome
         assert settled.status is SchemaStatus.READY
         assert await missing(bench) is None

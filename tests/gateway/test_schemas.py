@@ -281,7 +281,7 @@ async def test_uses_are_counted_and_written_at_once(bench: Bench) -> None:
     await asyncio.gather(*(bench.post(chat) for _ in range(5)))
     assert bench.schemas.lookups == 1
     assert bench.schemas.writes_of_uses == 0
-    await bench.gateway.uses.flush()
+    await bench.gateway.registered.uses.flush()
     assert (await bench.get(f"/v1/schemas/{schema_id}")).json()["uses"] == 5
     assert bench.schemas.writes_of_uses == 1
 
@@ -290,9 +290,9 @@ async def test_uses_wait_for_a_database_that_is_away(bench: Bench) -> None:
     schema_id = (await register(bench))["id"]
     await bench.post(bench.chat(response_format=by_id(schema_id)))
     bench.schemas.is_down = True
-    await bench.gateway.uses.flush()
+    await bench.gateway.registered.uses.flush()
     bench.schemas.is_down = False
-    await bench.gateway.uses.flush()
+    await bench.gateway.registered.uses.flush()
     assert (await bench.get(f"/v1/schemas/{schema_id}")).json()["uses"] == 1
 
 
@@ -300,12 +300,12 @@ async def test_uses_are_not_lost_when_a_write_is_cancelled(bench: Bench) -> None
     schema_id = (await register(bench))["id"]
     await bench.post(bench.chat(response_format=by_id(schema_id)))
     bench.schemas.gate.clear()
-    writing = asyncio.create_task(bench.gateway.uses.flush())
+    writing = asyncio.create_task(bench.gateway.registered.uses.flush())
     await asyncio.sleep(0)
     writing.cancel()
     await asyncio.wait({writing})
     bench.schemas.gate.set()
-    await bench.gateway.uses.flush()
+    await bench.gateway.registered.uses.flush()
     assert (await bench.get(f"/v1/schemas/{schema_id}")).json()["uses"] == 1
 
 
