@@ -68,12 +68,15 @@ class AnswerForms:
     content_opening: str
     thought_opening: str
     thought_end: str
+    after_thoughts: str
     custom: CustomInput
 
     @classmethod
     def of(cls, form: ChatFormat, tokens: ControlTokens) -> "AnswerForms":
         """Return the forms of a format in a tokenizer's terms."""
         spell, call, thinking = tokens.spell, form.call, form.reasoning
+        ends = spell(thinking.until + thinking.after if thinking else "")
+        until = 1 if ends and is_control(ends[0]) else len(thinking.until if thinking else "")
         return cls(
             call_opening=spell(call.opening if call else ""),
             after_name=spell(call.after_name if call else ""),
@@ -85,7 +88,8 @@ class AnswerForms:
             text_before_calls=form.text_before_calls,
             content_opening=spell(form.content_opening),
             thought_opening=spell(thinking.opening if thinking else ""),
-            thought_end=spell(thinking.until + thinking.after if thinking else ""),
+            thought_end=ends[:until],
+            after_thoughts=ends[until:],
             custom=call.custom if call else CustomInput.WRAPPED,
         )
 
@@ -118,12 +122,12 @@ class AnswerReader:
         self._scan: ObjectScan | None = None
         self._wrapped: list[str] | None = None
         if is_thinking:
-            self._may_think, self._state = False, self._think
+            self._may_think, self._state = False, self._open_thoughts
 
     @property
     def channel(self) -> Channel | None:
         """Where what comes next belongs, as far as one can tell; None: to a call."""
-        if self._state == self._think:
+        if self._state in (self._open_thoughts, self._think):
             return Channel.REASONING
         return Channel.CONTENT if self._state in (self._say, self._begin) else None
 
@@ -159,7 +163,7 @@ class AnswerReader:
         forms = self._forms
         openings: list[tuple[str, Callable[[], Iterator[Event]]]] = []
         if self._may_think:
-            openings.append((forms.thought_opening, self._think))
+            openings.append((forms.thought_opening, self._open_thoughts))
         if self._kinds:
             openings.append((forms.calls_opening + forms.call_opening, self._name))
         if forms.content_opening:
@@ -177,8 +181,33 @@ class AnswerReader:
         self._state = self._say
         yield from ()
 
+    def _open_thoughts(self) -> Iterator[Event]:
+        if self._text:
+            self._take(1 if self._text[0] == "\n" else 0)
+            self._state = self._think
+        yield from ()
+
     def _think(self) -> Iterator[Event]:
-        yield from self._until(Channel.REASONING, self._forms.thought_end, self._begin)
+        """Say what is thought up to its end, or to a call: see `_close_thoughts`."""
+        call = next((n for n, c in enumerate(self._text) if is_control(c)), len(self._text))
+        if self._forms.thought_end in self._text[: call + 1] or call == len(self._text):
+            yield from self._until(Channel.REASONING, self._forms.thought_end, self._close_thoughts)
+        else:
+            yield from self._said(Channel.REASONING, self._take(call))
+            self._state = self._begin
+
+    def _close_thoughts(self) -> Iterator[Event]:
+        """Skip what stands behind thoughts: all of it, but where nothing made the model write it.
+
+        An answer that begins like thoughts may be any text to its constraint, which then is not
+        kept to what follows them.
+        """
+        after = self._forms.after_thoughts
+        if after.startswith(self._text) and self._text != after:
+            return  # more must come to tell
+        self._take(next(n for n in range(len(after), -1, -1) if self._text.startswith(after[:n])))
+        self._state = self._begin
+        yield from ()
 
     def _say(self) -> Iterator[Event]:
         if not self._may_call_later:

@@ -34,7 +34,8 @@ class CallForm:
 class Reasoning:
     """Thoughts before the answer: opening, any text up to `until`, then `after`.
 
-    `until` is empty where `after` begins with a control token.
+    `until` is empty where `after` begins with a control token. A line break behind the opening is
+    no part of what is thought.
     """
 
     opening: str
@@ -127,7 +128,11 @@ HARMONY = ChatFormat(
     reasoning=Reasoning("<|channel|>analysis<|message|>", "", "<|end|><|start|>assistant"),
 )
 
-THINKING = Reasoning("<think>\n", "</think>", "\n\n")
+# What a template holds of thoughts, and how they are written.
+THINKING = {
+    "[THINK]": Reasoning("[THINK]", "[/THINK]"),
+    "<think>": Reasoning("<think>", "</think>", "\n\n"),
+}
 
 FORMATS = {
     "plain": PLAIN,
@@ -161,6 +166,7 @@ def recognise_format(template: str) -> ChatFormat:
     found = FORMATS[next(named, "plain")]
     if "[TOOL_CALLS] [" in template:  # tokenizers of the first generation put a space between
         found = replace(found, calls_opening="[TOOL_CALLS] [")
-    if found.reasoning is None and "<think>" in template:
-        found = replace(found, reasoning=THINKING)
+    thoughts = next((form for sign, form in THINKING.items() if sign in template), None)
+    if found.reasoning is None and thoughts is not None:
+        found = replace(found, reasoning=thoughts)
     return found

@@ -41,8 +41,12 @@ CONTENT = Part(
     SUBJECT,
 )
 END = 256
-_CONTROL = re.compile(r"<\|\w+\|>|\[[A-Z_]+\]")
-_ROWS = {**FORMATS, "thinking": recognise_format("<think><tool_call></tool_call>")}
+_CONTROL = re.compile(r"<\|\w+\|>|\[/?[A-Z_]+\]")
+_ROWS = {
+    **FORMATS,
+    "thinking": recognise_format("<think><tool_call></tool_call>"),
+    "bracketed": recognise_format("[THINK][TOOL_CALLS][ARGS]"),
+}
 
 
 def function(name: str) -> Tool:
@@ -62,7 +66,7 @@ def control_spellings(form: ChatFormat) -> list[str]:
     if form.call:
         texts += [form.call.opening, form.call.after_name, form.call.closing]
     if form.reasoning:
-        texts += [form.reasoning.opening, form.reasoning.after]
+        texts += [form.reasoning.opening, form.reasoning.until, form.reasoning.after]
     return list(dict.fromkeys(spelling for text in texts for spelling in _CONTROL.findall(text)))
 
 
@@ -238,7 +242,7 @@ def test_thoughts_that_the_prompt_has_opened_come_first() -> None:
     model = ChatModel(
         recognise_format("<think> <tool_call> </tool_call>"), ControlTokens({}), is_thinking=True
     )
-    assert model.form.reasoning == THINKING
+    assert model.form.reasoning == THINKING["<think>"]
     use = ToolUse(FUNCTIONS, FUNCTIONS, ToolMode.AUTO)
     answer = (
         'hm </thin\n</think>\n\n<tool_call>\n{"name": "get", "arguments": {"a": 1}}\n</tool_call>'
@@ -268,6 +272,47 @@ def test_thoughts_may_end_in_a_control_token() -> None:
     assert events == [Said(Channel.REASONING, "hm"), Said(Channel.CONTENT, "yes")]
 
 
+OF_GET = '<tool_call>\n{"name": "get", "arguments": {"a":1}}\n</tool_call>'
+USE = ToolUse(FUNCTIONS, FUNCTIONS, ToolMode.AUTO)
+
+
+@pytest.mark.parametrize(
+    ("answer", "thoughts", "content", "count"),
+    [
+        (f"<think>\nhm\n</think>\n\n{OF_GET}", "hm\n", "", 1),
+        (f"<think>hm</think>Yes {OF_GET}", "hm", "Yes ", 1),
+        ("<think>\nhm</think>\nYes", "hm", "Yes", 0),
+        ("<think>hm</think>", "hm", "", 0),
+        (f"<think>\nhm {OF_GET}", f"hm {OF_GET}", "", 0),
+        ("</think>Yes<think>", "", "</think>Yes<think>", 0),
+    ],
+)
+def test_thoughts_end_where_they_are_closed_whatever_follows(
+    answer: str, thoughts: str, content: str, count: int
+) -> None:
+    """Where text may begin like thoughts, a constraint leaves open how they are closed."""
+    model, vocabulary = make("thinking", "text")
+    shape = model.shape(None, USE)
+    assert shape is not None
+    cursor = link(shape, vocabulary)
+    for byte in answer.encode():
+        cursor.advance(byte)
+    assert cursor.may_end
+    texts, calls = read(model, USE, iter(Frame(text=character) for character in answer))
+    assert (texts[Channel.REASONING], texts[Channel.CONTENT]) == (thoughts, content)
+    assert calls == [("get", '{"a":1}')] * count
+
+
+def test_a_call_that_a_control_token_opens_ends_thoughts_that_stay_open() -> None:
+    form = recognise_format("[TOOL_CALLS]{{ name }}[ARGS] <think>")
+    ids = {"[TOOL_CALLS]": END + 1, "[ARGS]": END + 2}
+    model = ChatModel(form, ControlTokens(ids))
+    marks = [Mark(token_id=END + 1, position=9), Mark(token_id=END + 2, position=12)]
+    frame = Frame(text='<think>hmget{"a": 1}', marks=marks)
+    texts, calls = read(model, USE, iter([frame]))
+    assert (texts[Channel.REASONING], calls) == ("hm", [("get", '{"a": 1}')])
+
+
 @pytest.mark.parametrize(
     ("template", "row"),
     [
@@ -284,6 +329,7 @@ def test_thoughts_may_end_in_a_control_token() -> None:
 def test_a_template_says_which_format_its_model_writes(template: str, row: str) -> None:
     assert recognise_format(template) == FORMATS[row]
     assert recognise_format(template + "<think>").reasoning is not None
+    assert recognise_format(template + "[THINK]").reasoning is not None
 
 
 def test_equal_parts_are_one() -> None:
