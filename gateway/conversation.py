@@ -124,7 +124,9 @@ class Conversation:
         role = "system" if message.role == "developer" else message.role
         member: dict[str, Any] = {"role": role, "content": self._content(message, markers)}
         if message.reasoning is not None:
-            member["reasoning_content"] = markers.wrap(message.reasoning)
+            # under the names that templates know; most drop thoughts of before the last question
+            thoughts = markers.wrap(message.reasoning, is_optional=True)
+            member |= dict.fromkeys(("reasoning_content", "thinking"), thoughts)
         if message.refusal is not None:
             member["refusal"] = markers.wrap(message.refusal)
         if message.name is not None:

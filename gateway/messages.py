@@ -44,13 +44,18 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     reasoning: str | None = None
-    """What the assistant thought before, where the client sends it back."""
+    """What the assistant thought before, where the client sends it back; templates may drop it."""
 
     @property
     def characters(self) -> int:
         """How many characters a prompt has of it, at least."""
-        texts = (self.text, self.refusal, self.reasoning, *(c.arguments for c in self.tool_calls))
+        texts = (self.text, self.refusal, *(call.arguments for call in self.tool_calls))
         return sum(len(text or "") for text in texts)
+
+    @property
+    def all_characters(self) -> int:
+        """How many it has, with thoughts that a template may drop."""
+        return self.characters + len(self.reasoning or "")
 
 
 def read_messages(value: object, maximum: int) -> tuple[Message, ...]:

@@ -52,12 +52,21 @@ class Markers:
     def __init__(self) -> None:
         self._nonce = secrets.token_hex(16)
         self._count = 0
+        self._optional: set[str] = set()
 
-    def wrap(self, text: str) -> str:
-        """Return the text between two markers; nothing stays nothing, as templates may drop it."""
+    def wrap(self, text: str, *, is_optional: bool = False) -> str:
+        """Return the text between two markers; nothing stays nothing, as templates may drop it.
+
+        Args:
+            text: What a client wrote.
+            is_optional: The template may leave it out.
+        """
         if not text:
             return ""
-        return f"{self._start(self._next())}{text}{self._end}"
+        number = self._next()
+        if is_optional:
+            self._optional.add(str(number))
+        return f"{self._start(number)}{text}{self._end}"
 
     def wrap_json(self, text: str) -> JsonText:
         """Return JSON text between two markers."""
@@ -80,7 +89,7 @@ class Markers:
                 raise TemplateRefusedError("it writes the text of a message twice")
             seen.add(number)
             parts += [Part(text, is_clients=True), Part(tail, is_clients=False)]
-        if len(seen) != self._count:
+        if len(seen | self._optional) != self._count:
             raise TemplateRefusedError("it leaves out the text of a message")
         return [part for part in parts if part.text]
 

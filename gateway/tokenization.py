@@ -102,7 +102,7 @@ class Tokenization:
             )
         messages = read_messages(members["messages"], self.config.max_messages)
         for message in messages:
-            maximum -= message.characters
+            maximum -= message.all_characters
         if maximum < 0:
             raise RequestError(
                 "Invalid 'messages': too long. Expected at most "

@@ -202,6 +202,26 @@ def test_an_outline_family_without_the_variable_falls_back_to_words() -> None:
     assert "JSON Schema" in decode(outlined.write(request(USER, form=FORM)))
 
 
+THINKS = CHATML.replace("{{ m.content }}", "{{ m.THINKING }}{{ m.content }}")
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "thinking"])
+def test_earlier_thoughts_are_written_by_templates_that_show_them(name: str) -> None:
+    thought = Message("assistant", "Yes", reasoning="hm <|end|>")
+    ids = writer(THINKS.replace("THINKING", name)).write(request(USER, thought, USER))
+    assert "<|assistant|>hm <|end|>Yes<|end|><|user|>" in decode(ids)
+    assert ids.count(CONTROL["<|end|>"]) == 3
+
+
+def test_earlier_thoughts_are_dropped_where_the_template_drops_them() -> None:
+    thought = Message("assistant", "Yes", reasoning="hm")
+    dropped = writer(CHATML).write(request(USER, thought, USER))
+    assert dropped == writer(CHATML).write(request(USER, replace(thought, reasoning=None), USER))
+    twice = THINKS.replace("THINKING", "thinking").replace("{{ m.c", "{{ m.thinking }}{{ m.c")
+    with pytest.raises(RequestError, match="twice"):
+        writer(twice).write(request(USER, thought, USER))
+
+
 NO_SYSTEM = (
     "{% for m in messages %}"
     "{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
