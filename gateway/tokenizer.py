@@ -29,13 +29,6 @@ class PromptTokenizer:
     def __init__(self, data: bytes) -> None:
         definition = json.loads(data)
         definition["truncation"] = definition["padding"] = None
-        added = [str(token["content"]) for token in definition.get("added_tokens", ())]
-        self._added = sorted(filter(None, added), key=len, reverse=True)
-        self._any_added = re.compile("|".join(map(re.escape, self._added)) or "(?!)")
-        cuts = [(token, place) for token in self._added for place in range(1, len(token))]
-        self._beginnings = frozenset(token[:place] for token, place in cuts)
-        self._endings = frozenset(token[place:] for token, place in cuts)
-        self._longest_added = max(map(len, self._added), default=0)
         self.control_tokens = {
             str(token["content"]): int(token["id"])
             for token in definition.get("added_tokens", ())
@@ -46,6 +39,19 @@ class PromptTokenizer:
         self._first = _load(definition)
         inner = _without_prefix(definition)
         self._inner = _load(inner)
+        self._is_sought_normalized = self._inner.normalizer is not None and any(
+            token.get("normalized") for token in definition.get("added_tokens", ())
+        )
+        """Added tokens are found in texts that are normalized: other spellings make them too."""
+        added = [str(token["content"]) for token in definition.get("added_tokens", ())]
+        spellings = {form for token in added for form in self._forms(token)}
+        self._added = sorted(filter(None, spellings), key=len, reverse=True)
+        self._any_added = re.compile("|".join(map(re.escape, self._added)) or "(?!)")
+        cuts = [(token, place) for token in self._added for place in range(1, len(token))]
+        self._beginnings = frozenset(token[:place] for token, place in cuts)
+        self._endings = frozenset(token[place:] for token, place in cuts)
+        self._longest_added = max(map(len, self._added), default=0)
+        self._controls = {form for token in self.control_tokens for form in self._forms(token)}
         self._plain = _load({**inner, "added_tokens": [], "post_processor": None})
         self._decode = piece_decoder(definition)
         self._bytes_of_added = {
@@ -83,19 +89,29 @@ class PromptTokenizer:
 
     def may_make_added_token(self, text: str) -> bool:
         """Return whether a text holds the spelling of an added token, or a part at either end."""
-        lengths = range(1, min(len(text), self._longest_added) + 1)
-        return bool(self._any_added.search(text)) or any(
-            text[-n:] in self._beginnings or text[:n] in self._endings for n in lengths
-        )
+        return any(map(self._holds_added, self._forms(text)))
 
     def spelled_control(self, text: str) -> list[str]:
         """Return the control tokens that a text spells, in their order."""
-        return [token for token in self._any_added.findall(text) if token in self.control_tokens]
+        found = (token for form in self._forms(text) for token in self._any_added.findall(form))
+        return [token for token in found if token in self._controls]
 
     @property
     def longest_written(self) -> int | None:
         """How many characters of a template a token stands for at most; None: nobody knows."""
         return None if self.longest is None else max(self.longest, self._longest_added)
+
+    def _forms(self, text: str) -> list[str]:
+        """Return a text as added tokens are sought in it."""
+        if not self._is_sought_normalized:
+            return [text]
+        return [text, self._inner.normalizer.normalize_str(text)]
+
+    def _holds_added(self, text: str) -> bool:
+        lengths = range(1, min(len(text), self._longest_added) + 1)
+        return bool(self._any_added.search(text)) or any(
+            text[-n:] in self._beginnings or text[:n] in self._endings for n in lengths
+        )
 
     def _broken(self, text: str) -> tuple[str, str]:
         """Split a text inside the first special spelling that it holds, or else in the middle."""
