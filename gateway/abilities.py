@@ -19,13 +19,6 @@ def check_abilities(request: ChatRequest, entry: ModelEntry, writer: PromptWrite
         raise _unsupported("'tools'", "tools")
     if form.is_structured and use.callable and not writer.chat.tells_calls_from_json:
         raise _unsupported("'response_format' together with 'tools'", "response_format")
-    if request.stop and writer.chat.shape(form.part, use) is not None:
-        raise RequestError(
-            "Unsupported parameter: 'stop' is not supported with this model where its answer is "
-            "kept to a form: tools are shown, or thoughts come before it.",
-            "stop",
-            "unsupported_parameter",
-        )
     for number, tool in enumerate(use.tools):
         if not writer.chat.can_enforce(tool):
             path = f"tools[{number}].custom.format"

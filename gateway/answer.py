@@ -25,6 +25,8 @@ async def collect(generation: Generation) -> bytes:
             continue
         number, frame = item
         choices[number].take(frame)
+        if choices[number].has_stopped:
+            generation.stop(number)
     for choice in choices:
         await check_answer(generation, choice)
     generation.complete()

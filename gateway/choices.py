@@ -9,6 +9,7 @@ from formwork.sampler.v1.sampler_pb2 import Frame
 
 from gateway.answer_reader import CallBegun, CallInput, Channel, Event, Said
 from gateway.generation import Job
+from gateway.stops import StopReader
 from gateway.tools import ToolKind
 from gateway.wire import finish_reason, is_refusal, logprob_objects
 
@@ -58,6 +59,7 @@ class Choice:
     def __init__(self, job: Job) -> None:
         self._model = job.model
         self._reader = job.reader()
+        self._stops = StopReader(job.request.stop)
         self._wants_logprobs = job.request.logprobs
         self._short_ids = job.model.form.short_call_ids
         self.texts: dict[Channel, list[str]] = {channel: [] for channel in Channel}
@@ -67,6 +69,11 @@ class Choice:
         self.finish: str | None = None
         self.is_refused = False
         """The model refused, in words or without any."""
+
+    @property
+    def has_stopped(self) -> bool:
+        """A stop string has ended it; its sequence knows nothing of that."""
+        return self._stops.has_stopped
 
     def take(self, frame: Frame) -> Step:
         """Take a frame in.
@@ -83,6 +90,7 @@ class Choice:
             events = self._reader.feed(self._model.text_of(frame))
             if frame.finish:
                 events += self._reader.finish()
+            events = self._stops.read(events, is_last=bool(frame.finish))
             has_left = self._reader.channel is None  # for a call: what opens it is no content
             said = (event.channel for event in events if isinstance(event, Said))
             channel = next(said, None if has_left else before)
@@ -90,7 +98,9 @@ class Choice:
             self._record(event)
         if channel is Channel.REASONING:
             self.reasoning_tokens += frame.tokens
-        if frame.finish:
+        if self.has_stopped:
+            self.finish = "stop"
+        elif frame.finish:
             self.finish = self._finish(finish_reason(frame))
         return Step(events, channel, self._logprobs(frame, channel))
 

@@ -95,6 +95,8 @@ async def write_chunks(generation: Generation) -> AsyncIterator[bytes]:
         number, frame = item
         choice = choices[number]
         said = writer.say(number, choice, choice.take(frame))
+        if choice.has_stopped:
+            generation.stop(number)
         if said:
             yield said
         if choice.finish is not None:

@@ -1,7 +1,7 @@
 """The path of a chat completion, step by step: design.md, section 1."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -80,7 +80,9 @@ class ChatFlow:
         self._refuse_early(wishes)
         check_characters(request, entry.context, self.writers.of(snapshot).longest_token)
         prompt = await self.writers.write(snapshot, request, entry.context)
-        plan = self._plan(request, snapshot, entry, prompt)
+        # where anything but content may come, only the gateway knows where to look for stop strings
+        told = request if wishes is None else replace(request, stop=())
+        plan = self._plan(told, snapshot, entry, prompt)
         attempt = Attempt(self, caller, request, snapshot, plan, wishes, deadline, has_fallback)
         opened, constraint, checks = await attempt.start()
         job = self._job(request, snapshot, entry, plan, checks)

@@ -158,6 +158,10 @@ class Generation:
             else:
                 return
 
+    def stop(self, choice: int) -> None:
+        """End one choice here: a stop string was found in what its sequence goes on with."""
+        self.opened.group.stop(choice)
+
     @property
     def usage(self) -> TokenCounts:
         """Tokens of the attempt that counts: those in frames that arrived.

@@ -275,13 +275,6 @@ def _check_together(request: ChatRequest) -> None:
             "close_in_time",
             "invalid_value",
         )
-    if request.tool_use.callable and request.stop:
-        raise RequestError(
-            "Unsupported parameter: 'stop' is not supported together with 'tools' that may be "
-            "called: it could end a call early.",
-            "stop",
-            "unsupported_parameter",
-        )
     if request.stream and any(t.kind is ToolKind.CUSTOM for t in request.tool_use.callable):
         raise RequestError(
             "Unsupported parameter: 'stream' is not supported together with custom tools: the "

@@ -72,6 +72,18 @@ class SequenceGroup:
             self._error = error
             self.abort()
 
+    def stop(self, choice: int) -> None:
+        """Stop the sequence of one choice, which is whole; what else came of it does not count."""
+        sequence_id = self.ids[choice]
+        frames = list(self._waiting)
+        self._waiting = deque(frame for frame in frames if frame.sequence_id != sequence_id)
+        self.accepted_tokens -= sum(f.tokens for f in frames if f.sequence_id == sequence_id)
+        if sequence_id in self._live:
+            self._send(DecodeRequest(abort=Abort(sequence_id=sequence_id)))
+            self._live.discard(sequence_id)
+        if not self._live:
+            self._end()
+
     def abort(self) -> None:
         """Stop every live sequence; idempotent."""
         if self._has_left:

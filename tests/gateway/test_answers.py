@@ -27,6 +27,7 @@ from gateway.chat_formats import FORMATS, HERMES, THINKING, ChatFormat, recognis
 from gateway.chat_model import ChatModel
 from gateway.control_tokens import ControlTokens
 from gateway.grammars import Grammar, Subject, Syntax
+from gateway.stops import StopReader
 from gateway.tools import Tool, ToolKind, ToolMode, ToolUse
 from mesh.errors import InternalError
 from sampler_service.envelopes import to_envelope
@@ -311,6 +312,30 @@ def test_a_call_that_a_control_token_opens_ends_thoughts_that_stay_open() -> Non
     frame = Frame(text='<think>hmget{"a": 1}', marks=marks)
     texts, calls = read(model, USE, iter([frame]))
     assert (texts[Channel.REASONING], calls) == ("hm", [("get", '{"a": 1}')])
+
+
+def test_stop_strings_are_sought_in_content_alone() -> None:
+    events = [
+        Said(Channel.REASONING, "a END b"),
+        Said(Channel.CONTENT, "E"),
+        Said(Channel.CONTENT, "EN"),
+        CallBegun(0, "get", ToolKind.FUNCTION),
+        CallInput(0, "END"),
+    ]
+    stops = StopReader(["END"])
+    read_apart = [made for one in events for made in stops.read([one], is_last=False)]
+    assert [made for made in read_apart if not isinstance(made, Said)] == events[3:]
+    texts = [(made.channel, made.text) for made in read_apart if isinstance(made, Said)]
+    assert texts == [
+        (Channel.REASONING, "a END b"),
+        (Channel.CONTENT, "E"),
+        (Channel.CONTENT, "EN"),
+    ]
+    assert not stops.has_stopped
+    assert stops.read([Said(Channel.CONTENT, "xENDx")], is_last=True)[0] == Said(
+        Channel.CONTENT, "x"
+    )
+    assert stops.has_stopped
 
 
 @pytest.mark.parametrize(

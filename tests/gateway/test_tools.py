@@ -19,7 +19,7 @@ from formwork.sampler.v1.sampler_pb2 import (
 from mesh.config import MeshConfig
 from mesh.errors import SchemaRefusedError
 
-from .conftest import ALIAS, Bench, make_mesh_config, open_bench
+from .conftest import ALIAS, Bench, make_mesh_config, open_bench, until
 
 CALL, ARGUMENTS = 9, 10  # control tokens of the built-in model
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -138,15 +138,62 @@ async def test_tools_are_bounded_together(mesh_config: MeshConfig) -> None:
         assert (refused.value.param, refused.value.code) == ("tools", "schema_too_large")
 
 
-async def test_stop_is_refused_where_the_worker_could_not_keep_both(
+def pieces(text: str) -> list[Frame]:
+    """Return frames of a few characters each, and the end of the answer."""
+    parts = [text[at : at + 3] for at in range(0, len(text), 3)]
+    return [*(Frame(text=part, tokens=1) for part in parts), Frame(tokens=1, finish=FINISH_STOP)]
+
+
+OF_WEATHER = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>'
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("written", "stop", "expected"),
+    [
+        ("So it rains. END of it.", "END", ("So it rains. ", 0)),
+        ("So it rains. EN", "END", ("So it rains. EN", 0)),
+        (f"So: END {OF_WEATHER}", "END", ("So: ", 0)),
+        (f"So: EN{OF_WEATHER}", "END", ("So: EN", 1)),
+        (OF_WEATHER, ["Oslo", "<tool_call>", "name"], ("", 1)),
+    ],
+)
+async def test_stop_ends_content_and_never_a_call(
     mesh_config: MeshConfig,
+    written: str,
+    stop: str | list[str],
+    expected: tuple[str, int],
+    *,
+    stream: bool,
 ) -> None:
+    content, count = expected
     async with open_bench(mesh_config, model={"family": "hermes"}) as bench:
-        with pytest.raises(openai.BadRequestError) as refused:
-            await create(bench, tools=[WEATHER], tool_choice="none", stop=["x"])
-        assert (refused.value.param, refused.value.code) == ("stop", "unsupported_parameter")
-        assert not bench.worker.opens
-        assert await create(bench, stop=["x"])
+        bench.worker.script = lambda _: pieces(written)
+        answer = await create(bench, tools=[WEATHER], stop=stop, stream=stream)
+        choices = [chunk.choices[0] async for chunk in answer] if stream else answer.choices
+        said = [part.delta if stream else part.message for part in choices]
+        calls = [call for one in said for call in one.tool_calls or []]
+        assert "".join(one.content or "" for one in said) == content
+        assert sum(bool(call.id) for call in calls) == count
+        assert choices[-1].finish_reason == ("tool_calls" if count else "stop")
+        assert not bench.worker.opens[0].sampling.stop
+
+
+async def test_an_answer_that_stopped_is_charged_up_to_there(mesh_config: MeshConfig) -> None:
+    async with open_bench(mesh_config, model={"family": "hermes"}) as bench:
+        endless = [Frame(text="ab", tokens=1), Frame(text=" END", tokens=1)]
+        bench.worker.script = lambda _: [*endless, *[Frame(text="x", tokens=1)] * 500]
+        completion = await create(bench, tools=[WEATHER], stop="END", n=2)
+        assert [choice.message.content for choice in completion.choices] == ["ab "] * 2
+        assert completion.usage.completion_tokens == 4
+        _, settled = (await bench.settled())[0]
+        assert settled.counts.completion_tokens == 4
+        await until(lambda: len(bench.worker.aborted) == 2)
+
+
+async def test_a_worker_looks_for_stop_where_all_of_an_answer_is_content(bench: Bench) -> None:
+    await create(bench, stop=["x"])
+    assert bench.worker.opens[0].sampling.stop == ["x"]
 
 
 async def test_custom_tools_take_text_or_a_grammar(bench: Bench) -> None:
@@ -331,7 +378,6 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Benc
             "tool_choice",
             "invalid_value",
         ),
-        ({"tools": [TIME], "stop": "x"}, "stop", "unsupported_parameter"),
         ({"tools": [NOTE], "stream": True}, "stream", "unsupported_parameter"),
         (
             {"tools": [TIME], "tool_choice": "required", "max_completion_tokens": 1},
