@@ -1,7 +1,8 @@
 """Reads a JSON body without losing anything: no key twice, exact numbers, the text of a part."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined] # missing in typeshed
 from typing import Any
 
@@ -34,20 +35,42 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates)
 
+_Span = tuple[int, int]
 
-def read_object(body: bytes) -> tuple[dict[str, Any], str]:
-    """Return the JSON object in a body, and the body's text.
+
+@dataclass(frozen=True)
+class Source:
+    """The text of a JSON object, and where in it the values of its members stand."""
+
+    text: str
+    members: Mapping[str, _Span]
+    items: Mapping[str, Sequence[_Span]]
+    """Of members that are arrays."""
+
+    def text_at(self, path: Sequence[str]) -> str:
+        """Return the text of the value at a path of keys, which there is, exactly as it stands."""
+        start, end = self.members[path[0]]
+        member = self.text[start:end]
+        return text_at(member, path[1:]) if path[1:] else member
+
+    def items_of(self, key: str) -> list[str]:
+        """Return the texts of the items of a member that is an array."""
+        return [self.text[start:end] for start, end in self.items[key]]
+
+
+def read_object(body: bytes) -> tuple[dict[str, Any], Source]:
+    """Return the JSON object in a body, and the text that it was read from.
 
     orjson is the gate (UTF-8, no NaN, no lone surrogates, bounded depth and numbers); the standard
-    library then reads exact integers and sees keys that stand twice.
+    library then reads exact integers and sees keys that stand twice, once over the text.
 
     Raises:
         RequestError: Not JSON, not an object, or a key stands twice in an object.
     """
     try:
-        orjson.loads(body)
-        text = body.decode()
-        value = _DECODER.decode(text)
+        if not isinstance(orjson.loads(body), dict):
+            raise RequestError("The JSON body must be an object.", None, "invalid_type")
+        return _read_members(body.decode())
     except _DuplicateKeyError as error:
         key = str(error)[:64]
         raise RequestError(
@@ -55,9 +78,37 @@ def read_object(body: bytes) -> tuple[dict[str, Any], str]:
         ) from None
     except (ValueError, RecursionError) as error:
         raise _bad_json(error) from None
-    if not isinstance(value, dict):
-        raise RequestError("The JSON body must be an object.", None, "invalid_type")
-    return value, text
+
+
+def _read_members(text: str) -> tuple[dict[str, Any], Source]:
+    """Return the object in a text that is valid JSON, read member by member."""
+    pairs: list[tuple[str, Any]] = []
+    members: dict[str, _Span] = {}
+    items: dict[str, list[_Span]] = {}
+    position = _skip(text, _skip(text, 0) + 1)
+    while text[position] != "}":
+        key, start = _read_key(text, position)
+        if text[start] == "[":
+            value, items[key], end = _read_items(text, start)
+        else:
+            value, end = _DECODER.raw_decode(text, start)
+        pairs.append((key, value))
+        members[key] = start, end
+        position = _next(text, end)
+    return _without_duplicates(pairs), Source(text, members, items)
+
+
+def _read_items(text: str, start: int) -> tuple[list[Any], list[_Span], int]:
+    """Return the array that starts there, where its items stand, and where it ends."""
+    values: list[Any] = []
+    spans: list[_Span] = []
+    position = _skip(text, start + 1)
+    while text[position] != "]":
+        value, end = _DECODER.raw_decode(text, position)
+        values.append(value)
+        spans.append((position, end))
+        position = _next(text, end)
+    return values, spans, position + 1
 
 
 def text_at(text: str, path: Sequence[str]) -> str:
@@ -65,44 +116,33 @@ def text_at(text: str, path: Sequence[str]) -> str:
 
     The text must have been read by `read_object` and hold the path.
     """
-    start = _start_at(text, path)
-    return text[start : _end_at(text, start)]
-
-
-def items_at(text: str, path: Sequence[str]) -> list[str]:
-    """Return the texts of the items of the array at a path of keys, in one pass.
-
-    The text must have been read by `read_object` and hold the path.
-    """
-    position = _start_at(text, path)
-    items: list[str] = []
-    position = _skip(text, position + 1)
-    while text[position] != "]":
-        end = _end_at(text, position)
-        items.append(text[position:end])
-        position = _skip(text, end)
-        if text[position] == ",":
-            position = _skip(text, position + 1)
-    return items
-
-
-def _start_at(text: str, path: Sequence[str]) -> int:
     start = _skip(text, 0)
     for key in path:
         start = _value_start(text, start, key)
-    return start
+    return text[start : _end_at(text, start)]
 
 
 def _value_start(text: str, position: int, key: str) -> int:
     """Return where the value of `key` starts in the object that starts at `position`."""
     position = _skip(text, position + 1)
     while text[position] == '"':
-        name, position = scanstring(text, position + 1)
-        position = _skip(text, _skip(text, position) + 1)
+        name, start = _read_key(text, position)
         if name == key:
-            return position
-        position = _skip(text, _skip(text, _end_at(text, position)) + 1)
+            return start
+        position = _next(text, _end_at(text, start))
     raise KeyError(key)
+
+
+def _read_key(text: str, position: int) -> tuple[str, int]:
+    """Return the key that starts there, and where its value does."""
+    name, position = scanstring(text, position + 1)
+    return name, _skip(text, _skip(text, position) + 1)
+
+
+def _next(text: str, end: int) -> int:
+    """Return where the next member or item starts behind one, or the bracket stands."""
+    position = _skip(text, end)
+    return _skip(text, position + 1) if text[position] == "," else position
 
 
 def _end_at(text: str, start: int) -> int:

@@ -18,7 +18,7 @@ from gateway.fields import (
     refuse_type,
     require,
 )
-from gateway.json_body import read_object
+from gateway.json_body import Source, read_object
 from gateway.messages import Message, mention_json, read_messages
 from gateway.parameters import refuse_unsupported
 from gateway.response_format import FormatKind, ResponseFormat, read_response_format
@@ -88,14 +88,14 @@ def read_chat_request(body: bytes, config: GatewayConfig) -> ChatRequest:
     Raises:
         RequestError: The first thing that is wrong, by name; nothing is ignored.
     """
-    value, text = read_object(body)
+    value, source = read_object(body)
     members = {key: member for key, member in value.items() if member is not None}
     refuse_unsupported(members)
     request = ChatRequest(
         model=read_string(require(members, "model", ""), "model", maximum=256),
         messages=read_messages(require(members, "messages", ""), config.max_messages),
-        format=_read_format(members, text, config),
-        tool_use=read_tool_use(members, text, config.max_schema_bytes),
+        format=_read_format(members, source, config),
+        tool_use=read_tool_use(members, source, config.max_schema_bytes),
         stop=_read_stop(members.get("stop")),
         choices=read_integer(members.get("n", 1), "n", 1, config.max_choices),
         max_completion_tokens=_read_max_tokens(members),
@@ -114,10 +114,10 @@ def read_chat_request(body: bytes, config: GatewayConfig) -> ChatRequest:
     return request
 
 
-def _read_format(members: dict[str, Any], text: str, config: GatewayConfig) -> ResponseFormat:
+def _read_format(members: dict[str, Any], source: Source, config: GatewayConfig) -> ResponseFormat:
     if "response_format" not in members:
         return ResponseFormat()
-    return read_response_format(members["response_format"], text, config.max_schema_bytes)
+    return read_response_format(members["response_format"], source, config.max_schema_bytes)
 
 
 def _read_numbers(members: dict[str, Any]) -> dict[str, Any]:

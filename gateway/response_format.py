@@ -18,7 +18,7 @@ from gateway.fields import (
     require,
 )
 from gateway.grammars import Grammar, Subject, Syntax
-from gateway.json_body import text_at
+from gateway.json_body import Source
 
 _PATH = "response_format.json_schema"
 _MAX_DESCRIPTION = 1024
@@ -70,12 +70,12 @@ class ResponseFormat:
         return Subject(name, "response_format", "JSON_SCHEMA_INVALID")
 
 
-def read_response_format(value: object, text: str, max_schema_bytes: int) -> ResponseFormat:
+def read_response_format(value: object, source: Source, max_schema_bytes: int) -> ResponseFormat:
     """Return the response format of a request.
 
     Args:
         value: The parameter.
-        text: The whole body, from which the schema's own text is taken.
+        source: The whole body, from which the schema's own text is taken.
         max_schema_bytes: Bound of that text.
 
     Raises:
@@ -98,17 +98,19 @@ def read_response_format(value: object, text: str, max_schema_bytes: int) -> Res
     if json_schema.get("schema_id") is not None:
         return _read_reference(json_schema)
     schema_text = read_schema_text(
-        json_schema, text, ("response_format", "json_schema"), max_schema_bytes
+        json_schema, source, ("response_format", "json_schema"), max_schema_bytes
     )
     return _read_json_schema(json_schema, schema_text)
 
 
-def read_schema_text(holder: dict[str, Any], text: str, path: Sequence[str], maximum: int) -> str:
+def read_schema_text(
+    holder: dict[str, Any], source: Source, path: Sequence[str], maximum: int
+) -> str:
     """Return the text of the member `schema`, an object.
 
     Args:
         holder: Has the member.
-        text: The whole body.
+        source: The whole body.
         path: To the holder.
         maximum: Bytes of the schema's text.
 
@@ -119,7 +121,7 @@ def read_schema_text(holder: dict[str, Any], text: str, path: Sequence[str], max
     schema = require(holder, "schema", ".".join(path))
     if not isinstance(schema, dict):
         refuse_type(schema, where, "an object")
-    schema_text = text_at(text, [*path, "schema"])
+    schema_text = source.text_at([*path, "schema"])
     check_schema_size(schema_text, where, maximum)
     return schema_text
 

@@ -91,7 +91,7 @@ def read_draft(body: bytes, max_schema_bytes: int) -> SchemaDraft:
     Raises:
         RequestError: Malformed.
     """
-    value, text = read_object(body)
+    value, source = read_object(body)
     members = read_arguments(value, ("name", "description", "schema", "strict"))
     description = read_description(members, "description")
     if description is not None and "\0" in description:
@@ -104,7 +104,7 @@ def read_draft(body: bytes, max_schema_bytes: int) -> SchemaDraft:
         read_name(require(members, "name", ""), "name"),
         description,
         read_boolean(members.get("strict", False), "strict"),
-        read_schema_text(members, text, (), max_schema_bytes),
+        read_schema_text(members, source, (), max_schema_bytes),
     )
 
 

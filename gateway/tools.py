@@ -19,7 +19,7 @@ from gateway.fields import (
     require,
 )
 from gateway.grammars import Grammar, Subject, Syntax
-from gateway.json_body import items_at, text_at
+from gateway.json_body import Source, text_at
 
 MAX_TOOLS = 128
 MAX_CALLS = 128
@@ -74,12 +74,12 @@ class ToolUse:
     max_calls: int = MAX_CALLS
 
 
-def read_tool_use(members: Mapping[str, Any], text: str, max_schema_bytes: int) -> ToolUse:
+def read_tool_use(members: Mapping[str, Any], source: Source, max_schema_bytes: int) -> ToolUse:
     """Return what a request says about tools.
 
     Args:
         members: Of the body.
-        text: The body, from which the text of each schema is taken.
+        source: The body, from which the text of each schema is taken.
         max_schema_bytes: Bound of each.
 
     Raises:
@@ -88,7 +88,7 @@ def read_tool_use(members: Mapping[str, Any], text: str, max_schema_bytes: int) 
     if "tools" not in members:
         _refuse_without_tools(members)
         return ToolUse()
-    tools = _read_tools(members["tools"], text, max_schema_bytes)
+    tools = _read_tools(members["tools"], source, max_schema_bytes)
     parallel = read_boolean(members.get("parallel_tool_calls", True), "parallel_tool_calls")
     most = MAX_CALLS if parallel else 1
     return _read_choice(members.get("tool_choice", "auto"), tools, most)
@@ -107,9 +107,9 @@ def _refuse_without_tools(members: Mapping[str, Any]) -> None:
 # -- tools ----------------------------------------------------------------------------------------
 
 
-def _read_tools(value: object, text: str, max_schema_bytes: int) -> tuple[Tool, ...]:
+def _read_tools(value: object, source: Source, max_schema_bytes: int) -> tuple[Tool, ...]:
     items = read_array(value, "tools", 1, MAX_TOOLS)
-    texts = items_at(text, ("tools",))
+    texts = source.items_of("tools")
     tools = tuple(
         _read_tool(item, f"tools[{number}]", of_item, max_schema_bytes)
         for number, (item, of_item) in enumerate(zip(items, texts, strict=True))

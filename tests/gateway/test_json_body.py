@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import json_body
 from gateway.config import GatewayConfig
 from gateway.errors import RequestError
 from gateway.json_body import read_object, text_at
@@ -33,10 +34,48 @@ def test_the_text_of_a_part_is_exactly_its_own(
 ) -> None:
     document = {"x": before, "a": {"b": before, 'c"': inner, "d": after}, "y": after}
     body = json.dumps(document, indent=indent)
-    _, text = read_object(body.encode())
-    found = text_at(text, ["a", 'c"'])
+    _, source = read_object(body.encode())
+    found = source.text_at(["a", 'c"'])
     assert json.loads(found) == inner
     assert found in body
+    assert json.loads(source.text_at(["y"])) == after
+
+
+@given(items=st.lists(JSON, max_size=4), indent=st.sampled_from([None, 2]))
+def test_the_texts_of_items_are_exactly_their_own(items: list[object], indent: int | None) -> None:
+    body = json.dumps({"x": 1, "a": items, "y": 2}, indent=indent)
+    value, source = read_object(body.encode())
+    texts = source.items_of("a")
+    assert value["a"] == items == [json.loads(text) for text in texts]
+    assert all(text in body for text in texts)
+
+
+def test_what_stands_beside_a_schema_is_read_once_and_not_again_for_its_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+    decode = json_body._DECODER.raw_decode
+
+    def spy(text: str, start: int = 0) -> tuple[object, int]:
+        value, end = decode(text, start)
+        read.append(text[start:end])
+        return value, end
+
+    monkeypatch.setattr(json_body._DECODER, "raw_decode", spy)
+    parameters = {"type": "object"}
+    tools = [
+        {"type": "function", "function": {"name": name, "parameters": parameters}} for name in "fg"
+    ]
+    schema = {"name": "n", "schema": {"type": "object"}}
+    body = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "words"}] * 3,
+        "tools": tools,
+        "response_format": {"type": "json_schema", "json_schema": schema},
+    }
+    read_chat_request(json.dumps(body).encode(), GatewayConfig())
+    assert sum("words" in text for text in read) == 3
+    assert sum("parameters" in text for text in read) == 2
 
 
 def test_an_escaped_key_is_found_too() -> None:
