@@ -9,11 +9,12 @@ from formwork_engine import AnyJson, EngineError, JsonSchema
 from compiler_service.canonical import CanonicalGrammar
 from compiler_service.compile_client import Compiler
 from compiler_service.config import CompilerConfig
-from compiler_service.fair_gate import FairGate
 from compiler_service.forgiving_store import ForgivingStore
 from compiler_service.index_store import StoredIndex
 from compiler_service.memory import HeldIndex
+from compiler_service.refusals import queue_is_full
 from mesh.errors import CompileQueueFullError, FormworkError, ServiceUnavailableError
+from mesh.fair_gate import FairGate
 from mesh.ids import ProjectId
 
 log = structlog.get_logger()
@@ -48,7 +49,10 @@ class Filler:
         self._owner = f"{owner}/fill"
         self._adopt = adopt
         self._gate = FairGate(
-            1, per_project=config.fill_queue_per_project, total=config.fill_queue_total
+            1,
+            per_project=config.fill_queue_per_project,
+            total=config.fill_queue_total,
+            refuse=queue_is_full,
         )
 
     def wants(self, held: HeldIndex) -> bool:

@@ -13,12 +13,11 @@ from compiler_service.canonical import CanonicalGrammar, id_of
 from compiler_service.compile_client import Compiler
 from compiler_service.compile_wire import CompiledIndex
 from compiler_service.config import CompilerConfig
-from compiler_service.fair_gate import FairGate
 from compiler_service.filler import Filler
 from compiler_service.forgiving_store import ForgivingStore
 from compiler_service.index_store import StoredIndex
 from compiler_service.memory import FailureMemory, HeldIndex
-from compiler_service.refusals import as_refusal
+from compiler_service.refusals import as_refusal, queue_is_full
 from mesh.clock import Clock
 from mesh.errors import (
     CompileBudgetError,
@@ -30,6 +29,7 @@ from mesh.errors import (
     from_status,
     to_status,
 )
+from mesh.fair_gate import FairGate
 from mesh.ids import IndexId, ProjectId
 from mesh.memory import BoundedMemory
 
@@ -86,7 +86,10 @@ class IndexFlow:
         self._failures = FailureMemory(config.memory_failures, config.failure_seconds, clock)
         self._short_slots = asyncio.Semaphore(config.short_slots)
         self._gate = FairGate(
-            config.compile_slots, per_project=config.queue_per_project, total=config.queue_total
+            config.compile_slots,
+            per_project=config.queue_per_project,
+            total=config.queue_total,
+            refuse=queue_is_full,
         )
         self._filler = Filler(compiler, store, config, owner, self._hold)
         self._flights: dict[IndexId, asyncio.Task[Obtained]] = {}

@@ -11,6 +11,7 @@ from formwork_engine import (
 
 from mesh.errors import (
     CompileBudgetError,
+    CompileQueueFullError,
     FormworkError,
     GrammarRefusedError,
     InternalError,
@@ -20,6 +21,7 @@ from mesh.errors import (
 
 # Limits on what was sent; the others are on what it compiles to.
 _INPUT_LIMITS = frozenset(["max_bytes", "max_depth", "max_nodes"])
+_RETRY_SECONDS = 2.0
 
 
 def as_refusal(error: EngineError, grammar: GrammarInput) -> FormworkError:
@@ -31,6 +33,15 @@ def as_refusal(error: EngineError, grammar: GrammarInput) -> FormworkError:
         case TooLargeError():
             return _too_large(kind, error)
     return InternalError("The grammar could not be compiled.")
+
+
+def queue_is_full(limit: str, maximum: int, value: int) -> FormworkError:
+    """Return the error of who finds as many compiles waiting as may wait."""
+    return CompileQueueFullError(
+        "Too many grammars wait to be compiled.",
+        metadata={"limit": limit, "maximum": str(maximum), "value": str(value)},
+        retry_after_seconds=_RETRY_SECONDS,
+    )
 
 
 def _located(

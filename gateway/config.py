@@ -46,7 +46,11 @@ class GatewayConfig:
     # How much at a time.
     max_in_flight: int = 1024
     max_in_flight_per_project: int = 256
-    render_threads: int = 2
+    render_threads: int = 3
+    """Read large bodies and write prompts. A project has at most all but one of them at a time."""
+    render_queue_per_project: int = 256
+    """What one project may have waiting for them; as many requests as it may have in flight."""
+    render_queue_total: int = 1024
     validation_processes: int = 2
     """A project has at most one of them at a time."""
     validation_memory_bytes: int = 512 * 1024 * 1024
@@ -126,6 +130,6 @@ class GatewayConfig:
             raise ValueError("key_unknown_seconds must be between 0 and 1")
         if not 0 < self.resume_frames < self.pause_frames:
             raise ValueError("resume_frames must be positive and below pause_frames")
-        for name in ("max_attempts", "schema_connections", "prewarm_unfinished"):
+        for name in ("max_attempts", "render_threads", "schema_connections", "prewarm_unfinished"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")

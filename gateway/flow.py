@@ -79,7 +79,7 @@ class ChatFlow:
         wishes = self._wishes(caller, request, snapshot, entry)
         self._refuse_early(wishes)
         check_characters(request, entry.context, self.writers.of(snapshot).longest_token)
-        prompt = await self.writers.write(snapshot, request, entry.context)
+        prompt = await self.writers.write(snapshot, request, entry.context, caller.project_id)
         # where anything but content may come, only the gateway knows where to look for stop strings
         told = request if wishes is None else replace(request, stop=())
         plan = self._plan(told, snapshot, entry, prompt)
@@ -97,7 +97,9 @@ class ChatFlow:
         if len(body) < _LARGE_BODY_BYTES:
             request = read_chat_request(body, self.config)
         else:
-            request = await self.writers.in_thread(lambda: read_chat_request(body, self.config))
+            request = await self.writers.in_thread(
+                caller.project_id, lambda: read_chat_request(body, self.config)
+            )
         return await self.schemas.resolve(request, caller)
 
     def _wishes(

@@ -1,15 +1,14 @@
 """The prompt writers of a model table, loaded once, and the threads that they run in."""
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jinja2 import TemplateError
 
 from gateway.config import GatewayConfig
+from gateway.fair_threads import FairThreads
 from gateway.families import PLAIN_TEMPLATE, family_of, format_of
 from gateway.prompt import PromptWriter
 from gateway.request import ChatRequest
@@ -17,7 +16,7 @@ from gateway.template import ChatTemplate
 from gateway.tokenizer import load_tokenizer
 from mesh.clock import Clock
 from mesh.config import ConfigError
-from mesh.ids import Snapshot
+from mesh.ids import ProjectId, Snapshot
 from mesh.models import ModelEntry, ModelTable
 
 _TOKEN_NAMES = ("bos_token", "eos_token", "pad_token", "unk_token")
@@ -26,27 +25,39 @@ T = TypeVar("T")
 
 
 class PromptWriters:
-    """Writes prompts for every snapshot of a model table, off the event loop."""
+    """Writes prompts for every snapshot of a model table, off the event loop.
 
-    def __init__(self, writers: Mapping[Snapshot, PromptWriter], threads: int) -> None:
+    Args:
+        writers: By snapshot.
+        config: How many threads there are, and who may wait for one.
+    """
+
+    def __init__(self, writers: Mapping[Snapshot, PromptWriter], config: GatewayConfig) -> None:
         self._writers = writers
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="prompt")
+        self._threads = FairThreads(config)
 
     def of(self, snapshot: Snapshot) -> PromptWriter:
         """Return the writer of a snapshot of the table."""
         return self._writers[snapshot]
 
-    async def write(self, snapshot: Snapshot, request: ChatRequest, context: int) -> list[int]:
-        """Return the prompt's token ids; raises as `PromptWriter.write` does."""
-        return await self.in_thread(lambda: self._writers[snapshot].write(request, context))
+    async def write(
+        self, snapshot: Snapshot, request: ChatRequest, context: int, project_id: ProjectId
+    ) -> list[int]:
+        """Return the prompt's token ids; raises as `PromptWriter.write` and `in_thread` do."""
+        writer = self._writers[snapshot]
+        return await self.in_thread(project_id, lambda: writer.write(request, context))
 
-    async def in_thread(self, work: Callable[[], T]) -> T:
-        """Return the result of work that would hold up the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+    async def in_thread(self, project_id: ProjectId, work: Callable[[], T]) -> T:
+        """Return the result of work that would hold up the event loop.
+
+        Raises:
+            ProjectBusyError, OverloadedError: Too much waits, of this project or at all.
+        """
+        return await self._threads.run(project_id, work)
 
     def close(self) -> None:
         """Let the threads end."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
 
 def load_prompt_writers(models: ModelTable, config: GatewayConfig, clock: Clock) -> PromptWriters:
@@ -59,7 +70,7 @@ def load_prompt_writers(models: ModelTable, config: GatewayConfig, clock: Clock)
         snapshot: _load_writer(snapshot, entry, config, clock)
         for snapshot, entry in models.entries.items()
     }
-    return PromptWriters(writers, config.render_threads)
+    return PromptWriters(writers, config)
 
 
 def _load_writer(

@@ -1,5 +1,6 @@
 """`POST /v1/tokenize` and `/v1/detokenize`: a model's own tokens, to find ids for `logit_bias`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +37,7 @@ class Tokenization:
         Raises:
             FormworkError: The request is refused.
         """
-        _, body = await self.reception.receive(request)
-        return _json(await self.writers.in_thread(lambda: self._tokenize(body)))
+        return await self._answer(request, self._tokenize)
 
     async def detokenize(self, request: Request) -> Response:
         """Return the text of tokens.
@@ -45,8 +45,12 @@ class Tokenization:
         Raises:
             FormworkError: The request is refused.
         """
-        _, body = await self.reception.receive(request)
-        return _json(await self.writers.in_thread(lambda: self._detokenize(body)))
+        return await self._answer(request, self._detokenize)
+
+    async def _answer(self, request: Request, work: Callable[[bytes], bytes]) -> Response:
+        caller, body = await self.reception.receive(request)
+        answer = await self.writers.in_thread(caller.project_id, lambda: work(body))
+        return Response(answer, media_type=MEDIA_TYPE)
 
     def _tokenize(self, body: bytes) -> bytes:
         members = read_arguments(read_object(body)[0], ("model", "input", "messages"))
@@ -126,7 +130,3 @@ def _token(tokenizer: PromptTokenizer, token_id: int) -> dict[str, Any]:
 
 def _text(of_tokens: bytes) -> str:
     return of_tokens.decode(errors="replace")
-
-
-def _json(body: bytes) -> Response:
-    return Response(body, media_type=MEDIA_TYPE)
