@@ -1,13 +1,21 @@
 """Small models with random weights, as Hugging Face folders, for tests."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    trainers,
+)
 
 SPECIAL_TOKENS = ("<|pad|>", "<|begin|>", "<|end|>", "<|refusal|>", "<|user|>", "<|assistant|>")
 END_ID, REFUSAL_ID = 2, 3
@@ -59,19 +67,32 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 
-def make_tokenizer() -> Tokenizer:
-    """Return a byte-level BPE tokenizer with a few merges that JSON text uses."""
+def make_tokenizer(
+    special: Sequence[str] = SPECIAL_TOKENS,
+    added: Sequence[str] = (),
+    normalizer: normalizers.Normalizer | None = None,
+) -> Tokenizer:
+    """Return a byte-level BPE tokenizer with a few merges that JSON text uses.
+
+    Args:
+        special: Its control tokens.
+        added: Tokens that are added too, and stand for their own text.
+        normalizer: What it does to a text at first.
+    """
     tokenizer = Tokenizer(models.BPE())
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=400,
-        special_tokens=[AddedToken(text, special=True) for text in SPECIAL_TOKENS],
+        special_tokens=[AddedToken(text, special=True, normalized=False) for text in special],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     texts = ['{"name": "Ada", "age": 36, "tags": ["one", "two"]}', "the answer is not known yet"]
     tokenizer.train_from_iterator(texts * 8, trainer)
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in added])
     return tokenizer
 
 
