@@ -221,7 +221,8 @@ def make_family_folder(folder: Path, family: ChatFamily, *, seed: int = 0) -> di
     (folder / "chat_template.jinja").write_text(family.template, encoding="utf-8")
     names = {"bos_token": family.begin or None, "eos_token": family.ends[0]}
     (folder / "tokenizer_config.json").write_text(json.dumps(names))
-    return {text: tokenizer.token_to_id(text) for text in (*family.special, *family.added)}
+    ids = tokenizer.get_vocab(with_added_tokens=True)
+    return {text: ids[text] for text in (*family.special, *family.added)}
 
 
 def make_it_say(folder: Path, token_id: int) -> None:
