@@ -27,16 +27,20 @@ async def make_checks(
 
     Raises:
         FormworkError: A schema that cannot be validated with, as a client is told it.
+        LimitExceededError: Validators of all schemas together take too long to make.
     """
+    budget = validators.open_budget()
 
     async def of(grammar: Grammar | None, subject: Subject) -> AnswerValidator | None:
         """Return a validator: at once where the schema is known, else a project's one by one."""
         if grammar is None or grammar.schema is None:
             return None
         try:
-            return await validators.of(grammar.schema, project_id)
+            validator = await validators.of(grammar.schema, project_id)
         except FormworkError as error:
             raise grammar_error(error, subject) from error
+        budget.spend(validator)
+        return validator
 
     of_content = None if content is None else await of(content.grammar, content.subject)
     inputs = [(tool.name, await of(tool.grammar, tool.subject)) for tool in use.callable]

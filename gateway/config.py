@@ -36,6 +36,8 @@ class GatewayConfig:
     """Processor time to make a schema's validator, and again to check an answer with it."""
     validation_wall_seconds: float = 3.0
     """Both, by the clock on the wall."""
+    validation_request_seconds: float = 4.0
+    """Processor time to make the validators of all schemas of one request."""
     queue_seconds: float = 120.0
     reconnect_seconds: float = 2.0
     """Waiting once for the compiler or the scheduler to come back."""
@@ -54,7 +56,7 @@ class GatewayConfig:
     validation_processes: int = 2
     """A project has at most one of them at a time."""
     validation_memory_bytes: int = 512 * 1024 * 1024
-    """Of each, for the validators that it keeps and the one that it makes."""
+    """Of each; a quarter is for the validators that it keeps."""
     pause_frames: int = 64
     """Unread frames of a request at which its worker is told to pause."""
     resume_frames: int = 16
@@ -106,10 +108,8 @@ class GatewayConfig:
     # What is remembered.
     index_memory_bytes: int = 32 * 1024 * 1024
     index_memory_seconds: float = 60.0
-    validator_memory: int = 128
-    """Validators, in each process."""
     usable_memory: int = 16_384
-    """Schemas of which it is known that a validator can be made."""
+    """Schemas of which it is known how long making a validator takes."""
     refusal_memory: int = 512
     """Schemas that no validator could be made of."""
     refusal_memory_seconds: float = 30.0

@@ -1,7 +1,6 @@
 """The last check: a structured answer that claims to be complete fits its schema, or is a fault."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,9 +10,10 @@ from weakref import WeakValueDictionary
 
 from gateway.config import GatewayConfig
 from gateway.validation_client import ValidationBudgetError, ValidationProcess
-from gateway.validation_process import Verdict
+from gateway.validation_process import Finding, Verdict
 from mesh.clock import Clock
-from mesh.errors import InternalError, SchemaRefusedError
+from mesh.errors import InternalError, LimitExceededError, SchemaRefusedError
+from mesh.memory import BoundedMemory
 
 
 class AnswerValidator(Protocol):
@@ -49,8 +49,8 @@ class Validators:
         for process in self._processes:
             self._idle.put_nowait(process)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._refusals: OrderedDict[bytes, _Refusal] = OrderedDict()
-        self._usable: OrderedDict[bytes, None] = OrderedDict()
+        self._refusals = BoundedMemory[bytes, _Refusal](config.refusal_memory)
+        self._build_seconds = BoundedMemory[bytes, float](config.usable_memory)
 
     async def start(self) -> None:
         """Return once the processes are there; they would be started when needed, too."""
@@ -60,7 +60,11 @@ class Validators:
         """End the processes."""
         await asyncio.gather(*(process.close() for process in self._processes))
 
-    async def of(self, schema: bytes, project_id: str) -> AnswerValidator:
+    def open_budget(self) -> "BuildBudget":
+        """Return what making the validators of one request may take."""
+        return BuildBudget(self._config.validation_request_seconds)
+
+    async def of(self, schema: bytes, project_id: str) -> "SchemaValidator":
         """Return the validator of a schema.
 
         Raises:
@@ -71,25 +75,23 @@ class Validators:
         if refusal is not None:
             raise refusal
         key = sha256(schema).digest()
-        if key not in self._usable:
-            verdict, reason = await self.check(schema, None, project_id)
-            if verdict is Verdict.UNUSABLE:
-                self._refuse(schema, f"The schema cannot be validated with: {reason}")
-            self._usable[key] = None
-            if len(self._usable) > self._config.usable_memory:
-                self._usable.popitem(last=False)
-        return _ProcessValidator(self, schema, project_id)
+        seconds = self._build_seconds.find(key)
+        if seconds is None:
+            finding = await self.check(schema, None, project_id)
+            if finding.verdict is Verdict.UNUSABLE:
+                self._refuse(schema, f"The schema cannot be validated with: {finding.reason}")
+            seconds = finding.build_seconds
+            self._build_seconds.record(key, seconds)
+        return SchemaValidator(self, schema, project_id, seconds)
 
     def find_refusal(self, schema: bytes) -> SchemaRefusedError | None:
         """Return the refusal of this schema that is still remembered."""
-        refusal = self._refusals.get(sha256(schema).digest())
+        refusal = self._refusals.find(sha256(schema).digest())
         if refusal is None or refusal.until <= self._clock.monotonic():
             return None
         return SchemaRefusedError(refusal.message)
 
-    async def check(
-        self, schema: bytes, answer: bytes | None, project_id: str
-    ) -> tuple[Verdict, str]:
+    async def check(self, schema: bytes, answer: bytes | None, project_id: str) -> Finding:
         """Return what a process says of an answer, or of the schema alone.
 
         Raises:
@@ -121,23 +123,60 @@ class Validators:
     def _refuse(self, schema: bytes, message: str) -> NoReturn:
         until = self._clock.monotonic() + self._config.refusal_memory_seconds
         key = sha256(schema).digest()
-        self._usable.pop(key, None)
-        self._refusals[key] = _Refusal(message, until)
-        self._refusals.move_to_end(key)
-        while len(self._refusals) > self._config.refusal_memory:
-            self._refusals.popitem(last=False)
+        self._build_seconds.forget(key)
+        self._refusals.record(key, _Refusal(message, until))
         raise SchemaRefusedError(message)
 
 
 @dataclass(frozen=True)
-class _ProcessValidator:
+class SchemaValidator:
+    """The validator of one schema, which a process makes when it is needed."""
+
     validators: Validators
     schema: bytes
     project_id: str
+    build_seconds: float
+    """Of processor time, that making it took: it may have to be made again."""
 
     async def is_valid(self, text: str) -> bool:
+        """Return whether the text is JSON, without repeated keys, that fits.
+
+        Raises:
+            InternalError: It could not be told.
+        """
         try:
-            verdict, _ = await self.validators.check(self.schema, text.encode(), self.project_id)
+            finding = await self.validators.check(self.schema, text.encode(), self.project_id)
         except SchemaRefusedError as error:  # too late to refuse: the answer is made
             raise InternalError("The answer could not be checked within its budget.") from error
-        return verdict is Verdict.FITS
+        return finding.verdict is Verdict.FITS
+
+
+class BuildBudget:
+    """Processor time that making all validators of one request may take, known ones included.
+
+    Args:
+        seconds: `validation_request_seconds`.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._spent = 0.0
+
+    def spend(self, validator: SchemaValidator) -> None:
+        """Count one validator of the request.
+
+        Raises:
+            LimitExceededError: All together take more.
+        """
+        self._spent += validator.build_seconds
+        if self._spent > self._seconds:
+            raise LimitExceededError(
+                "Validators of this request's schemas take too long to make: "
+                f"validation_request_seconds is {self._seconds:g}. Use fewer or smaller schemas, "
+                "or simpler patterns.",
+                metadata={
+                    "limit": "validation_request_seconds",
+                    "maximum": f"{self._seconds:g}",
+                    "value": f"{self._spent:.1f}",
+                },
+            )

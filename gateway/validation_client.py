@@ -9,7 +9,7 @@ import sys
 import structlog
 
 from gateway.config import GatewayConfig
-from gateway.validation_process import CHECK_HEAD, VERDICT_HEAD, Verdict
+from gateway.validation_process import CHECK_HEAD, VERDICT_HEAD, Finding, Verdict
 from mesh.errors import InternalError
 
 log = structlog.get_logger()
@@ -37,8 +37,8 @@ class ValidationProcess:
         self._config = config
         self._process: asyncio.subprocess.Process | None = None
 
-    async def check(self, schema: bytes, answer: bytes | None) -> tuple[Verdict, str]:
-        """Return the verdict on an answer, or on the schema alone; and the reason of a refusal.
+    async def check(self, schema: bytes, answer: bytes | None) -> Finding:
+        """Return what is found of an answer, or of the schema alone.
 
         Raises:
             ValidationBudgetError: The schema needs more than the budget.
@@ -47,7 +47,7 @@ class ValidationProcess:
         process = await self.start()
         try:
             async with asyncio.timeout(self._config.validation_wall_seconds):
-                verdict, is_worn, reason = await _exchange(process, schema, answer)
+                finding, is_worn = await _exchange(process, schema, answer)
         except (ConnectionError, asyncio.IncompleteReadError) as error:
             raise self._explain(await self._end(process, _GRACE_SECONDS)) from error
         except TimeoutError as error:
@@ -58,7 +58,7 @@ class ValidationProcess:
             raise
         if is_worn:
             await self._end(process)
-        return verdict, reason
+        return finding
 
     async def start(self) -> asyncio.subprocess.Process:
         """Return the process, started where there is none."""
@@ -102,7 +102,7 @@ class ValidationProcess:
 
 
 async def _start_process(config: GatewayConfig) -> asyncio.subprocess.Process:
-    limits = (config.validation_seconds, config.validation_memory_bytes, config.validator_memory)
+    limits = (config.validation_seconds, config.validation_memory_bytes)
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
@@ -118,7 +118,7 @@ async def _start_process(config: GatewayConfig) -> asyncio.subprocess.Process:
 
 async def _exchange(
     process: asyncio.subprocess.Process, schema: bytes, answer: bytes | None
-) -> tuple[Verdict, bool, str]:
+) -> tuple[Finding, bool]:
     if process.stdin is None:
         raise InternalError("The validating process has no input.")
     text = answer or b""
@@ -127,10 +127,10 @@ async def _exchange(
     return await _read_verdict(process)
 
 
-async def _read_verdict(process: asyncio.subprocess.Process) -> tuple[Verdict, bool, str]:
+async def _read_verdict(process: asyncio.subprocess.Process) -> tuple[Finding, bool]:
     if process.stdout is None:
         raise InternalError("The validating process has no output.")
     head = await process.stdout.readexactly(VERDICT_HEAD.size)
-    verdict, is_worn, size = VERDICT_HEAD.unpack(head)
+    verdict, is_worn, seconds, size = VERDICT_HEAD.unpack(head)
     reason = await process.stdout.readexactly(size)
-    return Verdict(verdict), is_worn, reason.decode()
+    return Finding(Verdict(verdict), seconds, reason.decode()), is_worn

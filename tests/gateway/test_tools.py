@@ -138,6 +138,18 @@ async def test_tools_are_bounded_together(mesh_config: MeshConfig) -> None:
         assert (refused.value.param, refused.value.code) == ("tools", "schema_too_large")
 
 
+async def test_validators_of_a_tool_set_are_bounded_together(mesh_config: MeshConfig) -> None:
+    letters = {"type": "string", "pattern": r"^\p{L}{1,600}$"}
+    parameters = {"type": "object", "properties": {"text": letters}}
+    heavy = {"type": "function", "function": {"name": "heavy", "parameters": parameters}}
+    async with open_bench(mesh_config, validation_request_seconds=0.01) as bench:
+        response = await bench.post(bench.chat(tools=[heavy]))
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["code"] == "limit_exceeded"
+    assert "validation_request_seconds" in error["message"]
+
+
 def pieces(text: str) -> list[Frame]:
     """Return frames of a few characters each, and the end of the answer."""
     parts = [text[at : at + 3] for at in range(0, len(text), 3)]

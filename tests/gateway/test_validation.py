@@ -19,7 +19,7 @@ from gateway.schema_check import Validator
 from gateway.validation import Validators
 from gateway.validation_process import CHECK_HEAD, VERDICT_HEAD, Checker, Verdict, serve
 from mesh.clock import SystemClock
-from mesh.errors import InternalError, SchemaRefusedError
+from mesh.errors import InternalError, LimitExceededError, SchemaRefusedError
 
 PROJECT = "p"
 
@@ -153,6 +153,30 @@ async def test_a_validator_beyond_its_memory_is_refused_and_the_refusal_remember
         await validators.close()
 
 
+def heavy(number: int) -> bytes:
+    """Return a small schema whose validator takes some tenths of a second to make."""
+    return form({"pattern": f"^[\\p{{L}}\\p{{N}}]{{1,{300 + number}}}$"})
+
+
+async def make_many(validators: Validators, count: int) -> None:
+    budget = validators.open_budget()
+    for number in range(count):
+        budget.spend(await validators.of(heavy(number), PROJECT))
+
+
+async def test_the_validators_of_one_request_share_a_budget() -> None:
+    validators = make_validators(validation_request_seconds=0.5, validation_seconds=20.0)
+    try:
+        for _ in range(2):  # also when it is known what they take
+            with pytest.raises(LimitExceededError, match="validation_request_seconds is") as caught:
+                await make_many(validators, 100)
+            assert caught.value.metadata["limit"] == "validation_request_seconds"
+            assert float(caught.value.metadata["value"]) >= 0.5
+        validators.open_budget().spend(await validators.of(form({}), PROJECT))
+    finally:
+        await validators.close()
+
+
 def processes() -> list[int]:
     """Return the validating processes of this one."""
     found = subprocess.run(  # noqa: S603 - no input of anybody
@@ -205,7 +229,9 @@ async def test_a_cancelled_check_leaves_no_verdict_behind() -> None:
         await validators.close()
 
 
-def test_validators_are_kept_a_bounded_number_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validators_are_kept_as_long_as_their_bytes_are_within_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     built: list[bytes] = []
     real = validation_process.build_validator
 
@@ -214,17 +240,32 @@ def test_validators_are_kept_a_bounded_number_of_them(monkeypatch: pytest.Monkey
         return real(schema, pattern_bytes=pattern_bytes)
 
     monkeypatch.setattr(validation_process, "build_validator", build)
-    checker = Checker(seconds=60, pattern_bytes=1 << 20, count=2)
-    for schema in (b"{}", b"{}", b"true", b'{"type":"null"}', b"true", b"{}"):
+    monkeypatch.setattr(validation_process, "_address_space_bytes", lambda: 0)
+    small, other, large = b"{}", b"true", b'{"title":"' + b"x" * 200 + b'"}'
+    checker = Checker(seconds=60, pattern_bytes=1 << 20, kept_bytes=32 * 220)
+    for schema in (small, other, small, large, small):
         checker.check(schema, b"1")
-    assert built == [b"{}", b"true", b'{"type":"null"}', b"{}"]
+    assert built == [small, other, large]
+    checker.check(large[:-2] + b'xx"}', b"1")
+    checker.check(large, b"1")
+    assert built[3:] == [large[:-2] + b'xx"}', large]
+
+
+def test_memory_that_making_a_validator_took_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = iter((0, 600, 600, 1200, 1200, 1800))
+    monkeypatch.setattr(validation_process, "_address_space_bytes", lambda: next(sizes))
+    checker = Checker(seconds=60, pattern_bytes=1 << 20, kept_bytes=1000)
+    for schema in (b"{}", b"true", b"{}"):
+        checker.check(schema, None)
+    assert next(sizes, None) is None
 
 
 def test_a_worn_process_says_so() -> None:
-    checker = Checker(seconds=60, pattern_bytes=1 << 20, count=2)
+    checker = Checker(seconds=60, pattern_bytes=1 << 20, kept_bytes=1 << 20)
     for worn_bytes, expected in ((1, True), (1 << 60, False)):
         checks = io.BytesIO(CHECK_HEAD.pack(True, 2, 1) + b"{}1")  # noqa: FBT003 - a packed field
         verdicts = io.BytesIO()
         serve(checker, checks, verdicts, worn_bytes)
         said = verdicts.getvalue()[-VERDICT_HEAD.size :]
-        assert VERDICT_HEAD.unpack(said) == (Verdict.FITS, expected, 0)
+        verdict, is_worn, _, reason_size = VERDICT_HEAD.unpack(said)
+        assert (verdict, is_worn, reason_size) == (Verdict.FITS, expected, 0)
