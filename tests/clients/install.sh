@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the clients that these tests drive, each as its lock file has it, apart from our own environment:
 # some of them want other versions of what we use. Node's are left out where there is no Node.
+# Whatever is not what the lock files have hashes of is refused, and no package's own script is run.
 set -euo pipefail
 cd "${BASH_SOURCE[0]%/*}"
 
@@ -18,7 +19,7 @@ if ! is_current python/.venv python/requirements.txt; then
   rm -rf python/.venv
   ../../.venv/bin/python -m venv python/.venv
   python/.venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile \
-    --no-deps -r python/requirements.txt >python/.venv/install.log 2>&1 || fail python/.venv/install.log
+    --no-deps --require-hashes --only-binary :all: -r python/requirements.txt >python/.venv/install.log 2>&1 || fail python/.venv/install.log
   sha256sum <python/requirements.txt >python/.venv/formwork.stamp
 fi
 
@@ -26,7 +27,7 @@ if ! command -v npm >/dev/null; then
   echo "  clients        no Node on PATH: its clients are not checked"
 elif ! is_current node/node_modules node/package-lock.json; then
   echo "  clients        installing Node's"
-  npm ci --prefix node --no-audit --no-fund >node/install.log 2>&1 || fail node/install.log
+  npm ci --prefix node --ignore-scripts --no-audit --no-fund >node/install.log 2>&1 || fail node/install.log
   mv node/install.log node/node_modules/
   sha256sum <node/package-lock.json >node/node_modules/formwork.stamp
 fi
