@@ -94,14 +94,18 @@ class Roster:
         return self._take_place(idle[-1])
 
     def give_turns(self) -> list[Sequence]:
-        """Return who decodes in this step: who did before and still can, then others."""
-        able = [s for s in self.placed() if s.runnable and s.prefilled]
-        able.sort(key=lambda sequence: not sequence.decoding)
+        """Return whose tokens are computed in this step.
+
+        First who decodes: who did before and still can, then others; then who waits for an index,
+        for the first logits.
+        """
+        able = [s for s in self.placed() if s.prefilled and (s.runnable or s.ahead)]
+        able.sort(key=lambda sequence: (not sequence.decoding, not sequence.runnable))
         chosen = able[: self._turns]
         for sequence in self:
             sequence.decoding = False
         for sequence in chosen:
-            sequence.decoding = True
+            sequence.decoding = sequence.runnable
         return chosen
 
     def _take_place(self, sequence: Sequence) -> Slot | None:

@@ -54,7 +54,7 @@ class Sequence:
         self.paused = False
         self.cursor: Cursor | None = None
         self.logits: Tensor | None = None
-        """Of the next token, shape (vocabulary,), kept while its mask is late."""
+        """Of the next token, shape (vocabulary,), kept while its index or its mask is awaited."""
         self.finish: Finish | None = None
         self.error: FormworkError | None = None
         self.stamps = {"opened": now}
@@ -112,6 +112,11 @@ class Sequence:
         return self._free_to_go and self.logits is not None
 
     @property
+    def ahead(self) -> bool:
+        """It waits for its index, and its first logits can be computed meanwhile."""
+        return not (self.bound or self.paused or self.ended) and self.logits is None
+
+    @property
     def _free_to_go(self) -> bool:
         return self.bound and not self.paused and not self.ended
 
@@ -143,6 +148,8 @@ class Sequence:
     def lose_place(self) -> Slot | None:
         """Give the slot back; what was in it is computed again later."""
         slot, self.slot = self.slot, None
+        if not self.bound:
+            self.logits = None  # whoever waits long keeps nothing
         self.computed = 0
         self.started = False
         self.decoding = False
@@ -355,6 +362,7 @@ class Sequence:
 
     def _count(self, sampled: Sampled, *, forced: bool) -> None:
         self.tokens.append(sampled.token_id)
+        self.logits = None
         self._output.tokens += 1
         if forced:
             self._forced_tokens += 1

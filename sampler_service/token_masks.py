@@ -17,7 +17,8 @@ class StepMasks:
     """The masks of a step.
 
     `values`: shape (sequences, words), a row of zeros where its cursor has failed or its mask is
-    late; `late`: shape (sequences,), whose masks are still being worked out.
+    late; `late`: shape (sequences,), whose masks are still being worked out, or whose index is
+    still to come.
     """
 
     values: Masks
@@ -55,14 +56,16 @@ class TokenMasks:
         bound = [(s.cursor, row) for row, s in enumerate(sequences) if s.cursor is not None]
         bound.reverse()  # who has waited comes first, while the step's allowance lasts
         cursors, rows = [cursor for cursor, _ in bound], [row for _, row in bound]
-        late = np.zeros(len(sequences), dtype=np.bool_)
+        late = np.array([not sequence.bound for sequence in sequences], dtype=np.bool_)
         if cursors:
             statuses = fill_masks(cursors, rows, out, self._threads, self._step_fuel)
             late[rows] = [status is MaskStatus.LATER for status in statuses]
         for row, sequence in enumerate(sequences):
+            if late[row]:
+                continue
             if sequence.cursor is None:
                 out[row] = self._free
-            elif late[row] or sequence.cursor.failure is not None:
+            elif sequence.cursor.failure is not None:
                 continue
             if sequence.may_refuse_now:
                 out[row] |= self._of_refusal

@@ -451,6 +451,32 @@ class TestPlaces:
         told = run_batch(batch)
         assert all(json.loads(told[key(number)].text) for number in range(20))
 
+    def test_an_index_that_comes_behind_the_prompt_costs_no_step_more(
+        self, make_batch: MakeBatch, runner: NativeRunner, index: Index
+    ) -> None:
+        forwards: list[int] = []
+
+        def count(logits: Logits) -> Logits:
+            forwards.append(len(logits.values))
+            return logits
+
+        options = {"max_tokens": 100, "top_logprobs": 2}
+        asked = opening(1, constrained=True, options=options)
+        at_once = decode(make_batch(), asked, index=index)[1]
+        counting = FaultyRunner(runner)
+        counting.spoil = count
+        batch = make_batch(runner=counting)
+        batch.open(asked)
+        run_batch(batch)
+        before = len(forwards)
+        batch.bind(key(1), index.cursor())
+        (first,), _ = batch.step()
+        assert first.tokens == 1
+        assert len(forwards) == before
+        rest = run_batch(batch)[key(1)]
+        whole = Told(first.text + rest.text, 1 + rest.tokens, [first, *rest.outputs])
+        assert signature(whole) == signature(at_once)
+
     def test_long_prompts_do_not_hold_up_tokens(self, make_batch: MakeBatch) -> None:
         batch = make_batch(prefill_chunk=BLOCK)
         batch.open(opening(1, options={"max_tokens": 900, "logit_bias": ENDLESS}))
