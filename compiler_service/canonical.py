@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import unquote
@@ -49,13 +50,17 @@ class CanonicalGrammar:
 
     def to_bytes(self) -> bytes:
         """Return the bytes that `from_bytes` takes and `index_id` is the hash of."""
+        return self._bytes
+
+    @cached_property
+    def _bytes(self) -> bytes:
         kind = next(name for name, cls in _KINDS.items() if isinstance(self.grammar, cls))
         document = {
             "canonical": CANONICAL_VERSION,
             "kind": kind,
-            "grammar": dataclasses.asdict(self.grammar),
-            "options": dataclasses.asdict(self.options),
-            "budget": dataclasses.asdict(self.budget),
+            "grammar": vars(self.grammar),
+            "options": _fields(self.options),
+            "budget": _fields(self.budget),
             "fingerprint": self.fingerprint,
             "engine": self.engine_version,
         }
@@ -69,14 +74,7 @@ class CanonicalGrammar:
             ValueError: Not written by this version of `to_bytes`.
         """
         try:
-            document = json.loads(data)
-            grammar = cls(
-                grammar=_KINDS[document["kind"]](**document["grammar"]),
-                options=_read_options(document["options"]),
-                budget=Budget(**{name: _integer(n) for name, n in document["budget"].items()}),
-                fingerprint=Fingerprint(document["fingerprint"]),
-                engine_version=document["engine"],
-            )
+            grammar = cls.from_own_bytes(data)
             written = grammar.to_bytes()
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a canonical grammar: {error!r}") from error
@@ -84,10 +82,28 @@ class CanonicalGrammar:
             raise ValueError("not a canonical grammar of this version")
         return grammar
 
-    @property
+    @classmethod
+    def from_own_bytes(cls, data: bytes) -> "CanonicalGrammar":
+        """Return what this service's own `to_bytes` wrote: nothing is checked again."""
+        document = json.loads(data)
+        return cls(
+            grammar=_KINDS[document["kind"]](**document["grammar"]),
+            options=_read_options(document["options"]),
+            budget=Budget(**{name: _integer(n) for name, n in document["budget"].items()}),
+            fingerprint=Fingerprint(document["fingerprint"]),
+            engine_version=document["engine"],
+        )
+
+    @cached_property
     def index_id(self) -> IndexId:
         """Lower-case hexadecimal SHA-256 of everything the index depends on."""
         return id_of(self.to_bytes())
+
+
+@lru_cache(maxsize=64)
+def _fields(part: IndexOptions | Budget) -> dict[str, Any]:
+    """Return the fields of what many grammars share; not to be changed."""
+    return dataclasses.asdict(part)
 
 
 def id_of(canonical_grammar: bytes) -> IndexId:

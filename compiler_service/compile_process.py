@@ -155,7 +155,7 @@ def compile_grammar(
     canonical_grammar: bytes, vocabularies: Mapping[str, Vocabulary], fill_seconds: float = 0.0
 ) -> CompiledIndex | EngineError:
     """Return the index of a grammar, filled if there is time for it, or what the engine refuses."""
-    grammar = CanonicalGrammar.from_bytes(canonical_grammar)
+    grammar = CanonicalGrammar.from_own_bytes(canonical_grammar)
     start = time.perf_counter()
     try:
         index = compile_index(

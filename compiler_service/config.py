@@ -33,6 +33,8 @@ class CompilerConfig:
     """Long compiles of one project that may wait."""
     queue_total: int = 64
     """Long compiles that may wait."""
+    ensure_at_once: int = 4
+    """Indexes of one call that are compiled at once, so that a tool set does not fill the queue."""
     start_seconds: float = 120.0
     """How long the compiling process may take to load the vocabularies."""
 
@@ -88,6 +90,7 @@ class CompilerConfig:
             "compile_slots",
             "queue_per_project",
             "queue_total",
+            "ensure_at_once",
             "fill_queue_per_project",
             "fill_queue_total",
         )

@@ -1,7 +1,7 @@
 """An index store whose failures cost the cache and nothing else."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
@@ -47,6 +47,12 @@ class ForgivingStore:
         """Return an index that is stored."""
         return await self._ask(lambda: self._store.find_index(index_id), None)
 
+    async def find_all(
+        self, index_ids: Sequence[IndexId]
+    ) -> Mapping[IndexId, StoredIndex | FormworkError]:
+        """Return the indexes that are stored, and why grammars were refused."""
+        return await self._ask(lambda: self._store.find_all(index_ids), {})
+
     async def record_index(self, index: StoredIndex) -> bool:
         """Return whether the index is stored now."""
 
@@ -55,10 +61,6 @@ class ForgivingStore:
             return True
 
         return await self._ask(record, otherwise=False)
-
-    async def find_failure(self, index_id: IndexId) -> FormworkError | None:
-        """Return why a grammar was refused."""
-        return await self._ask(lambda: self._store.find_failure(index_id), None)
 
     async def record_failure(
         self, index_id: IndexId, error: FormworkError, *, seconds: float

@@ -1,5 +1,6 @@
 """Where indexes, claims and failures outlive a process, and are shared between replicas."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,11 +27,13 @@ class IndexStore(Protocol):
     async def find_index(self, index_id: IndexId) -> StoredIndex | None:
         """Return the highest revision of an index, and count a use of it."""
 
+    async def find_all(
+        self, index_ids: Sequence[IndexId]
+    ) -> Mapping[IndexId, StoredIndex | FormworkError]:
+        """Return of each that is known its index, as `find_index`, else why it was refused."""
+
     async def record_index(self, index: StoredIndex) -> None:
         """Keep an index; one that is kept already stays as it is."""
-
-    async def find_failure(self, index_id: IndexId) -> FormworkError | None:
-        """Return why a grammar was refused, while that is remembered."""
 
     async def record_failure(
         self, index_id: IndexId, error: FormworkError, *, seconds: float

@@ -1,8 +1,11 @@
 """Indexes in PostgreSQL: tables `compiler.indexes`, `compiler.claims`, `compiler.failures`."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compiler_service.index_store import StoredIndex
@@ -14,20 +17,27 @@ from mesh.ids import Fingerprint, IndexId
 _USE_SECONDS = 60
 
 _FIND = text("""
-    SELECT revision, data, shortest_answer_tokens, compile_seconds, fingerprint, engine_version,
+    SELECT DISTINCT ON (index_id) index_id, revision, data, shortest_answer_tokens,
+           compile_seconds, fingerprint, engine_version,
            last_used_at < now() - make_interval(secs => :use_seconds) AS is_due
-    FROM compiler.indexes WHERE index_id = :index_id ORDER BY revision DESC LIMIT 1""")
+    FROM compiler.indexes WHERE index_id = ANY(:index_ids) ORDER BY index_id, revision DESC""")
+# In the order of their keys, so that nobody waits for whoever waits for them.
 _USE = text("""
-    UPDATE compiler.indexes SET uses = uses + 1, last_used_at = now()
-    WHERE index_id = :index_id AND revision = :revision""")
+    UPDATE compiler.indexes AS used SET uses = used.uses + 1, last_used_at = now()
+    FROM (SELECT index_id, revision FROM compiler.indexes
+          WHERE (index_id, revision) IN (SELECT * FROM unnest(
+              CAST(:index_ids AS text[]), CAST(:revisions AS bigint[])))
+          ORDER BY index_id, revision FOR UPDATE) AS due
+    WHERE used.index_id = due.index_id AND used.revision = due.revision""")
 _RECORD = text("""
     INSERT INTO compiler.indexes (index_id, revision, fingerprint, engine_version, data,
         total_bytes, shortest_answer_tokens, compile_seconds)
     VALUES (:index_id, :revision, :fingerprint, :engine_version, :data,
         :total_bytes, :shortest_answer_tokens, :compile_seconds)
     ON CONFLICT (index_id, revision) DO NOTHING""")
-_FIND_FAILURE = text("""
-    SELECT status FROM compiler.failures WHERE index_id = :index_id AND expires_at > now()""")
+_FIND_FAILURES = text("""
+    SELECT index_id, status FROM compiler.failures
+    WHERE index_id = ANY(:index_ids) AND expires_at > now()""")
 _RECORD_FAILURE = text("""
     INSERT INTO compiler.failures (index_id, status, expires_at)
     VALUES (:index_id, :status, now() + make_interval(secs => :seconds))
@@ -76,24 +86,17 @@ class PostgresIndexStore:
     async def find_index(self, index_id: IndexId) -> StoredIndex | None:
         """Return the highest revision of an index, and count a use of it."""
         async with self._database.transaction() as connection:
-            found = await connection.execute(
-                _FIND, {"index_id": index_id, "use_seconds": _USE_SECONDS}
-            )
-            row = found.one_or_none()
-            if row is None:
-                return None
-            if row.is_due:
-                await connection.execute(_LOSABLE)
-                await connection.execute(_USE, {"index_id": index_id, "revision": row.revision})
-        return StoredIndex(
-            index_id=index_id,
-            revision=row.revision,
-            data=bytes(row.data),
-            shortest_answer_tokens=row.shortest_answer_tokens,
-            compile_seconds=row.compile_seconds,
-            fingerprint=Fingerprint(row.fingerprint),
-            engine_version=row.engine_version,
-        )
+            return (await _find_indexes(connection, [index_id])).get(index_id)
+
+    async def find_all(
+        self, index_ids: Sequence[IndexId]
+    ) -> Mapping[IndexId, StoredIndex | FormworkError]:
+        """Return of each that is known its index, as `find_index`, else why it was refused."""
+        async with self._database.transaction() as connection:
+            indexes = await _find_indexes(connection, index_ids)
+            missing = [index_id for index_id in index_ids if index_id not in indexes]
+            failures = await _find_failures(connection, missing) if missing else {}
+        return {**indexes, **failures}
 
     async def record_index(self, index: StoredIndex) -> None:
         """Keep an index; one that is kept already stays as it is."""
@@ -112,13 +115,6 @@ class PostgresIndexStore:
                     "compile_seconds": index.compile_seconds,
                 },
             )
-
-    async def find_failure(self, index_id: IndexId) -> FormworkError | None:
-        """Return why a grammar was refused, while that is remembered."""
-        async with self._database.transaction() as connection:
-            found = await connection.execute(_FIND_FAILURE, {"index_id": index_id})
-            status = found.scalar_one_or_none()
-        return None if status is None else _read_failure(bytes(status))
 
     async def record_failure(
         self, index_id: IndexId, error: FormworkError, *, seconds: float
@@ -164,6 +160,41 @@ class PostgresIndexStore:
             )
             too_much = await _prune_too_much(connection, max_bytes)
             return unused.rowcount + too_much
+
+
+async def _find_indexes(
+    connection: AsyncConnection, index_ids: Sequence[IndexId]
+) -> dict[IndexId, StoredIndex]:
+    found = await connection.execute(
+        _FIND, {"index_ids": list(index_ids), "use_seconds": _USE_SECONDS}
+    )
+    rows = found.all()
+    due = [row for row in rows if row.is_due]
+    if due:
+        await connection.execute(_LOSABLE)
+        ids, revisions = [row.index_id for row in due], [row.revision for row in due]
+        await connection.execute(_USE, {"index_ids": ids, "revisions": revisions})
+    return {row.index_id: _read_index(row) for row in rows}
+
+
+async def _find_failures(
+    connection: AsyncConnection, index_ids: Sequence[IndexId]
+) -> dict[IndexId, FormworkError]:
+    rows = await connection.execute(_FIND_FAILURES, {"index_ids": list(index_ids)})
+    read = {row.index_id: _read_failure(bytes(row.status)) for row in rows}
+    return {index_id: error for index_id, error in read.items() if error is not None}
+
+
+def _read_index(row: Row[Any]) -> StoredIndex:
+    return StoredIndex(
+        index_id=row.index_id,
+        revision=row.revision,
+        data=bytes(row.data),
+        shortest_answer_tokens=row.shortest_answer_tokens,
+        compile_seconds=row.compile_seconds,
+        fingerprint=Fingerprint(row.fingerprint),
+        engine_version=row.engine_version,
+    )
 
 
 async def _prune_too_much(connection: AsyncConnection, max_bytes: int) -> int:

@@ -1,7 +1,7 @@
 """The gRPC face: unpack, call, pack."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from formwork.compiler.v1 import compiler_pb2 as pb
@@ -19,16 +19,21 @@ from formwork_engine import (
     Whitespace,
 )
 
+from compiler_service.canonical import CanonicalGrammar
+from compiler_service.compile_race import Obtained, Source
 from compiler_service.config import CompilerConfig
-from compiler_service.flow import IndexFlow, Obtained, Source
+from compiler_service.flow import IndexFlow
+from compiler_service.index_store import StoredIndex
 from compiler_service.intake import AskedGrammar, Dialect, read_grammar
 from compiler_service.metrics import Metrics
-from mesh.errors import FormworkError, InvalidArgumentError
+from mesh.errors import FormworkError, InvalidArgumentError, LimitExceededError, to_status
 from mesh.ids import Fingerprint, IndexId, ProjectId
 from mesh.models import ModelTable
+from mesh.tasks import each_when_done
 
 # Reading more text than this takes longer than a hop to a thread.
 _INLINE_CHARACTERS = 16 * 1024
+_MOST_REQUESTS = 256
 
 _DIALECTS = {pb.DIALECT_STRICT: Dialect.STRICT, pb.DIALECT_EXTENDED: Dialect.EXTENDED}
 _WHITESPACE = {
@@ -48,7 +53,7 @@ _SOURCES = {
 
 
 class CompilerServicer(compiler_pb2_grpc.CompilerServiceServicer):
-    """Answers EnsureIndex and FetchIndex.
+    """Answers EnsureIndex and FetchIndex, for one index and for several.
 
     Args:
         flow: Where indexes come from.
@@ -71,15 +76,20 @@ class CompilerServicer(compiler_pb2_grpc.CompilerServiceServicer):
         context: Any,  # noqa: ANN401, ARG002 - grpc ships no types
     ) -> pb.EnsureIndexResponse:
         """Name the index of a grammar."""
-        try:
-            obtained = await self._ensure(request)
-        except FormworkError as error:
-            self._metrics.refused.labels(error.reason).inc()
-            raise
-        self._metrics.ensured.labels(obtained.source.name.lower()).inc()
-        if obtained.source is Source.COMPILED:
-            self._metrics.compile_seconds.observe(obtained.compile_seconds)
-        return _pack(obtained)
+        (outcome,) = await self._ensure_all([request])
+        if isinstance(outcome, FormworkError):
+            raise outcome
+        return _pack(outcome)
+
+    async def EnsureIndexes(  # noqa: N802 - the contract's name
+        self,
+        request: pb.EnsureIndexesRequest,
+        context: Any,  # noqa: ANN401, ARG002 - grpc ships no types
+    ) -> pb.EnsureIndexesResponse:
+        """Name the index of each of several grammars, or say why there is none."""
+        _check_count(request.requests)
+        outcomes = await self._ensure_all(request.requests)
+        return pb.EnsureIndexesResponse(outcomes=map(_pack_outcome, outcomes))
 
     async def FetchIndex(  # noqa: N802 - the contract's name
         self,
@@ -87,27 +97,94 @@ class CompilerServicer(compiler_pb2_grpc.CompilerServiceServicer):
         context: Any,  # noqa: ANN401, ARG002 - grpc ships no types
     ) -> AsyncIterator[pb.FetchIndexResponse]:
         """Stream the bytes of an index."""
-        index = await self._flow.fetch(
+        index = await self._fetch(request)
+        for part in self._parts(index):
+            yield part
+
+    async def FetchIndexes(  # noqa: N802 - the contract's name
+        self,
+        request: pb.FetchIndexesRequest,
+        context: Any,  # noqa: ANN401, ARG002 - grpc ships no types
+    ) -> AsyncIterator[pb.FetchIndexesResponse]:
+        """Stream the bytes of several indexes, each as it is had."""
+        _check_count(request.requests)
+        slots = asyncio.Semaphore(self._config.ensure_at_once)
+        works = [self._fetch_quietly(one, slots) for one in request.requests]
+        async for number, found in each_when_done(works):
+            if isinstance(found, FormworkError):
+                status = to_status(found).SerializeToString()
+                yield pb.FetchIndexesResponse(number=number, status=status)
+            else:
+                for part in self._parts(found):
+                    yield pb.FetchIndexesResponse(number=number, part=part)
+
+    async def _fetch(self, request: pb.FetchIndexRequest) -> StoredIndex:
+        return await self._flow.fetch(
             IndexId(request.index_id), request.revision, request.canonical_grammar
         )
+
+    async def _fetch_quietly(
+        self, request: pb.FetchIndexRequest, slots: asyncio.Semaphore
+    ) -> StoredIndex | FormworkError:
+        try:
+            async with slots:
+                return await self._fetch(request)
+        except FormworkError as error:
+            return error
+
+    def _parts(self, index: StoredIndex) -> Iterator[pb.FetchIndexResponse]:
         self._metrics.fetched_bytes.inc(len(index.data))
-        size = self._config.chunk_bytes
+        size, total = self._config.chunk_bytes, len(index.data)
         yield pb.FetchIndexResponse(
-            revision=index.revision, total_bytes=len(index.data), chunk=index.data[:size]
+            revision=index.revision, total_bytes=total, chunk=index.data[:size]
         )
-        for start in range(size, len(index.data), size):
+        for start in range(size, total, size):
             yield pb.FetchIndexResponse(chunk=index.data[start : start + size])
 
-    async def _ensure(self, request: pb.EnsureIndexRequest) -> Obtained:
-        self._models.with_fingerprint(request.tokenizer_fingerprint)
-        asked = _unpack(request)
-        budget = self._config.budget()
-        if len(request.input.json_schema) <= _INLINE_CHARACTERS:
-            grammar = read_grammar(asked, budget)
+    async def _ensure_all(
+        self, requests: Sequence[pb.EnsureIndexRequest]
+    ) -> Sequence[Obtained | FormworkError]:
+        """Return an outcome for each request; what is not read needs no index."""
+        characters = sum(len(request.input.json_schema) for request in requests)
+        if characters <= _INLINE_CHARACTERS:
+            read = [self._read(request) for request in requests]
         else:
-            grammar = await asyncio.to_thread(read_grammar, asked, budget)
-        project = ProjectId(request.project_id)
-        return await self._flow.ensure(grammar, project, is_use=not request.prewarming)
+            read = await asyncio.to_thread(lambda: [self._read(request) for request in requests])
+        grammars = [one for one in read if isinstance(one, CanonicalGrammar)]
+        project = ProjectId(requests[0].project_id if requests else "")
+        is_use = not all(request.prewarming for request in requests)
+        obtained = iter(await self._flow.ensure_all(grammars, project, is_use=is_use))
+        outcomes = [one if isinstance(one, FormworkError) else next(obtained) for one in read]
+        for outcome in outcomes:
+            self._count(outcome)
+        return outcomes
+
+    def _read(self, request: pb.EnsureIndexRequest) -> CanonicalGrammar | FormworkError:
+        try:
+            self._models.with_fingerprint(request.tokenizer_fingerprint)
+            return read_grammar(_unpack(request), self._config.budget())
+        except FormworkError as error:
+            return error
+
+    def _count(self, outcome: Obtained | FormworkError) -> None:
+        if isinstance(outcome, FormworkError):
+            self._metrics.refused.labels(outcome.reason).inc()
+            return
+        self._metrics.ensured.labels(outcome.source.name.lower()).inc()
+        if outcome.source is Source.COMPILED:
+            self._metrics.compile_seconds.observe(outcome.compile_seconds)
+
+
+def _check_count(requests: Sequence[object]) -> None:
+    if len(requests) > _MOST_REQUESTS:
+        raise LimitExceededError(
+            f"The call has {len(requests)} requests.",
+            metadata={
+                "limit": "requests",
+                "maximum": str(_MOST_REQUESTS),
+                "value": str(len(requests)),
+            },
+        )
 
 
 def _unpack(request: pb.EnsureIndexRequest) -> AskedGrammar:
@@ -151,6 +228,12 @@ def _known(table: dict[Any, Any], value: Any, field: str) -> Any:  # noqa: ANN40
     if value not in table:
         raise InvalidArgumentError(f"{field} {value} is unknown.", field=field)
     return table[value]
+
+
+def _pack_outcome(outcome: Obtained | FormworkError) -> pb.IndexOutcome:
+    if isinstance(outcome, FormworkError):
+        return pb.IndexOutcome(status=to_status(outcome).SerializeToString())
+    return pb.IndexOutcome(index=_pack(outcome))
 
 
 def _pack(obtained: Obtained) -> pb.EnsureIndexResponse:

@@ -1,7 +1,7 @@
 """Fakes of this package's own protocols, for unit tests."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from formwork_engine import EngineError
 
@@ -34,16 +34,18 @@ class FakeIndexStore:
         self._indexes[index_id] = (index, self._now())
         return index
 
+    async def find_all(
+        self, index_ids: Sequence[IndexId]
+    ) -> Mapping[IndexId, StoredIndex | FormworkError]:
+        """Return of each that is known its index, as `find_index`, else why it was refused."""
+        each = {one: await self.find_index(one) or self._failure(one) for one in index_ids}
+        return {index_id: found for index_id, found in each.items() if found is not None}
+
     async def record_index(self, index: StoredIndex) -> None:
         """Keep an index; one that is kept already stays as it is."""
         kept = self._indexes.get(index.index_id)
         if kept is None or kept[0].revision < index.revision:
             self._indexes[index.index_id] = (index, self._now())
-
-    async def find_failure(self, index_id: IndexId) -> FormworkError | None:
-        """Return why a grammar was refused, while that is remembered."""
-        error, expires_at = self._failures.get(index_id, (None, 0.0))
-        return error if self._now() < expires_at else None
 
     async def record_failure(
         self, index_id: IndexId, error: FormworkError, *, seconds: float
@@ -80,6 +82,10 @@ class FakeIndexStore:
                 del self._indexes[index_id]
         return before - len(self._indexes)
 
+    def _failure(self, index_id: IndexId) -> FormworkError | None:
+        error, expires_at = self._failures.get(index_id, (None, 0.0))
+        return error if self._now() < expires_at else None
+
     def _now(self) -> float:
         return self._clock.now().timestamp()
 
@@ -94,7 +100,7 @@ class FakeCompiler:
     def __init__(
         self, refuse: Callable[[CanonicalGrammar], EngineError | FormworkError | None] | None = None
     ) -> None:
-        self._refuse = refuse or (lambda _: None)
+        self.refuse = refuse or (lambda _: None)
         self.gate = asyncio.Event()
         """Compiles end while it is set, as it is at first."""
         self.gate.set()
@@ -107,7 +113,7 @@ class FakeCompiler:
         """Return bytes that stand for a filled index."""
         self.filled.append(grammar)
         await self.gate.wait()
-        refusal = self._refuse(grammar)
+        refusal = self.refuse(grammar)
         if refusal is not None:
             raise refusal
         return CompiledIndex(b"filled index of " + grammar.to_bytes(), None, 0.01)
@@ -120,7 +126,7 @@ class FakeCompiler:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        refusal = self._refuse(grammar)
+        refusal = self.refuse(grammar)
         if refusal is not None:
             raise refusal
         self.finished += 1

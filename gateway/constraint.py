@@ -11,7 +11,6 @@ from gateway.errors import grammar_error
 from gateway.families import Family
 from gateway.indexes import Indexes, IndexHandle, IndexWish
 from mesh.errors import FormworkError
-from mesh.tasks import do_all
 
 
 @dataclass(frozen=True)
@@ -46,25 +45,18 @@ class Wishes:
         Raises:
             FormworkError: A part is refused, as a client is told it; or nobody can say.
         """
-        missing = [n for n, wish in enumerate(self._wishes) if indexes.find(wish) is None]
-        asked = await do_all(self._ensure(number, indexes) for number in missing)
-        made = dict(zip(missing, asked, strict=True))
-        handles = [
-            made.get(number) or await self._ensure(number, indexes)
-            for number in range(len(self._wishes))
-        ]
+        handles: list[IndexHandle] = []
+        outcomes = await indexes.ensure_all(self._wishes)
+        for outcome, part in zip(outcomes, self.shape.parts, strict=True):
+            if isinstance(outcome, FormworkError):
+                raise grammar_error(outcome, part.subject) from outcome
+            handles.append(outcome)
         return Constraint(self.shape, handles)
 
     def forget(self, indexes: Indexes) -> None:
         """Drop what is remembered: a worker could not get an index."""
         for wish in self._wishes:
             indexes.forget(wish)
-
-    async def _ensure(self, number: int, indexes: Indexes) -> IndexHandle:
-        try:
-            return await indexes.ensure_index(self._wishes[number])
-        except FormworkError as error:
-            raise grammar_error(error, self.shape.parts[number].subject) from error
 
     @cached_property
     def _wishes(self) -> tuple[IndexWish, ...]:

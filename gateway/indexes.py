@@ -1,6 +1,7 @@
 """The compiler as the gateway sees it: a grammar in, an index or a precise refusal out."""
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -8,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from formwork.compiler.v1 import compiler_pb2 as messages
 from formwork.sampler.v1.sampler_pb2 import Bind
+from google.rpc.status_pb2 import Status
 
 from gateway.config import GatewayConfig
 from gateway.families import Family
 from gateway.grammars import Grammar, Syntax
 from gateway.peer import Peer
+from mesh.batches import cut_into_batches
 from mesh.clock import Clock
 from mesh.errors import (
     CompileBudgetError,
@@ -20,7 +23,9 @@ from mesh.errors import (
     GrammarRefusedError,
     LimitExceededError,
     SchemaRefusedError,
+    from_status,
 )
+from mesh.tasks import do_all
 
 if TYPE_CHECKING:  # exists in the stubs only
     from formwork.compiler.v1.compiler_pb2_grpc import CompilerServiceAsyncStub
@@ -29,6 +34,9 @@ _ABOUT_INPUT = (SchemaRefusedError, GrammarRefusedError, LimitExceededError, Com
 # A refusal is forgotten sooner: the compiler may learn more with its next version.
 _REFUSAL_SHARE = 0.25
 _ENTRY_BYTES = 1024
+# Of one call: its answer may hold the grammars again, escaped.
+_CALL_CHARACTERS = 1024 * 1024
+_CALL_WISHES = 128
 
 
 @dataclass(frozen=True)
@@ -109,13 +117,28 @@ class Indexes:
             SchemaRefusedError: With pointer and keyword; also its kin of limits and budgets.
             CompileQueueFullError: Try again later.
         """
-        outcome = self.find(wish)
-        if outcome is None:
-            outcome = await self._ask(wish)
-            self._remember(wish.key, outcome)
+        (outcome,) = await self.ensure_all([wish])
         if isinstance(outcome, FormworkError):
             raise outcome
         return outcome
+
+    async def ensure_all(self, wishes: Sequence[IndexWish]) -> list[IndexHandle | FormworkError]:
+        """Return of each what `ensure_index` returns or raises; those that are known cost nothing.
+
+        Raises:
+            FormworkError: The compiler does not answer.
+        """
+        outcomes = {wish.key: self.find(wish) for wish in wishes}
+        missing = {wish.key: wish for wish in wishes if outcomes[wish.key] is None}
+        calls = cut_into_batches(
+            missing.values(),
+            lambda wish: len(wish.grammar.text),
+            most_size=_CALL_CHARACTERS,
+            most_items=_CALL_WISHES,
+        )
+        for asked in await do_all(map(self._ask, calls)):
+            outcomes |= asked
+        return [outcome for wish in wishes if (outcome := outcomes[wish.key]) is not None]
 
     def find(self, wish: IndexWish) -> IndexHandle | FormworkError | None:
         """Return the index or the refusal of a grammar, where it is still remembered."""
@@ -125,24 +148,27 @@ class Indexes:
         """Drop what is remembered: a worker could not get the index."""
         self._forget_key(wish.key)
 
-    async def _ask(self, wish: IndexWish) -> IndexHandle | FormworkError:
+    async def _ask(
+        self, wishes: Sequence[IndexWish]
+    ) -> Mapping[bytes, IndexHandle | FormworkError]:
+        """Return what the compiler says of each, by key; what it will say again is remembered."""
         started = self._clock.monotonic()
-        try:
-            answer = await self._peer.call(
-                self._peer.stub.EnsureIndex,
-                _to_request(wish),
-                timeout_seconds=self._config.compile_seconds,
-            )
-        except _ABOUT_INPUT as error:
-            return error
-        self.engine_version = answer.engine_version
-        return IndexHandle(
-            answer.index_id,
-            answer.revision,
-            answer.shortest_answer_tokens if answer.HasField("shortest_answer_tokens") else None,
-            answer.canonical_grammar,
-            self._clock.monotonic() - started,
+        answer = await self._peer.call(
+            self._peer.stub.EnsureIndexes,
+            messages.EnsureIndexesRequest(requests=map(_to_request, wishes)),
+            timeout_seconds=self._config.compile_seconds,
         )
+        seconds = self._clock.monotonic() - started
+        outcomes = {
+            wish.key: _read_outcome(message, seconds)
+            for wish, message in zip(wishes, answer.outcomes, strict=True)
+        }
+        for key, outcome in outcomes.items():
+            if isinstance(outcome, (IndexHandle, *_ABOUT_INPUT)):
+                self._remember(key, outcome)
+        versions = {message.index.engine_version for message in answer.outcomes} - {""}
+        self.engine_version = versions.pop() if versions else self.engine_version
+        return outcomes
 
     def _recall(self, key: bytes) -> IndexHandle | FormworkError | None:
         remembered = self._memory.get(key)
@@ -173,6 +199,16 @@ def _size(outcome: IndexHandle | FormworkError) -> int:
     """Return about how many bytes a remembered outcome holds."""
     grammar = outcome.canonical_grammar if isinstance(outcome, IndexHandle) else b""
     return _ENTRY_BYTES + len(grammar)
+
+
+def _read_outcome(message: messages.IndexOutcome, seconds: float) -> IndexHandle | FormworkError:
+    if message.WhichOneof("kind") == "status":
+        return from_status(Status.FromString(message.status))
+    answer = message.index
+    shortest = answer.shortest_answer_tokens if answer.HasField("shortest_answer_tokens") else None
+    return IndexHandle(
+        answer.index_id, answer.revision, shortest, answer.canonical_grammar, seconds
+    )
 
 
 def _to_request(wish: IndexWish) -> messages.EnsureIndexRequest:

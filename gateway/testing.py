@@ -86,21 +86,28 @@ class ScriptedCompiler(compiler_pb2_grpc.CompilerServiceServicer):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def EnsureIndex(  # noqa: N802 - the contract's name
-        self, request: compiler_pb2.EnsureIndexRequest, context: object
-    ) -> compiler_pb2.EnsureIndexResponse:
-        """Answer with an id made of the request's count, or refuse."""
+    async def EnsureIndexes(  # noqa: N802 - the contract's name
+        self, request: compiler_pb2.EnsureIndexesRequest, context: object
+    ) -> compiler_pb2.EnsureIndexesResponse:
+        """Answer each with an id made of the requests' count, or with the refusal."""
         del context
-        self.requests.append(request)
+        first = len(self.requests) + 1
+        self.requests.extend(request.requests)
         await self.gate.wait()
+        numbers = range(first, first + len(request.requests))
+        return compiler_pb2.EnsureIndexesResponse(outcomes=map(self._outcome, numbers))
+
+    def _outcome(self, number: int) -> compiler_pb2.IndexOutcome:
         if self.refusal is not None:
-            raise self.refusal
-        return compiler_pb2.EnsureIndexResponse(
-            index_id=f"{len(self.requests):064x}",
+            status = to_status(self.refusal).SerializeToString()
+            return compiler_pb2.IndexOutcome(status=status)
+        index = compiler_pb2.EnsureIndexResponse(
+            index_id=f"{number:064x}",
             revision=1,
             shortest_answer_tokens=self.shortest,
             canonical_grammar=self.grammar,
         )
+        return compiler_pb2.IndexOutcome(index=index)
 
 
 class ScriptedScheduler(scheduler_pb2_grpc.SchedulerServiceServicer):

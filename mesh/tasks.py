@@ -1,7 +1,7 @@
 """Work that is done side by side."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -20,3 +20,23 @@ async def do_all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+async def each_when_done(
+    works: Iterable[Coroutine[Any, Any, T]],
+) -> AsyncIterator[tuple[int, T]]:
+    """Yield what every one returns with its number, as they end.
+
+    Once one fails, or nobody reads on, the others are cancelled.
+    """
+    numbers = {asyncio.create_task(work): number for number, work in enumerate(works)}
+    waiting: set[asyncio.Task[T]] = set(numbers)
+    try:
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in sorted(done, key=numbers.__getitem__):
+                yield numbers[task], task.result()
+    finally:
+        for task in numbers:
+            task.cancel()
+        await asyncio.gather(*numbers, return_exceptions=True)

@@ -24,7 +24,8 @@ from formwork_engine.vocabulary import Vocabulary
 
 from mesh.errors import InvalidArgumentError
 from mesh.tasks import do_all
-from sampler_service.indexes import Indexes, IndexName
+from sampler_service.index_fetcher import IndexName
+from sampler_service.indexes import Indexes
 
 _MAX_DEPTH = 32
 

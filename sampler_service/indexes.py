@@ -2,39 +2,27 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from formwork.compiler.v1.compiler_pb2 import FetchIndexRequest
 from formwork_engine.errors import EngineError
 from formwork_engine.index import Index
 from formwork_engine.vocabulary import Vocabulary
 
-from mesh.channels import Caller
 from mesh.clock import Clock
 from mesh.errors import (
     CompileQueueFullError,
     DeadlineExceededError,
     FormworkError,
     InternalError,
-    LimitExceededError,
     ServiceUnavailableError,
 )
 from sampler_service.config import SamplerConfig
+from sampler_service.index_fetcher import IndexFetcher, IndexName
 
 log = structlog.get_logger()
 
 _PASSING = (ServiceUnavailableError, DeadlineExceededError, CompileQueueFullError)
-
-
-@dataclass(frozen=True)
-class IndexName:
-    """An index as a Bind names it; `grammar` is empty where the compiler has persisted it."""
-
-    index_id: str
-    revision: int
-    grammar: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -48,23 +36,16 @@ class Indexes:
     """The worker's indexes: the least recently used leave first; each is fetched once at a time.
 
     Args:
-        fetch_method: The compiler stub's FetchIndex.
-        caller: Makes the calls.
+        fetcher: Gets their bytes.
         vocabulary: Of the model.
         config: Bounds and deadlines.
         clock: Between two tries.
     """
 
     def __init__(
-        self,
-        fetch_method: Callable[..., object],
-        caller: Caller,
-        vocabulary: Vocabulary,
-        config: SamplerConfig,
-        clock: Clock,
+        self, fetcher: IndexFetcher, vocabulary: Vocabulary, config: SamplerConfig, clock: Clock
     ) -> None:
-        self._fetch_method = fetch_method
-        self._caller = caller
+        self._fetcher = fetcher
         self._vocabulary = vocabulary
         self._config = config
         self._clock = clock
@@ -102,6 +83,7 @@ class Indexes:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._fetcher.close()
 
     async def _fetch_shared(self, name: IndexName) -> _Loaded:
         with_grammar = (name.index_id, True)
@@ -133,30 +115,14 @@ class Indexes:
                 await self._clock.sleep(self._config.index_retry_seconds)
 
     async def _fetch(self, name: IndexName) -> _Loaded:
-        data, revision = bytearray(), name.revision
-        request = FetchIndexRequest(
-            index_id=name.index_id, revision=name.revision, canonical_grammar=name.grammar
-        )
-        total: int | None = None
-        async for response in self._caller.stream(
-            self._fetch_method, request, timeout_seconds=self._config.index_attempt_seconds
-        ):
-            if total is None:
-                total, revision = response.total_bytes, response.revision
-            data += response.chunk
-            self._check_size(max(total, len(data)))
-        if not data or len(data) != total:
-            raise ServiceUnavailableError(f"The compiler sent {len(data)} of {total} bytes.")
-        return await self._load(name.index_id, revision, bytes(data))
-
-    async def _load(self, index_id: str, revision: int, data: bytes) -> _Loaded:
+        fetched = await self._fetcher.fetch(name)
         try:
-            index = await asyncio.to_thread(Index.load, data, self._vocabulary)
+            index = await asyncio.to_thread(Index.load, fetched.data, self._vocabulary)
         except EngineError as error:
-            log.warning("index_refused", index_id=index_id, cause=str(error))
+            log.warning("index_refused", index_id=name.index_id, cause=str(error))
             raise InternalError("The compiler sent an index that cannot be loaded.") from error
-        loaded = _Loaded(index, revision, len(data))
-        self._keep(index_id, loaded)
+        loaded = _Loaded(index, fetched.revision, len(fetched.data))
+        self._keep(name.index_id, loaded)
         return loaded
 
     def _keep(self, index_id: str, loaded: _Loaded) -> None:
@@ -185,14 +151,3 @@ class Indexes:
                 await self._fetch_shared(name)
         except (FormworkError, TimeoutError) as error:
             log.info("index_refresh_failed", index_id=name.index_id, cause=str(error))
-
-    def _check_size(self, size: int) -> None:
-        if size > self._config.max_index_bytes:
-            raise LimitExceededError(
-                f"The index has {size} bytes.",
-                metadata={
-                    "limit": "max_index_bytes",
-                    "maximum": str(self._config.max_index_bytes),
-                    "value": str(size),
-                },
-            )

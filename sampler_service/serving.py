@@ -12,6 +12,7 @@ from sampler_service.config import SamplerConfig
 from sampler_service.decode_thread import DecodeThread
 from sampler_service.decoder import Decoder
 from sampler_service.envelopes import Envelopes
+from sampler_service.index_fetcher import IndexFetcher
 from sampler_service.indexes import Indexes
 from sampler_service.links import Links
 from sampler_service.opening_messages import OpeningLimits
@@ -50,13 +51,8 @@ class Serving:
         self._reporter = parts.reporter
         self._clock = parts.clock
         self._accounts = LeaseAccounts(parts.lease_key, _identify(parts, decoder.info))
-        self._indexes = Indexes(
-            parts.links.compiler.FetchIndex,
-            parts.links.caller,
-            decoder.rules.vocabulary,
-            parts.config,
-            parts.clock,
-        )
+        fetcher = IndexFetcher(parts.links.compiler.FetchIndexes, parts.links.caller, parts.config)
+        self._indexes = Indexes(fetcher, decoder.rules.vocabulary, parts.config, parts.clock)
         self.info = decoder.info
         self.streams = Streams(self._share(parts, decoder))
 

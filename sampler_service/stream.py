@@ -23,7 +23,8 @@ from sampler_service.batch import Batch
 from sampler_service.decode_thread import DecodeThread
 from sampler_service.envelopes import Envelopes
 from sampler_service.frames import error_frame, to_frame
-from sampler_service.indexes import Indexes, IndexName
+from sampler_service.index_fetcher import IndexName
+from sampler_service.indexes import Indexes
 from sampler_service.opening_messages import Moment, OpeningLimits, read_opening
 from sampler_service.openings import SequenceKey
 from sampler_service.outputs import Output

@@ -2,12 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc.aio
-from formwork.compiler.v1.compiler_pb2 import FetchIndexRequest, FetchIndexResponse
+from formwork.compiler.v1.compiler_pb2 import (
+    FetchIndexesRequest,
+    FetchIndexesResponse,
+    FetchIndexRequest,
+    FetchIndexResponse,
+)
 from formwork.compiler.v1.compiler_pb2_grpc import CompilerServiceServicer
 from formwork.sampler.v1 import sampler_pb2
 from formwork.sampler.v1.sampler_pb2_grpc import SamplerServiceStub
@@ -27,6 +32,7 @@ from mesh.errors import (
     IndexNotFoundError,
     ServiceUnavailableError,
     from_status,
+    to_status,
 )
 from mesh.leases import read_lease
 from sampler_service.batch import Batch
@@ -36,38 +42,50 @@ from sampler_service.runner import KvBlock, Logits, Masks, Row, Runner, RunnerIn
 
 
 class CompilerDouble(CompilerServiceServicer):
-    """A compiler that serves FetchIndex for indexes that it was given.
+    """A compiler that serves FetchIndexes for indexes that it was given.
 
-    As the real one, it streams the bytes in pieces, the first with revision and size, and answers
-    NOT_FOUND for others. `failures` calls fail with UNAVAILABLE first; `gate` is waited for before
+    As the real one, it streams the bytes in pieces, the first with revision and size, and says
+    NOT_FOUND of others. `failures` calls fail with UNAVAILABLE first; `gate` is waited for before
     an answer.
     """
 
     def __init__(self) -> None:
         self.indexes: dict[str, tuple[int, bytes]] = {}
         self.requests: list[FetchIndexRequest] = []
+        """Of all calls."""
+        self.calls = 0
         self.failures = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def FetchIndex(  # noqa: N802 - the contract's name
+    async def FetchIndexes(  # noqa: N802 - the contract's name
         self,
-        request: FetchIndexRequest,
+        request: FetchIndexesRequest,
         context: Any,  # noqa: ANN401, ARG002 - grpc ships no types; not needed
-    ) -> AsyncIterator[FetchIndexResponse]:
-        """Stream an index."""
-        self.requests.append(request)
+    ) -> AsyncIterator[FetchIndexesResponse]:
+        """Stream indexes."""
+        self.calls += 1
+        self.requests.extend(request.requests)
         await self.gate.wait()
         if self.failures > 0:
             self.failures -= 1
             raise ServiceUnavailableError("The compiler is away.")
-        if request.index_id not in self.indexes:
-            raise IndexNotFoundError("No such index.")
-        revision, data = self.indexes[request.index_id]
-        pieces = [data[start : start + 1000] for start in range(0, len(data), 1000)]
-        yield FetchIndexResponse(revision=revision, total_bytes=len(data), chunk=pieces[0])
-        for piece in pieces[1:]:
-            yield FetchIndexResponse(chunk=piece)
+        for number, one in enumerate(request.requests):
+            for message in self._messages(one.index_id):
+                message.number = number
+                yield message
+
+    def _messages(self, index_id: str) -> Iterator[FetchIndexesResponse]:
+        if index_id not in self.indexes:
+            status = to_status(IndexNotFoundError("No such index.")).SerializeToString()
+            yield FetchIndexesResponse(status=status)
+            return
+        revision, data = self.indexes[index_id]
+        part = FetchIndexResponse(revision=revision, total_bytes=len(data), chunk=data[:1000])
+        yield FetchIndexesResponse(part=part)
+        for start in range(1000, len(data), 1000):
+            part = FetchIndexResponse(chunk=data[start : start + 1000])
+            yield FetchIndexesResponse(part=part)
 
 
 class SchedulerDouble(SchedulerServiceServicer):

@@ -7,9 +7,10 @@ import pytest
 from formwork_engine import JsonSchema, Regex, TooLargeError
 
 from compiler_service.canonical import CanonicalGrammar
+from compiler_service.compile_race import Source
 from compiler_service.config import CompilerConfig
 from compiler_service.filler import FILLED_REVISION, Filler
-from compiler_service.flow import IndexFlow, Source
+from compiler_service.flow import IndexFlow
 from compiler_service.forgiving_store import ForgivingStore
 from compiler_service.index_store import StoredIndex
 from compiler_service.memory import HeldIndex

@@ -8,8 +8,9 @@ import pytest
 from formwork_engine import ENGINE_VERSION, Budget, JsonSchema, UnsupportedError
 
 from compiler_service.canonical import CanonicalGrammar
+from compiler_service.compile_race import Obtained, Source
 from compiler_service.config import CompilerConfig
-from compiler_service.flow import IndexFlow, Source
+from compiler_service.flow import IndexFlow
 from compiler_service.forgiving_store import ForgivingStore
 from compiler_service.index_store import IndexStore
 from compiler_service.testing import FakeCompiler, FakeIndexStore
@@ -136,6 +137,40 @@ async def test_a_long_compile_is_stored_at_once_and_its_claim_released(
     assert await store.find_index(grammar.index_id) == obtained.held.index
 
 
+def grammars_like(grammar: CanonicalGrammar, count: int) -> list[CanonicalGrammar]:
+    return [
+        dataclasses.replace(grammar, grammar=JsonSchema(f'{{"const":{number}}}'))
+        for number in range(count)
+    ]
+
+
+async def test_more_than_may_wait_are_had_in_one_call(
+    clock: FakeClock, store: FakeIndexStore, grammar: CanonicalGrammar
+) -> None:
+    one = Replica(clock, store, queue_per_project=4, short_compile_seconds=0.0)
+    one.compiler.refuse = lambda asked: (
+        UnsupportedError("", "const", "no") if asked == several[3] else None
+    )
+    several = grammars_like(grammar, 40)
+    outcomes = await one.flow.ensure_all(several, P)
+    assert isinstance(outcomes.pop(3), SchemaRefusedError)
+    ids = [outcome.held.index.index_id for outcome in outcomes if isinstance(outcome, Obtained)]
+    assert ids == [each.index_id for each in several if each != several[3]]
+
+
+async def test_what_is_stored_of_several_is_found_at_once(
+    one: Replica, other: Replica, store: FakeIndexStore, grammar: CanonicalGrammar
+) -> None:
+    several = grammars_like(grammar, 5)
+    for index in [(await one.flow.ensure(each, P)).held.index for each in several[:3]]:
+        await store.record_index(index)
+    await store.record_failure(several[3].index_id, SchemaRefusedError("No."), seconds=60)
+    outcomes = await other.flow.ensure_all(several, P)
+    assert other.compiler.started == several[4:]
+    assert isinstance(outcomes[3], SchemaRefusedError)
+    assert [isinstance(outcome, Obtained) for outcome in outcomes] == [True] * 3 + [False, True]
+
+
 async def test_what_another_replica_stored_is_not_compiled_again(
     one: Replica, other: Replica, grammar: CanonicalGrammar
 ) -> None:
@@ -210,8 +245,7 @@ async def test_a_compile_outlives_the_caller_who_started_it(
 async def test_a_refusal_is_remembered_for_a_while(
     clock: FakeClock, one: Replica, grammar: CanonicalGrammar
 ) -> None:
-    one.compiler = FakeCompiler(lambda _: UnsupportedError("/items", "not", "is not enforced"))
-    one.flow._compiler = one.compiler
+    one.compiler.refuse = lambda _: UnsupportedError("/items", "not", "is not enforced")
     for _ in range(3):
         with pytest.raises(SchemaRefusedError, match="In context=\\('items',\\), 'not'") as caught:
             await one.flow.ensure(grammar, P)
@@ -228,10 +262,10 @@ async def test_a_long_refusal_spares_the_other_replicas(
     one: Replica, other: Replica, grammar: CanonicalGrammar
 ) -> None:
     over = CompileBudgetError("too long", metadata={"limit": "compile_seconds"})
-    one.compiler = one.flow._compiler = FakeCompiler(lambda _: over)
+    one.compiler.refuse = lambda _: over
     one.compiler.gate.clear()
     asked = asyncio.create_task(one.flow.ensure(grammar, P))
-    await until(lambda: one.flow._gate._free < one.config.compile_slots)
+    await until(lambda: one.flow._race._gate._free < one.config.compile_slots)
     one.compiler.gate.set()
     with pytest.raises(CompileBudgetError):
         await asked
@@ -250,7 +284,7 @@ class DownStore(FakeIndexStore):
         self.questions += 1
         raise DatabaseUnavailableError("down")
 
-    claim = find_failure = record_index = record_failure = find_index  # type: ignore[assignment] # none answers
+    claim = find_all = record_index = record_failure = find_index  # type: ignore[assignment] # none answers
     find_claim = release_claim = prune = find_index  # type: ignore[assignment] # none answers
 
 
@@ -264,7 +298,7 @@ async def test_a_database_that_is_down_costs_the_cache_only(
     one.compiler.gate.clear()
     longer = dataclasses.replace(grammar, grammar=JsonSchema('{"type":"null"}'))
     asked = asyncio.create_task(one.flow.ensure(longer, P))
-    await until(lambda: one.flow._gate._free < one.config.compile_slots)
+    await until(lambda: one.flow._race._gate._free < one.config.compile_slots)
     one.compiler.gate.set()
     obtained = await asked
     assert obtained.source is Source.COMPILED
@@ -284,12 +318,14 @@ async def test_long_compiles_of_one_project_cannot_fill_the_queue_of_another(
     asked = []
     for number, wanted in enumerate(grammars[:3]):
         asked.append(asyncio.create_task(one.flow.ensure(wanted, P)))
-        await until(lambda n=number: one.flow._gate.waiting == n and not one.flow._gate.has_room)
+        await until(
+            lambda n=number: one.flow._race._gate.waiting == n and not one.flow._race._gate.has_room
+        )
     with pytest.raises(CompileQueueFullError) as caught:
         await one.flow.ensure(grammars[3], P)
     assert caught.value.metadata["limit"] == "queue_per_project"
     asked.append(asyncio.create_task(one.flow.ensure(grammars[4], ProjectId("else"))))
-    await until(lambda: one.flow._gate.waiting == 3)
+    await until(lambda: one.flow._race._gate.waiting == 3)
     one.compiler.gate.set()
     await asyncio.gather(*asked)
     assert (await one.flow.ensure(grammars[3], P)).source is Source.COMPILED

@@ -88,6 +88,22 @@ async def test_bytes_under_a_revision_never_change(kept: Fixture) -> None:
     assert await kept.store.find_index(id_of("a")) == index("a", size=5)
 
 
+async def test_several_are_found_at_once_each_as_by_itself(kept: Fixture) -> None:
+    assert await kept.store.find_all([id_of("a")]) == {}
+    for one in (index("a"), index("a", revision=2), index("b"), index("c")):
+        await kept.store.record_index(one)
+    await kept.wait(100)
+    for name in "bd":
+        refusal = SchemaRefusedError("No.", metadata={"pointer": name})
+        await kept.store.record_failure(id_of(name), refusal, seconds=60)
+    found = await kept.store.find_all([id_of(name) for name in "abde"])
+    assert set(found) == {id_of("a"), id_of("b"), id_of("d")}
+    assert (found[id_of("a")], found[id_of("b")]) == (index("a", revision=2), index("b"))
+    failure = found[id_of("d")]
+    assert isinstance(failure, SchemaRefusedError)
+    assert failure.metadata["pointer"] == "d"
+
+
 async def test_the_highest_revision_is_found(kept: Fixture) -> None:
     await kept.store.record_index(index("a", revision=2))
     await kept.store.record_index(index("a", revision=1))
@@ -101,7 +117,7 @@ async def test_a_failure_comes_back_until_it_expires(kept: Fixture) -> None:
     ]
     for error in errors:
         await kept.store.record_failure(id_of("a"), error, seconds=60)
-        found = await kept.store.find_failure(id_of("a"))
+        found = (await kept.store.find_all([id_of("a")])).get(id_of("a"))
         assert type(found) is type(error)
         assert found is not None
         assert (found.message, found.metadata, found.field) == (
@@ -110,7 +126,7 @@ async def test_a_failure_comes_back_until_it_expires(kept: Fixture) -> None:
             error.field,
         )
     await kept.wait(61)
-    assert await kept.store.find_failure(id_of("a")) is None
+    assert (await kept.store.find_all([id_of("a")])).get(id_of("a")) is None
 
 
 async def test_a_claim_is_one_owners_until_it_is_released_or_expires(kept: Fixture) -> None:
@@ -176,7 +192,7 @@ class TestPostgres:
                 {"id": id_of("broken"), "status": b"\xff\xff\xff"},
             )
         database = await open_database(postgres, "compiler")
-        assert await PostgresIndexStore(database).find_failure(id_of("broken")) is None
+        assert await PostgresIndexStore(database).find_all([id_of("broken")]) == {}
         await database.close()
         await owner.close()
 

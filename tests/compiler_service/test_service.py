@@ -21,6 +21,7 @@ from formwork_engine import (
     load_vocabulary,
 )
 from formwork_engine.testing import walk
+from google.rpc import status_pb2
 from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import text
 
@@ -43,9 +44,11 @@ from mesh.errors import (
     GrammarRefusedError,
     IndexNotFoundError,
     InvalidArgumentError,
+    LimitExceededError,
     SchemaRefusedError,
     TokenizerUnknownError,
     UnauthenticatedError,
+    from_status,
 )
 from mesh.ids import Fingerprint, Snapshot
 from mesh.models import ModelEntry, ModelTable
@@ -152,6 +155,53 @@ async def empty(url: str) -> None:
 async def service(url: str) -> AsyncIterator[Service]:
     async with running_service(url, CompilerConfig(chunk_bytes=100)) as running:
         yield running
+
+
+async def test_several_have_an_outcome_each_and_are_fetched_in_one_stream(
+    service: Service,
+) -> None:
+    schemas = [PERSON, '{"type": "strin"}', '{"const": 1}']
+    requests = [
+        pb.EnsureIndexRequest(
+            input=pb.GrammarInput(json_schema=schema),
+            tokenizer_fingerprint=service.fingerprint,
+            project_id="proj",
+        )
+        for schema in schemas
+    ]
+    answer = await service.caller.unary(
+        service.stub.EnsureIndexes, pb.EnsureIndexesRequest(requests=requests), timeout_seconds=30
+    )
+    person, refused, one = answer.outcomes
+    assert person.index.index_id == (await service.ensure_schema(PERSON)).index_id
+    status = status_pb2.Status.FromString(refused.status)
+    assert isinstance(from_status(status), SchemaRefusedError)
+    names = [
+        pb.FetchIndexRequest(
+            index_id=index_id, revision=1, canonical_grammar=outcome.index.canonical_grammar
+        )
+        for outcome in (person, one)
+        for index_id in (outcome.index.index_id, "f" * 64)
+    ]
+    stream = service.caller.stream(
+        service.stub.FetchIndexes, pb.FetchIndexesRequest(requests=names), timeout_seconds=30
+    )
+    fetched: dict[int, bytes] = {}
+    async for message in stream:
+        if message.HasField("part"):
+            fetched[message.number] = fetched.get(message.number, b"") + message.part.chunk
+        else:
+            failed = from_status(status_pb2.Status.FromString(message.status))
+            assert isinstance(failed, IndexNotFoundError | InvalidArgumentError)
+    alone = await service.fetch(person.index.index_id, person.index.canonical_grammar)
+    assert fetched.keys() == {0, 2}
+    assert fetched[0] == b"".join(part.chunk for part in alone)
+
+
+async def test_a_call_for_too_many_is_refused(service: Service) -> None:
+    request = pb.EnsureIndexesRequest(requests=[pb.EnsureIndexRequest()] * 257)
+    with pytest.raises(LimitExceededError):
+        await service.caller.unary(service.stub.EnsureIndexes, request, timeout_seconds=30)
 
 
 async def test_an_index_is_ensured_fetched_loaded_and_walked(

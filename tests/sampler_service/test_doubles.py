@@ -19,11 +19,12 @@ from formwork.scheduler.v1.scheduler_pb2_grpc import (
     add_SchedulerServiceServicer_to_server,
 )
 from formwork_engine.index import Index
+from google.rpc.status_pb2 import Status
 
 from mesh.channels import Caller, open_channel
 from mesh.clock import SystemClock
 from mesh.config import Settings
-from mesh.errors import IndexNotFoundError, LeaseInvalidError
+from mesh.errors import IndexNotFoundError, LeaseInvalidError, from_status
 from mesh.models import load_models
 from mesh.server import MeshServer
 from sampler_service.model_folder import ModelFolder
@@ -57,11 +58,15 @@ class Compiler:
     revision: int
     grammar: bytes
 
-    async def fetch(self, index_id: str, revision: int, grammar: bytes = b"") -> list[object]:
-        request = compiler_pb2.FetchIndexRequest(
-            index_id=index_id, revision=revision, canonical_grammar=grammar
-        )
-        method = CompilerServiceStub(self.channel).FetchIndex
+    async def fetch(self, *index_ids: str) -> list[compiler_pb2.FetchIndexesResponse]:
+        """Return the messages about indexes; all that is known of the one goes with each."""
+        known = {"revision": self.revision, "canonical_grammar": self.grammar}
+        requests = [
+            compiler_pb2.FetchIndexRequest(index_id=one, **known if one == self.index_id else {})
+            for one in index_ids
+        ]
+        method = CompilerServiceStub(self.channel).FetchIndexes
+        request = compiler_pb2.FetchIndexesRequest(requests=requests)
         stream = Caller(TOKEN).stream(method, request, timeout_seconds=20)
         return [response async for response in stream]
 
@@ -120,24 +125,21 @@ async def ensure_index(channel: "grpc.aio.Channel", address: str, mesh: WorkerMe
     return Compiler(channel, address, answer.index_id, answer.revision, answer.canonical_grammar)
 
 
-async def test_an_index_comes_in_order_with_its_size_and_revision_first(
+async def test_indexes_come_in_order_with_size_and_revision_first(
     compiler: Compiler, folder: ModelFolder
 ) -> None:
-    first, *others = await compiler.fetch(compiler.index_id, compiler.revision, compiler.grammar)
-    assert isinstance(first, compiler_pb2.FetchIndexResponse)
+    unknown = "f" * 64
+    messages = await compiler.fetch(unknown, compiler.index_id)
+    (failed,) = (message for message in messages if message.number == 0)
+    assert isinstance(from_status(Status.FromString(failed.status)), IndexNotFoundError)
+    first, *others = (message.part for message in messages if message.number == 1)
     data = first.chunk
     for other in others:
-        assert isinstance(other, compiler_pb2.FetchIndexResponse)
         assert (other.revision, other.total_bytes) == (0, 0)
         data += other.chunk
     assert len(data) == first.total_bytes
     assert first.revision >= compiler.revision
     assert Index.load(data, folder.vocabulary)
-
-
-async def test_an_unknown_index_is_not_found(compiler: Compiler) -> None:
-    with pytest.raises(IndexNotFoundError):
-        await compiler.fetch("f" * 64, 1)
 
 
 async def test_a_worker_decodes_with_an_index_of_the_real_compiler(mesh: WorkerMesh) -> None:

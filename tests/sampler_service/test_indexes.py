@@ -16,7 +16,8 @@ from mesh.clock import SystemClock
 from mesh.errors import IndexNotFoundError, LimitExceededError
 from sampler_service.config import SamplerConfig
 from sampler_service.envelopes import Envelopes
-from sampler_service.indexes import Indexes, IndexName
+from sampler_service.index_fetcher import IndexFetcher, IndexName
+from sampler_service.indexes import Indexes
 from sampler_service.model_folder import ModelFolder
 from sampler_service.testing import eventually
 from sampler_service.testing_mesh import TOKEN, WorkerMesh
@@ -37,7 +38,8 @@ async def indexes(
     channel = open_channel(str(address), mesh.config)
     config = SamplerConfig(index_retry_seconds=0.01, **sampler_options)  # type: ignore[arg-type] # by name
     stub = CompilerServiceStub(channel)
-    indexes = Indexes(stub.FetchIndex, Caller(TOKEN), folder.vocabulary, config, SystemClock())
+    fetcher = IndexFetcher(stub.FetchIndexes, Caller(TOKEN), config)
+    indexes = Indexes(fetcher, folder.vocabulary, config, SystemClock())
     yield indexes
     await indexes.close()
     await channel.close(None)
@@ -55,6 +57,19 @@ async def test_an_index_is_fetched_once_and_kept(
     found.append(await indexes.get(IndexName(FIRST, 1)))
     assert all(one is found[0] for one in found)
     assert len(mesh.compiler.requests) == 1
+
+
+async def test_indexes_that_are_asked_for_together_come_in_one_call(
+    mesh: WorkerMesh, indexes: Indexes, index: Index
+) -> None:
+    held = [mesh.hold(index, letter * 64) for letter in "abcd"]
+    found = await asyncio.gather(
+        *(indexes.get(IndexName(name, 1)) for name in [*held, "e" * 64]), return_exceptions=True
+    )
+    assert isinstance(found.pop(), IndexNotFoundError)
+    assert all(isinstance(one, Index) for one in found)
+    assert mesh.compiler.calls == 1
+    assert len(mesh.compiler.requests) == 5
 
 
 async def test_who_stops_waiting_leaves_the_others_alone(
@@ -79,7 +94,7 @@ async def test_when_nobody_waits_any_more_the_fetch_ends(
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
             await indexes.get(IndexName(FIRST, 1))
-    await eventually(lambda: not indexes._fetching)
+    await eventually(lambda: not (indexes._fetching or indexes._fetcher._calls))
     mesh.compiler.failures = 0
     assert await indexes.get(IndexName(FIRST, 1))
 

@@ -39,10 +39,20 @@ class CompilerServiceStub:
                 request_serializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.EnsureIndexRequest.SerializeToString,
                 response_deserializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.EnsureIndexResponse.FromString,
                 _registered_method=True)
+        self.EnsureIndexes = channel.unary_unary(
+                '/formwork.compiler.v1.CompilerService/EnsureIndexes',
+                request_serializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.EnsureIndexesRequest.SerializeToString,
+                response_deserializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.EnsureIndexesResponse.FromString,
+                _registered_method=True)
         self.FetchIndex = channel.unary_stream(
                 '/formwork.compiler.v1.CompilerService/FetchIndex',
                 request_serializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexRequest.SerializeToString,
                 response_deserializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexResponse.FromString,
+                _registered_method=True)
+        self.FetchIndexes = channel.unary_stream(
+                '/formwork.compiler.v1.CompilerService/FetchIndexes',
+                request_serializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexesRequest.SerializeToString,
+                response_deserializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexesResponse.FromString,
                 _registered_method=True)
 
 
@@ -66,12 +76,28 @@ class CompilerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EnsureIndexes(self, request, context):
+        """EnsureIndexes is EnsureIndex for several inputs of one project, a tool set's say: each has an
+        outcome of its own, in the order of the requests. It is prewarming where all of them are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FetchIndex(self, request, context):
         """FetchIndex streams the bytes of an index, in order, the first message with the total size.
 
         Where nothing is held under the id and `grammar` is given, it is compiled again; without it the
         call fails with NOT_FOUND (INDEX_NOT_FOUND). Another revision may be sent: all of them say the same.
         The bytes under (id, revision) never change.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchIndexes(self, request, context):
+        """FetchIndexes is FetchIndex for several indexes: their messages come one index after the other, in
+        the order in which they can be had. One that cannot be had has a status in place of its bytes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,10 +111,20 @@ def add_CompilerServiceServicer_to_server(servicer, server):
                     request_deserializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.EnsureIndexRequest.FromString,
                     response_serializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.EnsureIndexResponse.SerializeToString,
             ),
+            'EnsureIndexes': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnsureIndexes,
+                    request_deserializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.EnsureIndexesRequest.FromString,
+                    response_serializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.EnsureIndexesResponse.SerializeToString,
+            ),
             'FetchIndex': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchIndex,
                     request_deserializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexRequest.FromString,
                     response_serializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexResponse.SerializeToString,
+            ),
+            'FetchIndexes': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchIndexes,
+                    request_deserializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexesRequest.FromString,
+                    response_serializer=formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -129,6 +165,33 @@ class CompilerService:
             _registered_method=True)
 
     @staticmethod
+    def EnsureIndexes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/formwork.compiler.v1.CompilerService/EnsureIndexes',
+            formwork_dot_compiler_dot_v1_dot_compiler__pb2.EnsureIndexesRequest.SerializeToString,
+            formwork_dot_compiler_dot_v1_dot_compiler__pb2.EnsureIndexesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def FetchIndex(request,
             target,
             options=(),
@@ -145,6 +208,33 @@ class CompilerService:
             '/formwork.compiler.v1.CompilerService/FetchIndex',
             formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexRequest.SerializeToString,
             formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchIndexes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/formwork.compiler.v1.CompilerService/FetchIndexes',
+            formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexesRequest.SerializeToString,
+            formwork_dot_compiler_dot_v1_dot_compiler__pb2.FetchIndexesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,12 +48,20 @@ class CompilerServiceStub:
     limit and the value in metadata; or COMPILE_QUEUE_FULL with RetryInfo), and FAILED_PRECONDITION
     (TOKENIZER_UNKNOWN). Failures about the input are cached too, for a shorter time.
     """
+    EnsureIndexes: _grpc.UnaryUnaryMultiCallable[_compiler_pb2.EnsureIndexesRequest, _compiler_pb2.EnsureIndexesResponse]
+    """EnsureIndexes is EnsureIndex for several inputs of one project, a tool set's say: each has an
+    outcome of its own, in the order of the requests. It is prewarming where all of them are.
+    """
     FetchIndex: _grpc.UnaryStreamMultiCallable[_compiler_pb2.FetchIndexRequest, _compiler_pb2.FetchIndexResponse]
     """FetchIndex streams the bytes of an index, in order, the first message with the total size.
 
     Where nothing is held under the id and `grammar` is given, it is compiled again; without it the
     call fails with NOT_FOUND (INDEX_NOT_FOUND). Another revision may be sent: all of them say the same.
     The bytes under (id, revision) never change.
+    """
+    FetchIndexes: _grpc.UnaryStreamMultiCallable[_compiler_pb2.FetchIndexesRequest, _compiler_pb2.FetchIndexesResponse]
+    """FetchIndexes is FetchIndex for several indexes: their messages come one index after the other, in
+    the order in which they can be had. One that cannot be had has a status in place of its bytes.
     """
 
 @_typing.type_check_only
@@ -72,12 +80,20 @@ class CompilerServiceAsyncStub(CompilerServiceStub):
     limit and the value in metadata; or COMPILE_QUEUE_FULL with RetryInfo), and FAILED_PRECONDITION
     (TOKENIZER_UNKNOWN). Failures about the input are cached too, for a shorter time.
     """
+    EnsureIndexes: _aio.UnaryUnaryMultiCallable[_compiler_pb2.EnsureIndexesRequest, _compiler_pb2.EnsureIndexesResponse]  # type: ignore[assignment]
+    """EnsureIndexes is EnsureIndex for several inputs of one project, a tool set's say: each has an
+    outcome of its own, in the order of the requests. It is prewarming where all of them are.
+    """
     FetchIndex: _aio.UnaryStreamMultiCallable[_compiler_pb2.FetchIndexRequest, _compiler_pb2.FetchIndexResponse]  # type: ignore[assignment]
     """FetchIndex streams the bytes of an index, in order, the first message with the total size.
 
     Where nothing is held under the id and `grammar` is given, it is compiled again; without it the
     call fails with NOT_FOUND (INDEX_NOT_FOUND). Another revision may be sent: all of them say the same.
     The bytes under (id, revision) never change.
+    """
+    FetchIndexes: _aio.UnaryStreamMultiCallable[_compiler_pb2.FetchIndexesRequest, _compiler_pb2.FetchIndexesResponse]  # type: ignore[assignment]
+    """FetchIndexes is FetchIndex for several indexes: their messages come one index after the other, in
+    the order in which they can be had. One that cannot be had has a status in place of its bytes.
     """
 
 class CompilerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -101,6 +117,16 @@ class CompilerServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def EnsureIndexes(
+        self,
+        request: _compiler_pb2.EnsureIndexesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_compiler_pb2.EnsureIndexesResponse, _abc.Awaitable[_compiler_pb2.EnsureIndexesResponse]]:
+        """EnsureIndexes is EnsureIndex for several inputs of one project, a tool set's say: each has an
+        outcome of its own, in the order of the requests. It is prewarming where all of them are.
+        """
+
+    @_abc_1.abstractmethod
     def FetchIndex(
         self,
         request: _compiler_pb2.FetchIndexRequest,
@@ -111,6 +137,16 @@ class CompilerServiceServicer(metaclass=_abc_1.ABCMeta):
         Where nothing is held under the id and `grammar` is given, it is compiled again; without it the
         call fails with NOT_FOUND (INDEX_NOT_FOUND). Another revision may be sent: all of them say the same.
         The bytes under (id, revision) never change.
+        """
+
+    @_abc_1.abstractmethod
+    def FetchIndexes(
+        self,
+        request: _compiler_pb2.FetchIndexesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_compiler_pb2.FetchIndexesResponse], _abc.AsyncIterator[_compiler_pb2.FetchIndexesResponse]]:
+        """FetchIndexes is FetchIndex for several indexes: their messages come one index after the other, in
+        the order in which they can be had. One that cannot be had has a status in place of its bytes.
         """
 
 def add_CompilerServiceServicer_to_server(servicer: CompilerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
