@@ -206,6 +206,9 @@ class _Host:
         except (EOFError, ConnectionError, TimeoutError) as error:
             writer.close()
             raise _unavailable() from error
+        except asyncio.CancelledError:
+            writer.close()  # the fork ends with its socket
+            raise
 
     def _hand_over(self, theirs: socket.socket) -> None:
         if self._control is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 import json
 import os
 import signal
@@ -159,6 +160,20 @@ async def test_cancelling_ends_the_process_that_compiles(
     async with asyncio.timeout(10):
         assert await fork.reader.read() == b""
     await compiler.compile(canonical(vocabulary, JsonSchema("{}")), seconds=30)
+
+
+async def test_cancelling_while_a_process_is_forked_keeps_nothing_open(
+    compiler: ForkingCompiler, vocabulary: Vocabulary
+) -> None:
+    grammar = canonical(vocabulary, JsonSchema('{"type": "null"}'))
+    for turns in range(12):
+        works = [asyncio.create_task(compiler.compile(grammar, seconds=2)) for _ in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
+        gc.collect()  # what was left open would warn, and a warning fails the test
 
 
 async def test_compiles_run_side_by_side(compiler: ForkingCompiler, vocabulary: Vocabulary) -> None:
