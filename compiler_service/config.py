@@ -13,18 +13,20 @@ class CompilerConfig:
     max_schema_depth: int = 64
     max_schema_nodes: int = 50_000
     mask_fuel: int = 1_000_000
-    """Work of one mask, in the engine's steps: some 0.3 s of a core. A worker spends little of it
-    within a step and the rest beside the batch; a sequence that needs more fails. None of 200 real
-    schemas needed a twentieth of it."""
+    """Work of one mask, in the engine's steps: a terminal that reads a character, or an item of the
+    parser. It bounds how long one sequence can keep a worker's thread busy: a worker spends
+    `sampler.mask_step_fuel` of it within a step and the rest beside the batch, and a sequence that
+    needs more fails, alone. Part of every index id: who changes it has everything compiled anew."""
 
     head_start_seconds: float = 0.002
-    """How long a compile runs before the store is asked too: most are done by then."""
+    """How long a compile runs before the store is asked; one that ends by then costs no query."""
     short_compile_seconds: float = 0.005
     """A compile that ends within this needs no claim and is not persisted at its first use."""
     short_slots: int = 2
     """Short attempts at once."""
     compile_seconds: float = 2.0
-    """Wall-clock time after which a compile is ended."""
+    """Wall-clock time after which a compile is ended, with its process: what bounds a schema's cost
+    where its fuel does not."""
     compile_memory_bytes: int = 512 * 1024 * 1024
     """Address space that one compile may add to its process."""
     compile_slots: int = 2
