@@ -1,6 +1,5 @@
 """The compiler as the gateway sees it: a grammar in, an index or a precise refusal out."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +24,7 @@ from mesh.errors import (
     SchemaRefusedError,
     from_status,
 )
+from mesh.memory import BoundedMemory
 from mesh.tasks import do_all
 
 if TYPE_CHECKING:  # exists in the stubs only
@@ -105,8 +105,7 @@ class Indexes:
         self._peer = peer
         self._config = config
         self._clock = clock
-        self._memory: OrderedDict[bytes, _Remembered] = OrderedDict()
-        self._bytes = 0
+        self._memory = BoundedMemory[bytes, _Remembered](config.index_memory_bytes, _size)
         self.engine_version = ""
         """Of the compiler that answered last."""
 
@@ -142,11 +141,14 @@ class Indexes:
 
     def find(self, wish: IndexWish) -> IndexHandle | FormworkError | None:
         """Return the index or the refusal of a grammar, where it is still remembered."""
-        return self._recall(wish.key)
+        remembered = self._memory.find(wish.key)
+        if remembered is None or remembered.until <= self._clock.monotonic():
+            return None
+        return remembered.outcome
 
     def forget(self, wish: IndexWish) -> None:
         """Drop what is remembered: a worker could not get the index."""
-        self._forget_key(wish.key)
+        self._memory.forget(wish.key)
 
     async def _ask(
         self, wishes: Sequence[IndexWish]
@@ -170,33 +172,18 @@ class Indexes:
         self.engine_version = versions.pop() if versions else self.engine_version
         return outcomes
 
-    def _recall(self, key: bytes) -> IndexHandle | FormworkError | None:
-        remembered = self._memory.get(key)
-        if remembered is None or remembered.until <= self._clock.monotonic():
-            return None
-        self._memory.move_to_end(key)
-        return remembered.outcome
-
-    def _forget_key(self, key: bytes) -> None:
-        remembered = self._memory.pop(key, None)
-        if remembered is not None:
-            self._bytes -= _size(remembered.outcome)
-
     def _remember(self, key: bytes, outcome: IndexHandle | FormworkError) -> None:
         seconds = self._config.index_memory_seconds
         if isinstance(outcome, FormworkError):
             seconds *= _REFUSAL_SHARE
         else:
             outcome = replace(outcome, seconds=0.0)
-        self._forget_key(key)
-        self._memory[key] = _Remembered(outcome, self._clock.monotonic() + seconds)
-        self._bytes += _size(outcome)
-        while self._bytes > self._config.index_memory_bytes:
-            self._forget_key(next(iter(self._memory)))
+        self._memory.record(key, _Remembered(outcome, self._clock.monotonic() + seconds))
 
 
-def _size(outcome: IndexHandle | FormworkError) -> int:
+def _size(remembered: _Remembered) -> int:
     """Return about how many bytes a remembered outcome holds."""
+    outcome = remembered.outcome
     grammar = outcome.canonical_grammar if isinstance(outcome, IndexHandle) else b""
     return _ENTRY_BYTES + len(grammar)
 
