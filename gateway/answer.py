@@ -57,7 +57,7 @@ async def check_answer(generation: Generation, choice: Choice) -> None:
 
 
 async def _fits(job: Job, choice: Choice) -> bool:
-    for call in choice.calls:
+    for call in sorted(choice.calls, key=lambda call: call.name):  # each validator is made once
         validator = job.checks.inputs.get(call.name)
         if validator is not None and not await validator.is_valid(call.input):
             return False

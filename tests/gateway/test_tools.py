@@ -16,6 +16,7 @@ from formwork.sampler.v1.sampler_pb2 import (
     TokenLogprob,
 )
 
+from gateway.validation_process import Finding
 from mesh.config import MeshConfig
 from mesh.errors import SchemaRefusedError
 
@@ -136,6 +137,28 @@ async def test_tools_are_bounded_together(mesh_config: MeshConfig) -> None:
         with pytest.raises(openai.BadRequestError) as refused:
             await create(bench, tools=[WEATHER, more])
         assert (refused.value.param, refused.value.code) == ("tools", "schema_too_large")
+
+
+async def test_calls_of_one_tool_are_checked_one_after_the_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its validator may have to be made for that, and is made once."""
+    validators, checked = bench.gateway.means.validators, []
+    check = validators.check
+
+    async def spy(schema: bytes, answer: bytes | None, project_id: str) -> Finding:
+        checked.append(schema)
+        return await check(schema, answer, project_id)
+
+    monkeypatch.setattr(validators, "check", spy)
+    parameters = {"type": "object", "properties": {"of": {"type": "integer"}}}
+    other = {"type": "function", "function": {"name": "other", "parameters": parameters}}
+    one, two = ("get_weather", '{"city":"Rome"}'), ("other", '{"of":1}')
+    bench.worker.script = lambda _: calls(one, two, one, two)
+    await create(bench, tools=[WEATHER, other])
+    of_calls = checked[-4:]
+    assert of_calls[0] == of_calls[1]
+    assert of_calls[2] == of_calls[3] != of_calls[0]
 
 
 async def test_validators_of_a_tool_set_are_bounded_together(mesh_config: MeshConfig) -> None:
