@@ -120,6 +120,8 @@ pub struct FormworkOptions {
     pub all_spellings: u8,
     /// Not 0: `format` is enforced.
     pub format_assertion: u8,
+    /// Not 0: texts of an expression or grammar are spelled as in a JSON string.
+    pub in_json_string: u8,
     /// Spaces after each comma; read without `is_whitespace_bounded`.
     pub item_spaces: u8,
     /// Spaces after each colon; read without `is_whitespace_bounded`.
@@ -370,6 +372,7 @@ unsafe fn options_of(given: &FormworkOptions) -> Result<Options, Refusal> {
         any_order: given.any_order != 0,
         all_spellings: given.all_spellings != 0,
         format_assertion: given.format_assertion != 0,
+        in_json_string: given.in_json_string != 0,
         remotes: unsafe { read(given.remotes, given.remote_count) }?
             .iter()
             .map(|remote| unsafe { remote_of(remote) })
@@ -1022,6 +1025,7 @@ mod tests {
             any_order: 0,
             all_spellings: 0,
             format_assertion: 1,
+            in_json_string: 0,
             item_spaces: 0,
             key_spaces: 0,
             max_whitespace: 0,

@@ -63,6 +63,8 @@ pub struct Options {
     pub all_spellings: bool,
     /// Whether `format` is an assertion.
     pub format_assertion: bool,
+    /// Texts of an expression or grammar are spelled as in a JSON string, without its quotes.
+    pub in_json_string: bool,
     /// What remote references mean: documents by URI.
     pub remotes: Vec<(String, Vec<u8>)>,
     /// Limits.
@@ -556,11 +558,11 @@ fn reader_of(input: Input, options: &Options) -> Result<Box<dyn Reader>, EngineE
         }
         Input::Regex(pattern) => {
             check_bytes(pattern, &options.budget)?;
-            expression_reader(pattern, &options.budget)
+            expression_reader(pattern, options)
         }
         Input::Lark(definition) => {
             check_bytes(definition, &options.budget)?;
-            grammar_reader(definition, &options.budget)
+            grammar_reader(definition, options)
         }
     }
 }

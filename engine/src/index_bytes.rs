@@ -19,7 +19,7 @@ use crate::sha256::{Digest, Sha256};
 
 /// Which engine this is: its release, then what is raised with every change of what a grammar is
 /// compiled to. Part of every index, so that none outlives its engine.
-pub const ENGINE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+2");
+pub const ENGINE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+3");
 /// The version of the layout above without tables; 1 is the Python face's own.
 pub const FORMAT_VERSION: u16 = 2;
 /// The version of the layout with tables.
@@ -302,6 +302,7 @@ pub fn write_source(writer: &mut Writer, input: &Input, options: &Options) {
         options.any_order,
         options.all_spellings,
         options.format_assertion,
+        options.in_json_string,
     ] {
         writer.write_bool(flag);
     }
@@ -340,6 +341,7 @@ pub fn read_source<'a>(reader: &mut Reader<'a>) -> Result<(Input<'a>, Options), 
         any_order: reader.read_bool()?,
         all_spellings: reader.read_bool()?,
         format_assertion: reader.read_bool()?,
+        in_json_string: reader.read_bool()?,
         remotes: read_remotes(reader)?,
         budget: Budget {
             max_bytes: reader.read_u64()?,

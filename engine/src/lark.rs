@@ -32,9 +32,9 @@ mod tests;
 mod token;
 
 use crate::error::EngineError;
-use crate::index::Budget;
+use crate::index::Options;
 use crate::reader::Reader;
-use crate::text::TextReader;
+use crate::text::reader_over;
 
 /// The reader of a grammar.
 ///
@@ -43,10 +43,10 @@ use crate::text::TextReader;
 /// `Malformed` with line and column, `Unsupported` with the construct, `TooLarge` for a limit.
 pub(crate) fn grammar_reader(
     definition: &str,
-    budget: &Budget,
+    options: &Options,
 ) -> Result<Box<dyn Reader>, EngineError> {
     let syntax = syntax::read(definition)?;
     let (productions, regexes) = lowering::productions_of(&syntax)?;
-    let machine = machine::GrammarMachine::new(productions, regexes, budget)?;
-    Ok(Box::new(TextReader::new(machine)))
+    let machine = machine::GrammarMachine::new(productions, regexes, &options.budget)?;
+    Ok(reader_over(machine, options))
 }

@@ -27,7 +27,7 @@
 //! Answers may be plain text, too (`text`): of a regular expression, whose places are derivatives,
 //! or of a context-free grammar (`lark`), whose places are sets of terminals that are being read,
 //! each with the row of an Earley parser that it began in. Rows are interned as well, so that masks
-//! are remembered by place.
+//! are remembered by place. Either can be read as a JSON string spells it.
 //!
 //! # Forced runs
 //!

@@ -3,11 +3,13 @@
 //! A *character machine* reads code points and numbers its places; no step of it leads to where no
 //! text can end. `bytes` puts UTF-8 below it, so that a byte that cannot become a code point that
 //! may follow is refused at once, and `mask` walks the vocabulary's trie over that. `expression` is
-//! the machine of a regular expression; the one of a grammar is in `lark`.
+//! the machine of a regular expression; the one of a grammar is in `lark`. `quoted` reads what
+//! either of them reads as JSON strings spell it.
 
 mod bytes;
 mod expression;
 mod mask;
+mod quoted;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +19,7 @@ use crate::charset::CharSet;
 use crate::error::EngineError;
 use crate::formula::ids;
 use crate::grammar::Exhausted;
-use crate::index::Budget;
+use crate::index::Options;
 use crate::machine::{Configuration, NodeId, StackId};
 use crate::mask::Mask;
 use crate::memory::MemoryId;
@@ -27,6 +29,7 @@ use bytes::{ByteMachine, ByteState};
 use expression::Expression;
 pub(crate) use expression::{MAX_REGEX_NODES, too_large};
 use mask::TextMasks;
+use quoted::Quoted;
 
 ids! {
     /// A place of a character machine, numbered as it was met.
@@ -73,10 +76,21 @@ pub(crate) trait CharacterMachine: Send {
 /// `Malformed` with the offset, `Unsupported` with the construct, `TooLarge` for a limit.
 pub(crate) fn expression_reader(
     pattern: &str,
-    budget: &Budget,
+    options: &Options,
 ) -> Result<Box<dyn Reader>, EngineError> {
-    let machine = Expression::compile(pattern, budget)?;
-    Ok(Box::new(TextReader::new(machine)))
+    let machine = Expression::compile(pattern, &options.budget)?;
+    Ok(reader_over(machine, options))
+}
+
+/// The reader of what a machine reads, spelled as the options want it.
+pub(crate) fn reader_over<M: CharacterMachine + 'static>(
+    machine: M,
+    options: &Options,
+) -> Box<dyn Reader> {
+    match options.in_json_string {
+        true => Box::new(TextReader::new(Quoted::new(machine))),
+        false => Box::new(TextReader::new(machine)),
+    }
 }
 
 /// Reads a text with a character machine.

@@ -1,5 +1,6 @@
 """Regular expressions and grammars as inputs: the verdicts of `re`, Lark and llguidance."""
 
+import json
 import random
 import re
 from functools import cache
@@ -13,6 +14,7 @@ from formwork_engine import (
     EngineError,
     GrammarInput,
     Index,
+    IndexOptions,
     Lark,
     Regex,
     TooLargeError,
@@ -184,6 +186,31 @@ def test_walks_along_the_mask_end_in_texts_of_the_grammar(name: str) -> None:
     assert finished
     for text in finished:
         assert recognises(name, text.strip(" ")), text
+
+
+IN_STRINGS = IndexOptions(in_json_string=True)
+
+
+@pytest.mark.parametrize("name", GRAMMARS)
+def test_in_a_json_string_a_grammar_holds_for_what_the_string_says(name: str) -> None:
+    index = compile_index(Lark(tidy(GRAMMARS[name][0])), BYTES, IN_STRINGS)
+    for text in random_texts(name, 120, seed=3):
+        spelled = json.dumps(text, ensure_ascii=False)[1:-1]
+        assert accepts(index, spelled) == accepts(index_of(name), text), text
+
+
+@pytest.mark.parametrize(
+    "pattern", [*EXPRESSIONS, r"(?s).{1,4}", r'["\\\n\x01\x1fé/]{3}', r'("[^"]*"\n)+']
+)
+def test_walks_in_a_json_string_are_read_back_by_a_json_parser(pattern: str) -> None:
+    plain = compile_text(Regex(pattern))
+    index, rng = compile_index(Regex(pattern), BYTES, IN_STRINGS), random.Random(pattern)
+    finished = [text for _ in range(40) if (text := walk(index, rng, 80)) is not None]
+    assert finished
+    for text in finished:
+        said = json.loads(f'"{text}"')
+        assert accepts(plain, said)
+        assert json.dumps(said, ensure_ascii=False) == f'"{text}"'
 
 
 class _Bytes:

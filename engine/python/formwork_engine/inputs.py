@@ -42,6 +42,9 @@ class IndexOptions:
     """A colon and spaces; read with `Whitespace.COMPACT` only."""
     format_assertion: bool = True
     """`format` is enforced; without it, it says nothing."""
+    in_json_string: bool = False
+    """A text of a regular expression or grammar is spelled as in a JSON string, without its quotes;
+    each has one spelling."""
     remotes: tuple[tuple[str, str], ...] = ()
     """What remote references mean: URIs, each with its schema as JSON text."""
 

@@ -41,6 +41,7 @@ def arguments_of(options: IndexOptions, budget: Budget) -> Arguments:
         "any_order": options.property_order is PropertyOrder.ANY,
         "all_spellings": options.spellings is Spellings.ALL,
         "format_assertion": options.format_assertion,
+        "in_json_string": options.in_json_string,
         "remotes": remotes,
         "remote_count": len(remotes),
         "max_bytes": budget.max_bytes,

@@ -2,12 +2,13 @@
 
 use super::grammar_reader;
 use crate::error::EngineError;
-use crate::index::{Budget, Input, Options};
+use crate::index::{Input, Options};
 use crate::reader::Reader;
 use crate::walk_tests::{check_texts, reads, walk};
 
 fn open(grammar: &str) -> Box<dyn Reader> {
-    grammar_reader(grammar, &Budget::default()).unwrap_or_else(|error| panic!("{grammar}: {error}"))
+    grammar_reader(grammar, &Options::default())
+        .unwrap_or_else(|error| panic!("{grammar}: {error}"))
 }
 
 fn check(grammar: &str, inside: &[&str], outside: &[&str]) {
@@ -192,7 +193,7 @@ fn what_leads_nowhere_is_refused_at_once() {
         "start: /(.|\\n)+/ \"<end>\"",
         "start: A\nA: /a/ & /b/",
     ] {
-        let refusal = grammar_reader(grammar, &Budget::default()).err();
+        let refusal = grammar_reader(grammar, &Options::default()).err();
         assert!(
             matches!(&refusal, Some(EngineError::Unsupported { keyword, .. }) if keyword == "start"),
             "{grammar}: {refusal:?}"
@@ -305,7 +306,7 @@ fn errors_say_where_and_what() {
         ),
         ("start: $", "line 1, column 8: '$' has no meaning here"),
     ] {
-        let error = grammar_reader(grammar, &Budget::default()).err();
+        let error = grammar_reader(grammar, &Options::default()).err();
         let Some(EngineError::Malformed { reason, .. }) = error else {
             panic!("{grammar}: {error:?}");
         };
@@ -331,7 +332,7 @@ fn what_the_dialect_lacks_is_refused_by_name() {
         ("start: /(a)\\1/", "a backreference"),
         ("start: \"a\" & /./", "'&' outside of a terminal"),
     ] {
-        let error = grammar_reader(grammar, &Budget::default()).err();
+        let error = grammar_reader(grammar, &Options::default()).err();
         let Some(EngineError::Unsupported { keyword, .. }) = error else {
             panic!("{grammar}: {error:?}");
         };
@@ -363,7 +364,7 @@ fn masks_allow_what_can_be_read_and_walks_end() {
 
 /// Reads a text as far as it goes; false where a limit was reached.
 fn survives(grammar: &str, text: &str) -> bool {
-    let mut reader = match grammar_reader(grammar, &Budget::default()) {
+    let mut reader = match grammar_reader(grammar, &Options::default()) {
         Ok(reader) => reader,
         Err(EngineError::TooLarge { .. } | EngineError::Unsupported { .. }) => return false,
         Err(other) => panic!("{grammar:.60}: {other}"),
@@ -465,9 +466,26 @@ fn mutated_grammars_give_a_reader_or_a_typed_error() {
             }
         }
         let grammar: String = characters.into_iter().collect();
-        if let Ok(mut reader) = grammar_reader(&grammar, &Budget::default()) {
+        if let Ok(mut reader) = grammar_reader(&grammar, &Options::default()) {
             reads(&mut *reader, b"SELECT a FROM b;");
             reads(&mut *reader, b"1+2*(3)");
         }
     }
+}
+
+#[test]
+fn texts_of_a_grammar_are_spelled_as_in_a_json_string_where_that_is_asked_for() {
+    let options = Options {
+        in_json_string: true,
+        ..Options::default()
+    };
+    let definition = "start: line (\"\\n\" line)*\nline: \"\\\"\" /[a-c\\\\]+/ \"\\\"\"";
+    let reader = grammar_reader(definition, &options).unwrap();
+    let inside = [r#"\"a\""#, r#"\"a\\\"\n\"b\""#];
+    check_texts(
+        definition,
+        reader,
+        &inside,
+        &["\"a\"", r#"\"a\"\n"#, r#"\"a\" "#],
+    );
 }

@@ -2,12 +2,12 @@
 
 use super::expression_reader;
 use crate::error::EngineError;
-use crate::index::{Budget, Input, Options};
+use crate::index::{Input, Options};
 use crate::reader::Reader;
 use crate::walk_tests::{check_texts, reads, walk};
 
 fn check(pattern: &str, matching: &[&str], others: &[&str]) {
-    let reader = expression_reader(pattern, &Budget::default()).expect(pattern);
+    let reader = expression_reader(pattern, &Options::default()).expect(pattern);
     check_texts(pattern, reader, matching, others);
 }
 
@@ -49,7 +49,7 @@ fn classes_are_those_of_the_regex_crate() {
 
 #[test]
 fn bytes_are_refused_where_they_begin_no_code_point_that_may_follow() {
-    let mut reader = expression_reader("[é-ê]|€|😀|[^\\x00-\\x7f]x", &Budget::default()).unwrap();
+    let mut reader = expression_reader("[é-ê]|€|😀|[^\\x00-\\x7f]x", &Options::default()).unwrap();
     let reads = |reader: &mut dyn Reader, bytes: &[u8]| {
         let start = reader.start();
         bytes
@@ -77,14 +77,14 @@ fn bytes_are_refused_where_they_begin_no_code_point_that_may_follow() {
     ] {
         assert!(!reads(&mut *reader, dead), "{dead:?}");
     }
-    let mut reader = expression_reader("[\u{800}-\u{900}]", &Budget::default()).unwrap();
+    let mut reader = expression_reader("[\u{800}-\u{900}]", &Options::default()).unwrap();
     assert!(!reads(&mut *reader, b"\xe1") && !reads(&mut *reader, b"\xe0\xa8"));
     assert!(reads(&mut *reader, b"\xe0\xa0\x80"));
 }
 
 #[test]
 fn refusals_are_typed_and_say_where() {
-    let refusal = |pattern: &str| expression_reader(pattern, &Budget::default()).err();
+    let refusal = |pattern: &str| expression_reader(pattern, &Options::default()).err();
     for (pattern, offset) in [("a(", 2), ("ab)", 2), ("[z-a]", 4), ("*a", 1), ("a{x", 2)] {
         let Some(EngineError::Malformed { reason, .. }) = refusal(pattern) else {
             panic!("{pattern}");
@@ -115,7 +115,7 @@ fn what_is_too_large_is_a_limit() {
         "(.*a.{20}){20}",
         &"(a|b)?".repeat(20_000),
     ] {
-        match expression_reader(pattern, &Budget::default()) {
+        match expression_reader(pattern, &Options::default()) {
             Ok(mut reader) => {
                 reads(&mut *reader, "abab".repeat(100).as_bytes());
             }
@@ -138,8 +138,77 @@ fn masks_allow_what_can_be_read_and_walks_end() {
     ] {
         let finished = (0..8).filter_map(|seed| {
             let text = walk(Input::Regex(pattern), &Options::default(), seed)?;
-            let mut reader = expression_reader(pattern, &Budget::default()).unwrap();
+            let mut reader = expression_reader(pattern, &Options::default()).unwrap();
             assert!(reads(&mut *reader, &text), "{pattern}: {text:?}");
+            Some(text)
+        });
+        assert!(finished.count() > 0, "{pattern}");
+    }
+}
+
+fn quoting() -> Options {
+    Options {
+        in_json_string: true,
+        ..Options::default()
+    }
+}
+
+fn check_quoted(pattern: &str, inside: &[&str], outside: &[&str]) {
+    let reader = expression_reader(pattern, &quoting()).expect(pattern);
+    check_texts(pattern, reader, inside, outside);
+}
+
+#[test]
+fn in_a_json_string_what_must_be_escaped_is_and_has_one_spelling() {
+    check_quoted("a\"b\\\\c", &[r#"a\"b\\c"#], &["a\"b\\c", r"a\u0022b\\c"]);
+    check_quoted(
+        "[\\x00-\\x20é]",
+        &[r"\n", r"\u0000", r"\u001f", " ", "é"],
+        &["\n", r"\u000a"],
+    );
+    check_quoted("\\x1F", &[r"\u001f"], &[r"\u001F", "\u{1f}"]);
+    check_quoted(
+        "[/é\\x7f]",
+        &["/", "é", "\u{7f}"],
+        &[r"\/", r"\u00e9", r"\u007f"],
+    );
+    check_quoted(
+        "\\x08\\t\\n\\x0c\\r",
+        &[r"\b\t\n\f\r"],
+        &["\u{8}\t\n\u{c}\r"],
+    );
+}
+
+#[test]
+fn no_escape_is_begun_in_a_json_string_that_cannot_be_ended() {
+    let begins = |pattern: &str, text: &str| {
+        let mut reader = expression_reader(pattern, &quoting()).unwrap();
+        let start = reader.start();
+        let mut bytes = text.bytes();
+        bytes
+            .try_fold(start, |at, byte| reader.step(at, byte))
+            .is_some()
+    };
+    assert!(!begins("[a-z]+", "\\") && !begins("[^\\x00-\\x1f\"\\\\]*", "a\\"));
+    assert!(begins("\\n|a", "\\n") && !begins("\\n|a", "\\u") && !begins("\\n|a", "\\\""));
+    assert!(begins("\\x01|\\x1a", "\\u001") && !begins("\\x01|\\x0b", "\\u001"));
+    assert!(!begins("\\x01", "\\u01") && !begins("\\x01", "\\u0002"));
+}
+
+#[test]
+fn masks_in_json_strings_allow_what_can_be_read_and_walks_end() {
+    for pattern in [
+        "(?s).{0,6}",
+        "[^ab]{2}é*[\\x00-\\x1f]+\"",
+        "(a\"|\\\\n|\n){2,5}",
+    ] {
+        let finished = (0..8).filter_map(|seed| {
+            let text = walk(Input::Regex(pattern), &quoting(), seed)?;
+            let mut reader = expression_reader(pattern, &quoting()).unwrap();
+            assert!(reads(&mut *reader, &text), "{pattern}: {text:?}");
+            let quoted = [&b"\""[..], &text, b"\""].concat();
+            let limits = crate::json::JsonLimits::default();
+            assert!(crate::json::parse(&quoted, &limits).is_ok(), "{text:?}");
             Some(text)
         });
         assert!(finished.count() > 0, "{pattern}");
