@@ -25,7 +25,7 @@ from formwork_engine import (
 from compiler_service.schema_keywords import Holds, held_by, map_subschemas
 from mesh.ids import Fingerprint, IndexId
 
-CANONICAL_VERSION: Final = 2
+CANONICAL_VERSION: Final = 3
 """Raised with every change of the canonical form."""
 
 _KINDS: dict[str, type[GrammarInput]] = {
@@ -164,6 +164,7 @@ def _read_options(values: dict[str, Any]) -> IndexOptions:
         item_separator=values["item_separator"],
         key_separator=values["key_separator"],
         format_assertion=values["format_assertion"],
+        in_json_string=values["in_json_string"],
         remotes=tuple((uri, schema) for uri, schema in values["remotes"]),
     )
 

@@ -221,6 +221,7 @@ def _unpack_options(message: pb.IndexOptions) -> IndexOptions:
         spellings=_known(_SPELLINGS, message.spellings or pb.SPELLINGS_ONE, "spellings"),
         item_separator=message.item_separator or defaults.item_separator,
         key_separator=message.key_separator or defaults.key_separator,
+        in_json_string=message.in_json_string,
     )
 
 

@@ -19,10 +19,6 @@ def check_abilities(request: ChatRequest, entry: ModelEntry, writer: PromptWrite
         raise _unsupported("'tools'", "tools")
     if form.is_structured and use.callable and not writer.chat.tells_calls_from_json:
         raise _unsupported("'response_format' together with 'tools'", "response_format")
-    for number, tool in enumerate(use.tools):
-        if not writer.chat.can_enforce(tool):
-            path = f"tools[{number}].custom.format"
-            raise _unsupported(f"'{path}' of type 'grammar'", path)
 
 
 def _unsupported(what: str, param: str) -> RequestError:

@@ -12,11 +12,6 @@ from gateway.tools import Tool, ToolKind
 
 _INSTRUCTING = ("system", "developer")
 _BETWEEN = "\n\n"
-_INPUT_SCHEMA = {
-    "type": "object",
-    "properties": {"input": {"type": "string"}},
-    "required": ["input"],
-}
 
 
 def schema_outline(form: ResponseFormat) -> str:
@@ -39,10 +34,17 @@ def tool_outline(tool: Tool) -> dict[str, Any]:
 
 def tool_object(tool: Tool) -> dict[str, Any]:
     """Return a tool as most templates expect it: OpenAI's object of a function."""
-    schema = tool.schema if tool.kind is ToolKind.FUNCTION else _INPUT_SCHEMA
+    schema = tool.schema if tool.kind is ToolKind.FUNCTION else _input_schema(tool)
     parameters = {"properties": {}, **schema}  # which templates read without asking
     function = {"name": tool.name, "description": tool.description, "parameters": parameters}
     return {"type": "function", "function": function}
+
+
+def _input_schema(tool: Tool) -> dict[str, Any]:
+    """Return the schema of a custom tool's input where calls are JSON, its grammar in words."""
+    described = {} if tool.grammar is None else {"description": _input_sketch(tool)}
+    text = {"type": "string", **described}
+    return {"type": "object", "properties": {"input": text}, "required": ["input"]}
 
 
 def _input_sketch(tool: Tool) -> str:

@@ -1,7 +1,7 @@
 """From a request to the envelope of its answer: what may be written, control tokens included."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from formwork.sampler.v1.sampler_pb2 import FreeText, Piece, Pieces, Repeat
 
@@ -134,10 +134,18 @@ class ShapeWriter:
 
     def _input(self, tool: Tool, custom: CustomInput) -> Piece:
         if tool.kind is ToolKind.CUSTOM and custom is CustomInput.WRAPPED:
-            return self._part(Part(_WRAPPED_INPUT, tool.subject))
+            return self._wrapped(tool)
         if tool.grammar is None:
             return Piece(free_text=FreeText())
         return self._part(Part(tool.grammar, tool.subject, tool.strict))
+
+    def _wrapped(self, tool: Tool) -> Piece:
+        """Return a JSON object with the input of a custom tool as a string, kept to its grammar."""
+        if tool.grammar is None:
+            return self._part(Part(_WRAPPED_INPUT, tool.subject))
+        spelled = replace(tool.grammar, in_json_string=True)
+        inside = self._part(Part(spelled, tool.subject))
+        return _all_of([Piece(text='{"input": "'), inside, Piece(text='"}')])
 
     @property
     def _call_form(self) -> CallForm:

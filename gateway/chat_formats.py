@@ -17,7 +17,7 @@ class CustomInput(StrEnum):
     RAW = "raw"
     """As it is, up to a control token."""
     WRAPPED = "wrapped"
-    """In a JSON object, as its string `input`; so it can be any text, but follow no grammar."""
+    """In a JSON object, as its string `input`."""
 
 
 @dataclass(frozen=True)

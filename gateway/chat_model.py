@@ -8,9 +8,9 @@ from formwork.sampler.v1.sampler_pb2 import Frame
 
 from gateway.answer_reader import AnswerForms, AnswerReader
 from gateway.answer_shape import AnswerShape, Part, ShapeWriter
-from gateway.chat_formats import ChatFormat, CustomInput
+from gateway.chat_formats import ChatFormat
 from gateway.control_tokens import ControlTokens
-from gateway.tools import Tool, ToolKind, ToolUse
+from gateway.tools import Tool, ToolUse
 from mesh.errors import InternalError
 
 _MOST_SHAPES = 32
@@ -63,14 +63,6 @@ class ChatModel:
         """Whether a call cannot be taken for JSON content."""
         call = self.form.call
         return call is None or not (self.form.calls_opening + call.opening).startswith("{")
-
-    def can_enforce(self, tool: Tool) -> bool:
-        """Return whether calls of a tool can be kept to its grammar."""
-        call = self.form.call
-        if call is None:
-            return False
-        is_text = tool.kind is ToolKind.CUSTOM and tool.grammar is not None
-        return not (is_text and call.custom is CustomInput.WRAPPED)
 
     def text_of(self, frame: Frame) -> str:
         """Return the text of a frame with its control tokens in their places.

@@ -20,6 +20,8 @@ class Grammar:
 
     syntax: Syntax
     text: str = ""
+    in_json_string: bool = False
+    """Its texts are spelled as in a JSON string, without the quotes."""
 
     @property
     def schema(self) -> bytes | None:

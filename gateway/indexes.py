@@ -78,7 +78,7 @@ class IndexWish:
             self.fingerprint,
             self.family.item_separator,
             self.family.key_separator,
-            f"{self.strict} {self.prewarming}",
+            f"{self.strict} {self.prewarming} {self.grammar.in_json_string}",
             self.grammar.text,
         )
         return sha256("\0".join(facts).encode()).digest()
@@ -203,7 +203,9 @@ def _to_request(wish: IndexWish) -> messages.EnsureIndexRequest:
         input=_to_input(wish.grammar),
         tokenizer_fingerprint=wish.fingerprint,
         options=messages.IndexOptions(
-            item_separator=wish.family.item_separator, key_separator=wish.family.key_separator
+            item_separator=wish.family.item_separator,
+            key_separator=wish.family.key_separator,
+            in_json_string=wish.grammar.in_json_string,
         ),
         dialect=messages.DIALECT_STRICT if wish.strict else messages.DIALECT_EXTENDED,
         project_id=wish.project_id,

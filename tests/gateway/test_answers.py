@@ -18,7 +18,7 @@ from formwork.sampler.v1.sampler_pb2 import Frame, Mark
 from formwork_engine.cursor import Cursor
 from formwork_engine.envelope import link_index
 from formwork_engine.index import Index, compile_index
-from formwork_engine.inputs import JsonSchema, Lark, Regex
+from formwork_engine.inputs import IndexOptions, JsonSchema, Lark, Regex
 from formwork_engine.vocabulary import Vocabulary
 
 from gateway.answer_reader import CallBegun, CallInput, Channel, Said
@@ -59,6 +59,7 @@ CUSTOM = (
     Tool(ToolKind.CUSTOM, "note", "", None, SUBJECT),
     Tool(ToolKind.CUSTOM, "date", "", Grammar(Syntax.REGEX, "[0-9]{4}-[0-9]{2}"), SUBJECT),
     Tool(ToolKind.CUSTOM, "sum", "", Grammar(Syntax.LARK, 'start: "1" ("+" "1")*'), SUBJECT),
+    Tool(ToolKind.CUSTOM, "odd", "", Grammar(Syntax.REGEX, r'(?s)["\\}\n].'), SUBJECT),
 )
 
 
@@ -90,7 +91,8 @@ def compiled(grammar: Grammar, vocabulary: Vocabulary) -> Index:
         Syntax.REGEX: Regex,
         Syntax.LARK: Lark,
     }
-    return compile_index(kinds[grammar.syntax](grammar.text), vocabulary)
+    options = IndexOptions(in_json_string=grammar.in_json_string)
+    return compile_index(kinds[grammar.syntax](grammar.text), vocabulary, options)
 
 
 def link(shape: AnswerShape, vocabulary: Vocabulary) -> Cursor:
@@ -160,6 +162,8 @@ def read(
 def fits(name: str, written: str) -> bool:
     if name == "date":
         return re.fullmatch("[0-9]{4}-[0-9]{2}", written) is not None
+    if name == "odd":
+        return re.fullmatch(r'["\\}\n].', written, re.DOTALL) is not None
     if name == "sum":
         return re.fullmatch(r"1(\+1)*", written) is not None
     if name == "note":
@@ -185,7 +189,7 @@ def test_every_answer_is_content_or_valid_calls_of_known_tools(
     row: str, markers: str, mode: ToolMode, content: Part | None
 ) -> None:
     model, vocabulary = make(row, markers)
-    tools = (*FUNCTIONS, *(tool for tool in CUSTOM if model.can_enforce(tool)))
+    tools = (*FUNCTIONS, *CUSTOM)
     use = ToolUse(tools, () if mode is ToolMode.NONE else tools, mode, 3)
     shape = model.shape(content, use)
     if shape is None:

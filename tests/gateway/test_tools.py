@@ -240,6 +240,19 @@ async def test_custom_tools_take_text_or_a_grammar(bench: Bench) -> None:
     assert [r.input.WhichOneof("kind") for r in bench.compiler.requests] == ["lark"]
 
 
+async def test_where_calls_are_json_a_grammar_holds_for_what_the_string_says(
+    mesh_config: MeshConfig,
+) -> None:
+    written = '<tool_call>\n{"name": "sql", "arguments": {"input": "a \\"x\\"\\n"}}\n</tool_call>'
+    async with open_bench(mesh_config, model={"family": "hermes"}) as bench:
+        bench.worker.script = lambda _: pieces(written)
+        completion = await create(bench, tools=[SQL], tool_choice="required")
+        (call,) = completion.choices[0].message.tool_calls
+        assert (call.custom.name, call.custom.input) == ("sql", 'a "x"\n')
+        (asked,) = bench.compiler.requests
+        assert (asked.input.lark, asked.options.in_json_string) == ('start: "x"', True)
+
+
 async def test_tools_are_in_the_prompt_even_where_none_may_be_called(bench: Bench) -> None:
     with_tools = (await create(bench, tools=[WEATHER, TIME], tool_choice="none")).usage
     without = (await create(bench)).usage

@@ -196,6 +196,7 @@ class IndexOptions(_message.Message):
     SPELLINGS_FIELD_NUMBER: _builtins.int
     ITEM_SEPARATOR_FIELD_NUMBER: _builtins.int
     KEY_SEPARATOR_FIELD_NUMBER: _builtins.int
+    IN_JSON_STRING_FIELD_NUMBER: _builtins.int
     whitespace: Global___Whitespace.ValueType
     max_whitespace: _builtins.int
     property_order: Global___PropertyOrder.ValueType
@@ -203,6 +204,8 @@ class IndexOptions(_message.Message):
     item_separator: _builtins.str
     """The separators a model family was trained on, for example ", " and ": "."""
     key_separator: _builtins.str
+    in_json_string: _builtins.bool
+    """A text of a regular expression or grammar is spelled as in a JSON string, without its quotes."""
     def __init__(
         self,
         *,
@@ -212,10 +215,11 @@ class IndexOptions(_message.Message):
         spellings: Global___Spellings.ValueType = ...,
         item_separator: _builtins.str = ...,
         key_separator: _builtins.str = ...,
+        in_json_string: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_separator", b"item_separator", "key_separator", b"key_separator", "max_whitespace", b"max_whitespace", "property_order", b"property_order", "spellings", b"spellings", "whitespace", b"whitespace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_json_string", b"in_json_string", "item_separator", b"item_separator", "key_separator", b"key_separator", "max_whitespace", b"max_whitespace", "property_order", b"property_order", "spellings", b"spellings", "whitespace", b"whitespace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
