@@ -55,26 +55,18 @@ def obj(rng: random.Random, depth: int = 2) -> dict[str, Any]:
     }
 
 
-def tool(rng: random.Random, name: str, *, is_custom: bool, has_grammars: bool) -> dict[str, Any]:
+def tool(rng: random.Random, name: str, *, is_custom: bool) -> dict[str, Any]:
     if is_custom:
         syntax, definition, _ = rng.choice(_GRAMMARS)
         grammar = {"syntax": syntax, "definition": definition}
         form = {"type": "grammar", "grammar": grammar}
-        inner = {"name": name, "format": form if has_grammars and rng.random() < 0.8 else None}
+        inner = {"name": name, "format": form if rng.random() < 0.8 else None}
         return {"type": "custom", "custom": inner}
     return {"type": "function", "function": {"name": name, "parameters": obj(rng)}}
 
 
-def request(
-    rng: random.Random, *, has_grammars: bool = True, has_both: bool = True
-) -> dict[str, Any]:
-    """Return parameters that ask for tools, a format, or both.
-
-    Args:
-        rng: Decides.
-        has_grammars: The model's custom tools can be kept to grammars.
-        has_both: It can be given tools and a format together.
-    """
+def request(rng: random.Random, *, has_both: bool = True) -> dict[str, Any]:
+    """Return parameters that ask for tools, a format, or both where a model can be given both."""
     stream = rng.random() < 0.5
     asked: dict[str, Any] = {
         "stream": stream,
@@ -90,8 +82,7 @@ def request(
     if rng.random() < 0.8:
         names = rng.sample(_TOOLS, rng.randrange(1, 4))
         asked["tools"] = [
-            tool(rng, name, is_custom=not stream and rng.random() < 0.4, has_grammars=has_grammars)
-            for name in names
+            tool(rng, name, is_custom=not stream and rng.random() < 0.4) for name in names
         ]
         asked["tool_choice"] = tool_choice(rng, asked["tools"])
         asked["parallel_tool_calls"] = rng.random() < 0.7

@@ -8,6 +8,7 @@ FORMWORK_TEST_SEEDS sets how many random requests each family gets.
 import json
 import os
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal
@@ -121,7 +122,7 @@ def test_whatever_is_asked_of_a_family_the_answer_fits(
     served: Served, name: str, seed: int
 ) -> None:
     rng = random.Random(f"{name} {seed}")
-    asked = request(rng, has_grammars=False, has_both=name != "llama3")
+    asked = request(rng, has_both=name != "llama3")
     # so that its markers come often, and in places where they make no sense
     most = rng.choice([4, 8, 12])
     markers = served.ids[name].values()
@@ -222,6 +223,26 @@ def test_a_model_without_a_refusal_token_refuses_in_words(
     assert choice.message.refusal == SORRY
     assert (choice.message.content, choice.message.tool_calls) == (None, None)
     assert choice.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_custom_tools_keep_to_their_grammars_in_every_format(served: Served, name: str) -> None:
+    quoted = 'start: "\\"" /[ab\\\\]{1,3}/ "\\"\\n"'
+    grammars = {
+        "quoted": ("lark", quoted, r'"[ab\\]{1,3}"\n'),
+        "date": ("regex", "[0-9]{2}/[0-9]{2}", "[0-9]{2}/[0-9]{2}"),
+    }
+    for custom, (syntax, definition, shape) in grammars.items():
+        form = {"type": "grammar", "grammar": {"syntax": syntax, "definition": definition}}
+        completion = served.create(
+            name,
+            tools=[GET, {"type": "custom", "custom": {"name": custom, "format": form}}],
+            tool_choice={"type": "custom", "custom": {"name": custom}},
+            logit_bias=served.think_briefly(name),
+            seed=5,
+        )
+        (call,) = completion.choices[0].message.tool_calls
+        assert re.fullmatch(shape, call.custom.input)
 
 
 @pytest.mark.parametrize("name", NAMES)
