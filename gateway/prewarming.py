@@ -10,7 +10,6 @@ import asyncio
 import structlog
 
 from gateway.config import GatewayConfig
-from gateway.failed_schemas import FailedSchemas
 from gateway.schema_registry import SchemaRegistry
 from gateway.schemas import (
     SchemaStatus,
@@ -56,7 +55,6 @@ class Prewarming:
             config.prewarm_unfinished, config.prewarm_schemas, config.prewarm_per_project
         )
         self._bodies = BoundedMemory[SchemaId, str](config.prewarm_memory_bytes, _size)
-        self._failures = FailedSchemas(config, clock)
         self._places = asyncio.Semaphore(config.prewarm_at_once)
         self._first_round_until: float | None = None
 
@@ -79,7 +77,7 @@ class Prewarming:
         """Return whether everybody who was needed answered."""
         away: BaseException | None = None
         try:
-            wanted = await self._store.list_wanted(self._bounds)
+            wanted = await self._store.list_wanted(self._bounds, self._registry.maker)
             async with asyncio.TaskGroup() as group:
                 for schema in sorted(wanted, key=_has_failed):
                     group.create_task(self._settle(schema))
@@ -92,27 +90,26 @@ class Prewarming:
         return away is None
 
     async def _settle(self, wanted: WantedSchema) -> None:
-        schema_id = wanted.record.id
-        if not self._failures.is_due(schema_id, self._registry.engine_version):
-            return
         async with self._places:
-            try:
-                is_failed = await self._fails(wanted)
-            except _AWAY:
-                raise
-            except FormworkError as error:
-                log.warning("schema_not_prewarmed", schema_id=schema_id, reason=error.reason)
-                is_failed = not isinstance(error, CompileQueueFullError)
-        if is_failed:
-            self._failures.record(schema_id, self._registry.engine_version)
-        else:
-            self._failures.forget(schema_id)
+            if await self._fails(wanted):
+                failures = wanted.fail_with(self._registry.maker)
+                config = self._config
+                wait = failures.next_wait(config.prewarm_seconds, config.prewarm_failed_seconds)
+                await self._store.record_failures(wanted.record.id, failures, wait)
+            elif wanted.failures is not None:
+                await self._store.record_failures(wanted.record.id, None)
 
     async def _fails(self, wanted: WantedSchema) -> bool:
-        stored = await self._with_body(wanted)
-        if stored is None:  # removed meanwhile
-            return False
-        return (await self._registry.settle(stored)).status is SchemaStatus.FAILED
+        try:
+            stored = await self._with_body(wanted)
+            if stored is None:  # removed meanwhile
+                return False
+            return (await self._registry.settle(stored)).status is SchemaStatus.FAILED
+        except _AWAY:
+            raise
+        except FormworkError as error:
+            log.warning("schema_not_prewarmed", schema_id=wanted.record.id, reason=error.reason)
+            return not isinstance(error, CompileQueueFullError)
 
     async def _with_body(self, wanted: WantedSchema) -> StoredSchema | None:
         """Return the whole schema; a body never changes, so that it is read once."""

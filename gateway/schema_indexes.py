@@ -1,6 +1,7 @@
 """Has the index of a registered schema made for every model that can answer in it."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 from gateway.errors import SchemaInvalidError, grammar_error
 from gateway.grammars import Grammar, Subject, Syntax
@@ -24,9 +25,11 @@ class SchemaIndexes:
     validators: Validators
 
     @property
-    def engine_version(self) -> str:
-        """Of the engine that compiles now, as far as is known."""
-        return self.indexes.engine_version
+    def maker(self) -> str:
+        """What indexes are made with now, engine and tokenizers; empty while that is not known."""
+        version = self.indexes.engine_version
+        fingerprints = {entry.tokenizer_fingerprint for entry in self.models.entries.values()}
+        return version and sha256("\0".join([version, *sorted(fingerprints)]).encode()).hexdigest()
 
     async def ensure(self, stored: StoredSchema) -> float:
         """Return the seconds of the slowest model once every one has its index.

@@ -78,9 +78,9 @@ class SchemaRegistry:
         return outcome
 
     @property
-    def engine_version(self) -> str:
-        """Of the engine that decides now, as far as is known."""
-        return self.indexes.engine_version
+    def maker(self) -> str:
+        """What indexes are made with now; empty while that is not known."""
+        return self.indexes.maker
 
     async def close(self) -> None:
         """End what still compiles; the next gateway that starts goes on with it."""

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.errors import ProjectBusyError, SchemaLimitError
 from gateway.pages import Page
 from gateway.schemas import (
+    Failures,
     Outcome,
     SchemaBounds,
     SchemaDraft,
@@ -92,14 +93,21 @@ WITH counted AS (
 )
 UPDATE gateway.schemas s SET uses = s.uses + counted.uses FROM counted WHERE s.id = counted.id
 """)
+_RECORD_FAILURES = text("""
+UPDATE gateway.schemas SET failed_with = :maker, failed_times = :times,
+    retry_at = now() + make_interval(secs => :seconds)
+WHERE id = :id
+""")
 # Project by project: everybody's first before anybody's second.
 _WANTED = text(f"""
 SELECT * FROM (
-    SELECT {_COLUMNS}, p.dialect, row_number() OVER (
+    SELECT {_COLUMNS}, p.dialect, s.failed_with, s.failed_times, row_number() OVER (
         PARTITION BY s.project_id ORDER BY s.uses DESC, s.id DESC
     ) AS place
     FROM gateway.schemas s JOIN gateway.projects p ON p.id = s.project_id
     WHERE p.archived_at IS NULL AND (s.status = 'compiling') = :is_unfinished
+      AND (s.retry_at IS NULL OR s.retry_at <= now()
+           OR (:maker <> '' AND s.failed_with <> :maker))
 ) AS wanted
 WHERE place <= :per_project ORDER BY place, uses DESC, id DESC LIMIT :rows
 """)  # noqa: S608 - columns of our own
@@ -173,17 +181,30 @@ class PostgresSchemaStore:
         async with self._database.transaction() as connection:
             await connection.execute(_RECORD_USES, values)
 
-    async def list_wanted(self, bounds: WantedBounds) -> Sequence[WantedSchema]:
+    async def list_wanted(self, bounds: WantedBounds, maker: str) -> Sequence[WantedSchema]:
         """Return what should be compiled ahead."""
         kinds = ((True, bounds.unfinished), (False, bounds.most_used))
         found: list[WantedSchema] = []
         async with self._database.transaction() as connection:
             for is_unfinished, most in kinds:
-                values = {"is_unfinished": is_unfinished, "rows": most}
+                values = {"is_unfinished": is_unfinished, "rows": most, "maker": maker}
                 values["per_project"] = bounds.per_project
                 rows = await connection.execute(_WANTED, values)
-                found += [WantedSchema(_record(row), row.dialect) for row in rows]
+                found += [WantedSchema(_record(row), row.dialect, _failures(row)) for row in rows]
         return found
+
+    async def record_failures(
+        self, schema_id: SchemaId, failures: Failures | None, wait_seconds: float = 0.0
+    ) -> None:
+        """Keep how often a schema failed, and how long it waits now."""
+        values = {
+            "id": schema_id,
+            "maker": failures and failures.maker,
+            "times": failures and failures.times,
+            "seconds": failures and wait_seconds,
+        }
+        async with self._database.transaction() as connection:
+            await connection.execute(_RECORD_FAILURES, values)
 
     @asynccontextmanager
     async def _change(self, project_id: ProjectId) -> AsyncIterator[AsyncConnection]:
@@ -229,6 +250,10 @@ async def _check_bounds(
         raise SchemaLimitError("max_schemas_per_project", bounds.count)
     if kept.bytes + values["size"] > bounds.size:
         raise SchemaLimitError("max_schemas_bytes_per_project", bounds.size)
+
+
+def _failures(row: Any) -> Failures | None:  # noqa: ANN401 - a row
+    return None if row.failed_with is None else Failures(row.failed_with, row.failed_times)
 
 
 def _record(row: Any) -> SchemaRecord:  # noqa: ANN401 - a row

@@ -15,6 +15,7 @@ from mesh.ids import ProjectId, SchemaId, new_id
 
 LARGE_BYTES = 64 * 1024
 """Beyond it, reading JSON leaves the event loop."""
+_MOST_DOUBLINGS = 32
 _ID = re.compile(r"schema_[0-9a-f]{32}")
 
 
@@ -100,11 +101,31 @@ class SchemaBounds:
 
 
 @dataclass(frozen=True)
+class Failures:
+    """How often making indexes of a schema has failed in a row, and with what (`maker`)."""
+
+    maker: str
+    times: int
+
+    def next_wait(self, first_seconds: float, longest_seconds: float) -> float:
+        """Return how long it waits: twice as long each time."""
+        doublings = min(self.times - 1, _MOST_DOUBLINGS)
+        return min(first_seconds * 2.0**doublings, longest_seconds)
+
+
+@dataclass(frozen=True)
 class WantedSchema:
     """A version of a schema that should be compiled ahead, without its body."""
 
     record: SchemaRecord
     dialect: str
+    failures: Failures | None = None
+
+    def fail_with(self, maker: str) -> Failures:
+        """Return its failures once it has failed with a maker."""
+        earlier = self.failures
+        is_same = earlier is not None and earlier.maker == maker
+        return Failures(maker, earlier.times + 1 if earlier is not None and is_same else 1)
 
     def with_body(self, body: str) -> StoredSchema:
         """Return the whole of it."""
@@ -151,11 +172,18 @@ class SchemaStore(Protocol):
     async def record_uses(self, uses: Mapping[SchemaId, int]) -> None:
         """Add to the uses of schemas; those that were removed are passed over."""
 
-    async def list_wanted(self, bounds: WantedBounds) -> Sequence[WantedSchema]:
+    async def list_wanted(self, bounds: WantedBounds, maker: str) -> Sequence[WantedSchema]:
         """Return what should be compiled ahead, of all projects: unfinished, then most used.
 
-        Either kind goes project by project: every one's first before any one's second.
+        Either kind goes project by project: every one's first before any one's second. One that
+        has failed is left out until it has waited, or failed with another maker than the one of
+        now, which is empty where it is not known.
         """
+
+    async def record_failures(
+        self, schema_id: SchemaId, failures: Failures | None, wait_seconds: float = 0.0
+    ) -> None:
+        """Keep how often a schema failed, and how long it waits now; None: it did not fail."""
 
 
 def new_schema_id() -> SchemaId:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from gateway.errors import SchemaLimitError
 from gateway.pages import Page
 from gateway.schemas import (
+    Failures,
     Outcome,
     SchemaBounds,
     SchemaDraft,
@@ -19,6 +20,7 @@ from gateway.schemas import (
     WantedSchema,
     new_schema_id,
 )
+from mesh.clock import Clock, SystemClock
 from mesh.errors import DatabaseUnavailableError
 from mesh.ids import ProjectId, SchemaId
 
@@ -26,7 +28,9 @@ from mesh.ids import ProjectId, SchemaId
 class MemorySchemaStore:
     """Schemas in memory; `is_down` plays a database that is away, `gate` holds writes of uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._failures: dict[SchemaId, tuple[Failures, float]] = {}
         self.schemas: dict[SchemaId, StoredSchema] = {}
         self.dialects: dict[ProjectId, str] = {}
         self.lookups = 0
@@ -110,15 +114,27 @@ class MemorySchemaStore:
             record = self.schemas[schema_id].record
             self._change(schema_id, uses=record.uses + uses[schema_id])
 
-    async def list_wanted(self, bounds: WantedBounds) -> Sequence[WantedSchema]:
+    async def list_wanted(self, bounds: WantedBounds, maker: str) -> Sequence[WantedSchema]:
         """Return what should be compiled ahead."""
         self._check_up()
         kinds: tuple[list[WantedSchema], list[WantedSchema]] = [], []
         for stored in self.schemas.values():
-            is_used = stored.record.outcome.status is not SchemaStatus.COMPILING
-            kinds[is_used].append(WantedSchema(stored.record, stored.dialect))
+            failures, until = self._failures.get(stored.record.id, (None, 0.0))
+            is_other = failures is not None and maker not in ("", failures.maker)
+            if is_other or until <= self._clock.monotonic():
+                is_used = stored.record.outcome.status is not SchemaStatus.COMPILING
+                kinds[is_used].append(WantedSchema(stored.record, stored.dialect, failures))
         unfinished, used = (_by_turns(kind, bounds.per_project) for kind in kinds)
         return [*unfinished[: bounds.unfinished], *used[: bounds.most_used]]
+
+    async def record_failures(
+        self, schema_id: SchemaId, failures: Failures | None, wait_seconds: float = 0.0
+    ) -> None:
+        """Keep how often a schema failed, and how long it waits now."""
+        self._check_up()
+        self._failures.pop(schema_id, None)
+        if failures is not None:
+            self._failures[schema_id] = failures, self._clock.monotonic() + wait_seconds
 
     def _of(self, project_id: ProjectId) -> list[StoredSchema]:
         return [s for s in self.schemas.values() if s.record.project_id == project_id]

@@ -34,7 +34,7 @@ class ScriptedIndexes:
     """Compiles every schema at once, unless told otherwise."""
 
     def __init__(self) -> None:
-        self.engine_version = "1"
+        self.maker = "1"
         self.asked: list[str] = []
         self.errors: dict[str, FormworkError] = {}
         self.gate = asyncio.Event()
@@ -51,9 +51,9 @@ class ScriptedIndexes:
 class Fixture:
     """Prewarming that runs, on a clock that stands still."""
 
-    def __init__(self, config: GatewayConfig = CONFIG) -> None:
-        self.clock = FakeClock()
-        self.store = MemorySchemaStore()
+    def __init__(self, config: GatewayConfig = CONFIG, *, beside: "Fixture | None" = None) -> None:
+        self.clock = beside.clock if beside else FakeClock()
+        self.store = beside.store if beside else MemorySchemaStore(self.clock)
         self.indexes = ScriptedIndexes()
         uses = SchemaUses(self.store, config, self.clock)
         resolver = SchemaResolver(self.store, uses, config, self.clock)
@@ -154,10 +154,20 @@ async def test_a_schema_that_failed_is_tried_at_once_by_another_engine(fixture: 
     fixture.indexes.errors = {"refused": SchemaInvalidError("No.")}
     await fixture.go_round()
     await fixture.go_on(60)
-    fixture.indexes.engine_version = "2"
+    fixture.indexes.maker = "2"
     assert await fixture.go_on(60) == ["refused"]
     assert await fixture.go_on(60) == ["refused"]
     assert await fixture.go_on(60) == []
+
+
+async def test_another_gateway_does_not_try_again_what_failed_just_now(fixture: Fixture) -> None:
+    await fixture.add("refused")
+    fixture.indexes.errors = {"refused": SchemaInvalidError("No.")}
+    await fixture.go_round()
+    other = Fixture(beside=fixture)
+    await other.go_round()
+    assert other.indexes.asked == []
+    await other.background.close()
 
 
 async def test_what_failed_holds_up_nothing_that_may_not(fixture: Fixture) -> None:
