@@ -3,6 +3,7 @@
 from gateway.errors import RequestError
 from gateway.prompt import PromptWriter
 from gateway.request import ChatRequest
+from gateway.tools import ToolMode
 from mesh.models import ModelEntry
 
 
@@ -17,8 +18,15 @@ def check_abilities(request: ChatRequest, entry: ModelEntry, writer: PromptWrite
         raise _unsupported(f"'response_format' of type '{form.kind}'", "response_format")
     if use.tools and not (entry.tools and writer.traits.has_tools and writer.chat.form.call):
         raise _unsupported("'tools'", "tools")
-    if form.is_structured and use.callable and not writer.chat.tells_calls_from_json:
-        raise _unsupported("'response_format' together with 'tools'", "response_format")
+    may_do_either = form.is_structured and use.callable and use.mode is ToolMode.AUTO
+    if may_do_either and not writer.chat.tells_calls_from_json:
+        raise RequestError(
+            "Invalid parameter: 'response_format' together with 'tools' is not supported with this "
+            "model, whose calls begin like JSON content. Set 'tool_choice' to 'required' or "
+            "'none', or leave one of them out.",
+            "response_format",
+            "unsupported_value",
+        )
 
 
 def _unsupported(what: str, param: str) -> RequestError:

@@ -254,6 +254,13 @@ def test_stop_cuts_content_and_leaves_calls_whole(served: Served, name: str) -> 
             check_calls(choice.message)
 
 
+def test_a_format_beside_required_calls_needs_no_telling_apart(served: Served) -> None:
+    asked = {"tools": [GET, NOW], "tool_choice": "required", "response_format": FORM}
+    choice = served.create("llama3", **asked, seed=1).choices[0]
+    assert choice.finish_reason == "tool_calls"
+    check_calls(choice.message)
+
+
 @pytest.mark.parametrize(
     ("name", "asked", "param"),
     [
