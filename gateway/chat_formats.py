@@ -72,6 +72,14 @@ class ChatFormat:
         texts += [thinking.opening, thinking.until, thinking.after] if thinking else []
         return any(spelling in text for text in texts)
 
+    def goes_on_behind(self, spelling: str) -> bool:
+        """Return whether an answer goes on behind a control token of one of the forms."""
+        call = self.call
+        if call is None or self.parallel or self.calls_closing:
+            return self.mentions(spelling)
+        last = replace(call, closing=call.closing.removesuffix(spelling))
+        return replace(self, call=last).mentions(spelling)
+
 
 def trigger_of(form: ChatFormat, tokens: ControlTokens) -> str:
     """Return what calls are told from content by, spelled: a control token, or a text."""

@@ -7,13 +7,14 @@ from typing import Any, TypeVar
 
 from jinja2 import TemplateError
 
+from gateway.chat_formats import ChatFormat
 from gateway.config import GatewayConfig
 from gateway.fair_threads import FairThreads
 from gateway.families import PLAIN_TEMPLATE, family_of, format_of
 from gateway.prompt import PromptWriter
 from gateway.request import ChatRequest
 from gateway.template import ChatTemplate
-from gateway.tokenizer import load_tokenizer
+from gateway.tokenizer import PromptTokenizer, load_tokenizer
 from mesh.clock import Clock
 from mesh.config import ConfigError
 from mesh.ids import ProjectId, Snapshot
@@ -64,7 +65,8 @@ def load_prompt_writers(models: ModelTable, config: GatewayConfig, clock: Clock)
     """Return the writers of every model of the table.
 
     Raises:
-        ConfigError: A folder without a tokenizer, or with a malformed template.
+        ConfigError: A folder without a tokenizer, with a malformed template, or with an end token
+            that its chat format has inside answers.
     """
     writers = {
         snapshot: _load_writer(snapshot, entry, config, clock)
@@ -89,7 +91,28 @@ def _load_writer(
     except TemplateError as error:
         raise ConfigError(f"{entry.folder}: chat template: {error}") from error
     family = family_of(entry.family)
-    return PromptWriter(snapshot, family, format_of(family, source), template, tokenizer)
+    form = format_of(family, source)
+    _check_ends(entry.folder, form, tokenizer)
+    return PromptWriter(snapshot, family, form, template, tokenizer)
+
+
+def _check_ends(folder: Path, form: ChatFormat, tokenizer: PromptTokenizer) -> None:
+    """Refuse a folder in which answers would end where their format goes on."""
+    ends = _end_ids(folder)
+    for token, token_id in tokenizer.control_tokens.items():
+        if token_id in ends and form.goes_on_behind(token):
+            raise ConfigError(
+                f"{folder}: '{token}' is named as an end token, but stands inside the answers of "
+                "the model's chat format: take it out of eos_token_id"
+            )
+
+
+def _end_ids(folder: Path) -> list[object]:
+    for name in ("generation_config.json", "config.json"):
+        ids = _read_json(folder / name).get("eos_token_id")
+        if ids is not None:
+            return ids if isinstance(ids, list) else [ids]
+    return []
 
 
 def find_template(folder: Path) -> str | None:

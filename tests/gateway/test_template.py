@@ -23,6 +23,7 @@ from gateway.tokenizer import PromptTokenizer, load_tokenizer
 from gateway.tools import Tool, ToolKind, ToolMode, ToolUse
 from mesh.clock import SystemClock
 from mesh.config import ConfigError
+from sampler_service.testing_families import CHAT_FAMILIES, make_family_folder
 
 from .conftest import MODEL_FOLDER, SNAPSHOT, model_table
 
@@ -393,6 +394,30 @@ def test_a_template_is_found_in_either_place(tmp_path: Path) -> None:
 def test_a_folder_without_a_tokenizer_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"tokenizer\.json"):
         load_prompt_writers(model_table(folder=tmp_path), GatewayConfig(), SystemClock())
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_refused"),
+    [
+        (["<|return|>", "<|call|>"], False),
+        (["<|return|>"], False),
+        (["<|return|>", "<|call|>", "<|end|>"], True),
+        (["<|channel|>"], True),
+    ],
+)
+def test_an_end_token_that_stands_inside_answers_is_a_configuration_error(
+    tmp_path: Path, ends: list[str], *, is_refused: bool
+) -> None:
+    family = CHAT_FAMILIES["harmony"]
+    ids = make_family_folder(tmp_path, family)
+    named = json.dumps({"eos_token_id": [ids[end] for end in ends]})
+    (tmp_path / "generation_config.json").write_text(named)
+    table = model_table(folder=tmp_path, family="harmony")
+    if is_refused:
+        with pytest.raises(ConfigError, match="inside the answers"):
+            load_prompt_writers(table, GatewayConfig(), SystemClock())
+    else:
+        load_prompt_writers(table, GatewayConfig(), SystemClock()).close()
 
 
 def test_families_that_nobody_described_are_spoken_to_like_most() -> None:
