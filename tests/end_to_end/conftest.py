@@ -25,6 +25,17 @@ _CONFIGURATION: dict[str, dict[str, object]] = {
 }
 
 
+def open_client(mesh: MeshForTests) -> openai.OpenAI:
+    """Return the official client of a mesh, with a new key; nothing is tried twice."""
+    return openai.OpenAI(
+        base_url=mesh.base_url,
+        api_key=mesh.create_key(),
+        max_retries=0,
+        timeout=60,
+        http_client=openai.DefaultHttpxClient(trust_env=False),
+    )
+
+
 @pytest.fixture(scope="session")
 def mesh() -> Iterator[MeshForTests]:
     with temporary_mesh(_CONFIGURATION) as running:
@@ -33,11 +44,5 @@ def mesh() -> Iterator[MeshForTests]:
 
 @pytest.fixture(scope="session")
 def client(mesh: MeshForTests) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(
-        base_url=mesh.base_url,
-        api_key=mesh.create_key(),
-        max_retries=0,
-        timeout=60,
-        http_client=openai.DefaultHttpxClient(trust_env=False),
-    ) as opened:
+    with open_client(mesh) as opened:
         yield opened

@@ -22,6 +22,7 @@ from infra.configuration import BUILT_IN_MODEL
 from infra.testing import temporary_mesh
 from sampler_service.testing_families import CHAT_FAMILIES, make_family_folder, make_it_say
 
+from .conftest import open_client
 from .generated import check, collected, request, whole
 
 SEEDS = range(int(os.environ.get("FORMWORK_TEST_SEEDS", "6")))
@@ -95,16 +96,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         if name == "refusing":
             make_it_say(folder, ids[name][SORRY])
     configuration = {"scheduler": {"no_worker_seconds": 60.0}, "models": models}
-    with (
-        temporary_mesh(configuration, trained=True) as mesh,
-        openai.OpenAI(
-            base_url=mesh.base_url,
-            api_key=mesh.create_key(),
-            max_retries=0,
-            timeout=60,
-            http_client=openai.DefaultHttpxClient(trust_env=False),
-        ) as client,
-    ):
+    with temporary_mesh(configuration, trained=True) as mesh, open_client(mesh) as client:
         yield Served(client, ids)
 
 
