@@ -238,6 +238,24 @@ def test_custom_tools_keep_to_their_grammars_in_every_format(served: Served, nam
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_an_answer_that_closes_in_time_is_whole_in_every_format(served: Served, name: str) -> None:
+    names = {"type": "array", "items": {"type": "string"}}
+    schema = {"type": "object", "properties": {"names": names}, "required": ["names"]}
+    tool = {"type": "function", "function": {"name": "get", "parameters": schema}}
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    for budget in (70, 100):
+        options = {"max_completion_tokens": budget, "extra_body": {"close_in_time": True}}
+        called = served.create(name, tools=[tool], tool_choice="required", n=2, **options)
+        for choice in called.choices:
+            assert choice.message.tool_calls
+            for call in choice.message.tool_calls:
+                assert jsonschema_rs.is_valid(schema, json.loads(call.function.arguments))
+        said = served.create(name, response_format=form, n=2, **options)
+        for choice in said.choices:
+            assert jsonschema_rs.is_valid(schema, json.loads(choice.message.content))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_stop_cuts_content_and_leaves_calls_whole(served: Served, name: str) -> None:
     asked = {"tools": [GET, NOW], "stop": ["a", "e", "}", "\n"], "temperature": 2, "n": 3}
     for choice in served.create(name, **asked, seed=1).choices:
