@@ -1,8 +1,10 @@
 """A conversation as a template sees it, and what a template can express, found by trying."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 from gateway.messages import Message, ToolCall
@@ -15,6 +17,7 @@ from gateway.template import (
 )
 from gateway.tokenizer import PromptTokenizer
 
+_SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 _PROBE = "look_up_nothing"
 _PROBE_SCHEMA = {"type": "object", "properties": {"it": {"type": "string"}}, "required": ["it"]}
 _FUNCTION = {"name": _PROBE, "description": "d", "parameters": _PROBE_SCHEMA}
@@ -49,14 +52,21 @@ class Conversation:
         template: The model's.
         tokenizer: Tells what makes a control token.
         wraps_custom: The input of a custom tool's call is written as JSON.
+        short_ids: Ids of calls have nine letters and digits.
     """
 
     def __init__(
-        self, template: ChatTemplate, tokenizer: PromptTokenizer, *, wraps_custom: bool = False
+        self,
+        template: ChatTemplate,
+        tokenizer: PromptTokenizer,
+        *,
+        wraps_custom: bool = False,
+        short_ids: bool = False,
     ) -> None:
         self._template = template
         self._tokenizer = tokenizer
         self._wraps_custom = wraps_custom
+        self._short_ids = short_ids
         self.traits = TemplateTraits()
         self.traits = self._probe()
 
@@ -134,7 +144,7 @@ class Conversation:
         if message.tool_calls:
             member["tool_calls"] = [self._call(call, markers) for call in message.tool_calls]
         if message.tool_call_id is not None:
-            member["tool_call_id"] = self._identifier(message.tool_call_id)
+            member["tool_call_id"] = self._call_id(message.tool_call_id)
         return member
 
     def _content(self, message: Message, markers: Markers) -> str | None:
@@ -149,7 +159,7 @@ class Conversation:
             "name": self._identifier(call.name),
             "arguments": markers.wrap_json(written),
         }
-        return {"id": self._identifier(call.id), "type": "function", "function": function}
+        return {"id": self._call_id(call.id), "type": "function", "function": function}
 
     def _tools(self, tools: Sequence[Mapping[str, Any]], markers: Markers) -> list[Any]:
         try:
@@ -181,6 +191,12 @@ class Conversation:
     def _is_safe(self, text: str) -> bool:
         """Return whether a text makes no control token with other texts beside it."""
         return not self._tokenizer.may_make_added_token(text)
+
+    def _call_id(self, text: str) -> str:
+        """Return the id of a call as the template takes it: another model may have made it."""
+        if self._short_ids and not _SHORT_ID.fullmatch(text):
+            return sha256(text.encode()).hexdigest()[:9]
+        return self._identifier(text)
 
     def _identifier(self, text: str) -> str:
         """Return a name or id, which templates may compare and so is not wrapped."""

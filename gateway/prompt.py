@@ -53,6 +53,7 @@ class PromptWriter:
             template,
             tokenizer,
             wraps_custom=form.call is None or form.call.custom is CustomInput.WRAPPED,
+            short_ids=form.short_call_ids,
         )
         thinking = form.reasoning.opening.rstrip() if form.reasoning else ""
         self.chat = ChatModel(

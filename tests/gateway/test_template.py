@@ -1,6 +1,7 @@
 """Chat templates cannot mix what a client wrote with roles, and are bounded."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -359,6 +360,25 @@ def test_tool_arguments_stay_as_they_were_written() -> None:
     source = source.replace(" {{ c.function.arguments | tojson }}", "")
     ids = writer(source).write(request(USER, Message("assistant", None, tool_calls=(call,))))
     assert decode(ids) == 'hello{"name": "get", "arguments": {"b": 1,  "a": 2}}'
+
+
+@pytest.mark.parametrize(
+    ("call_id", "is_kept"), [("Abc456789", True), ("call_0001", False), ("call_" + "x" * 24, False)]
+)
+def test_ids_of_calls_that_another_model_made_are_put_in_a_templates_own_form(
+    tmp_path: Path, call_id: str, *, is_kept: bool
+) -> None:
+    make_family_folder(tmp_path, CHAT_FAMILIES["mistral"])  # whose template insists on nine letters
+    table = model_table(folder=tmp_path, family="mistral")
+    writers = load_prompt_writers(table, GatewayConfig(), SystemClock())
+    speaks = writers.of(SNAPSHOT)  # type: ignore[arg-type] # a plain name
+    called = Message("assistant", None, tool_calls=(ToolCall(call_id, "get", "{}"),))
+    ids = speaks.write(request(USER, called, Message("tool", "r", tool_call_id=call_id)))
+    text = speaks.tokenizer._first.decode(ids, skip_special_tokens=False)
+    first, second = re.findall(r'id": "([^"]*)"', text)
+    assert first == second
+    assert (first == call_id) == is_kept
+    writers.close()
 
 
 def test_a_name_that_spells_a_control_token_is_refused() -> None:
