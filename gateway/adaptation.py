@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gateway.chat_formats import Reasoning
 from gateway.families import SCHEMA_INSTRUCTION
 from gateway.messages import Message
 from gateway.response_format import ResponseFormat
@@ -65,6 +66,16 @@ def refusal_as_content(message: Message) -> Message:
     if message.refusal is None:
         return message
     return replace(message, text=_joined([message.text, message.refusal]), refusal=None)
+
+
+def thoughts_apart(message: Message, thinking: Reasoning) -> Message:
+    """Return an earlier answer without the thoughts that its content begins with."""
+    head, end, rest = (message.text or "").partition(thinking.until)
+    opened = head.lstrip()
+    if not end or message.role != "assistant" or not opened.startswith(thinking.opening):
+        return message
+    thoughts = opened.removeprefix(thinking.opening).strip("\n")
+    return replace(message, text=rest.lstrip("\n"), reasoning=message.reasoning or thoughts)
 
 
 def system_in_user(messages: Sequence[Message]) -> list[Message]:

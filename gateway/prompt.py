@@ -8,6 +8,7 @@ from gateway.adaptation import (
     schema_instruction,
     schema_outline,
     system_in_user,
+    thoughts_apart,
     tool_object,
     tool_outline,
     with_instruction,
@@ -104,6 +105,9 @@ class PromptWriter:
                 schema = schema_outline(form)
             else:
                 adapted = with_instruction(adapted, schema_instruction(form))
+        thinking = self.chat.form.reasoning
+        if thinking is not None and thinking.until:
+            adapted = [thoughts_apart(message, thinking) for message in adapted]
         if not self.traits.has_refusal:
             adapted = [refusal_as_content(message) for message in adapted]
         if not self.traits.has_system:

@@ -267,6 +267,25 @@ def test_earlier_thoughts_are_dropped_where_the_template_drops_them() -> None:
         writer(twice).write(request(USER, thought, USER))
 
 
+def test_thoughts_in_tags_before_an_earlier_answer_are_thoughts(tmp_path: Path) -> None:
+    make_family_folder(tmp_path, CHAT_FAMILIES["qwen"])  # whose template drops earlier thoughts
+    writers = load_prompt_writers(
+        model_table(folder=tmp_path, family="qwen"), GatewayConfig(), SystemClock()
+    )
+    speaks = writers.of(SNAPSHOT)  # type: ignore[arg-type] # a plain name
+
+    def written(text: str, reasoning: str | None = None) -> list[int]:
+        answer = Message("assistant", text, reasoning=reasoning)
+        return speaks.write(request(USER, answer, USER))
+
+    assert written("<think>\nhm\n</think>\n\nYes") == written("Yes")
+    assert written("\n<think>hm</think>Yes", reasoning="known") == written("Yes")
+    for text in ("Yes <think>hm</think>", "<think>hm", "hm</think>Yes"):
+        whole = speaks.tokenizer._first.decode(written(text), skip_special_tokens=False)
+        assert f"assistant\n{text}<|im_end|>" in whole
+    writers.close()
+
+
 NO_SYSTEM = (
     "{% for m in messages %}"
     "{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
