@@ -1,9 +1,8 @@
 """The native forward of Llama-type models.
 
 Row for row its numbers do not depend on what else is computed with it: linear layers run over
-tiles of rows (see `tiles`), the rest of a layer is elementwise or within a row, and attention
-runs for one sequence at a time in shapes that depend on that sequence alone. (He et al., "Defeating
-Nondeterminism in LLM Inference", 2025, has the idea for GPUs.)
+tiles of rows (see `tiles`), the rest of a layer is elementwise or within a row (see `arithmetic`),
+and attention adds up in an order that depends on one sequence alone (see `attention`).
 """
 
 from collections.abc import Iterator
@@ -13,9 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sampler_service.arithmetic import Arithmetic, Norm, PlainArithmetic
+from sampler_service.attention import Attention
 from sampler_service.llama_shape import LlamaShape
 from sampler_service.model_folder import ModelFolderError
-from sampler_service.rope import rope_tables, rotate
+from sampler_service.rope import rope_tables
 from sampler_service.tiles import UNCUT, find_tilings, multiply
 from sampler_service.weights import Weights
 
@@ -33,20 +34,6 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Norm:
-    """Root-mean-square norm with a gain (Zhang and Sennrich 2019), in float32."""
-
-    gain: Tensor
-    epsilon: float
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        """Return the rows with their last dimension normalised."""
-        wide = rows.float()
-        scale = (wide * wide).mean(-1, keepdim=True).add_(self.epsilon).rsqrt_()
-        return (wide * scale).to(rows.dtype) * self.gain
-
-
-@dataclass(frozen=True)
 class Layer:
     """The parts of one transformer layer."""
 
@@ -61,34 +48,18 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Span:
-    """Rows `start` to `stop` of a step: tokens of one slot.
-
-    Their keys and values stand behind row `base` of the cache; `length` is how many there are with
-    these. `mask` is None where plain causality or none at all is right.
-    """
-
-    start: int
-    stop: int
-    base: int
-    length: int
-    mask: Tensor | None = None
-
-
-@dataclass(frozen=True)
 class StepPlan:
-    """One ragged step, padded to whole tiles: single tokens first, then runs of prompts.
+    """One step, padded to whole tiles.
 
     `tokens`, `positions` and `places` (rows of the cache to write) have one entry per row; `cuts`
-    are the tiles.
+    are the tiles; `attention` knows who looks at what.
     """
 
     tokens: Tensor
     positions: Tensor
     places: Tensor
     cuts: tuple[int, ...]
-    singles: tuple[Span, ...]
-    runs: tuple[Span, ...]
+    attention: Attention
 
 
 class Llama:
@@ -99,13 +70,20 @@ class Llama:
         weights: Taken from, all of them.
         vocabulary: How many ids the tokenizer has; logits are of these, not of padding behind them.
         seeded: Cut rows so that a row's numbers do not depend on its neighbours.
+        arithmetic: Between the products; torch's operations by default.
 
     Raises:
         ModelFolderError: The weights do not have this shape.
     """
 
     def __init__(
-        self, shape: LlamaShape, weights: Weights, vocabulary: int, *, seeded: bool = True
+        self,
+        shape: LlamaShape,
+        weights: Weights,
+        vocabulary: int,
+        *,
+        seeded: bool = True,
+        arithmetic: Arithmetic | None = None,
     ) -> None:
         if vocabulary > shape.vocabulary:
             raise ModelFolderError(f"{vocabulary} tokens, but weights of {shape.vocabulary}")
@@ -114,6 +92,7 @@ class Llama:
         self._embedding = weights.take("model.embed_tokens.weight", shape.vocabulary, shape.hidden)
         self._layers = [_take_layer(shape, weights, number) for number in range(shape.layers)]
         self._norm = Norm(weights.take("model.norm.weight", shape.hidden), shape.epsilon)
+        self._arithmetic = arithmetic or PlainArithmetic()
         self._head = Linear(_take_head(shape, weights, self._embedding)[:vocabulary], None)
         weights.check_all_taken()
         self.tilings = find_tilings(self._linear_weights()) if seeded else UNCUT
@@ -140,11 +119,9 @@ class Llama:
         rope = self._cosines[plan.positions], self._sines[plan.positions]
         hidden = self._embedding[plan.tokens]
         for layer, keys_values in zip(self._layers, cache, strict=True):
-            hidden = hidden + self._attend(
-                layer, layer.attention_norm(hidden), plan, rope, keys_values
-            )
-            hidden = hidden + _feed_forward(layer, layer.mlp_norm(hidden), plan)
-        return self._norm(hidden)
+            hidden = hidden + self._attend(layer, hidden, plan, rope, keys_values)
+            hidden = hidden + self._feed_forward(layer, hidden, plan)
+        return self._arithmetic.normalise(hidden, self._norm)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return logits, float32, of some rows of the hidden state."""
@@ -167,58 +144,28 @@ class Llama:
         keys_values: Tensor,
     ) -> Tensor:
         shape, rows = self.shape, hidden.shape[0]
-        heads = layer.qkv(hidden, plan.cuts).view(rows, -1, shape.head_dim)
+        normal = self._arithmetic.normalise(hidden, layer.attention_norm)
+        heads = layer.qkv(normal, plan.cuts).view(rows, -1, shape.head_dim)
         turning, value = torch.split(heads, [shape.heads + shape.kv_heads, shape.kv_heads], dim=1)
-        if layer.q_norm is not None and layer.k_norm is not None:
-            query, key = torch.split(turning, [shape.heads, shape.kv_heads], dim=1)
-            turning = torch.cat((layer.q_norm(query), layer.k_norm(key)), dim=1)
-        query, key = torch.split(rotate(turning, *rope), [shape.heads, shape.kv_heads], dim=1)
+        turned = self._arithmetic.rotate(self._normalise_heads(layer, turning), *rope)
+        query, key = torch.split(turned, [shape.heads, shape.kv_heads], dim=1)
         keys_values[0].index_copy_(0, plan.places, key)
         keys_values[1].index_copy_(0, plan.places, value)
-        mixed = query.new_zeros(query.shape)
-        for span in plan.singles:
-            _attend_single(span, query, keys_values, mixed)
-        for span in plan.runs:
-            _attend_run(span, query, keys_values, mixed)
+        mixed = plan.attention(query, keys_values)
         return layer.output(mixed.view(rows, -1), plan.cuts)
 
+    def _normalise_heads(self, layer: Layer, heads: Tensor) -> Tensor:
+        """Return queries and keys, with the norms that some families have for them."""
+        if layer.q_norm is None or layer.k_norm is None:
+            return heads
+        query, key = torch.split(heads, [self.shape.heads, self.shape.kv_heads], dim=1)
+        parts = ((query, layer.q_norm), (key, layer.k_norm))
+        return torch.cat([self._arithmetic.normalise(part, norm) for part, norm in parts], dim=1)
 
-def _attend_single(span: Span, query: Tensor, keys_values: Tensor, out: Tensor) -> None:
-    """One token: the query heads that share a key head are rows of one product; no mask."""
-    key, value = keys_values[:, span.base : span.base + span.length].transpose(1, 2).unbind(0)
-    heads, size = key.shape[0], key.shape[2]
-    grouped = query[span.start].view(1, heads, -1, size)
-    mixed = functional.scaled_dot_product_attention(grouped, key[None], value[None])
-    out[span.start] = mixed.view(-1, size)
-
-
-def _attend_run(span: Span, query: Tensor, keys_values: Tensor, out: Tensor) -> None:
-    """A run of a prompt, alone: its shape depends on its place in that prompt only."""
-    key, value = keys_values[:, span.base : span.base + span.length].transpose(1, 2).unbind(0)
-    rows = slice(span.start, span.stop)
-    mixed = functional.scaled_dot_product_attention(
-        query[rows].transpose(0, 1)[None],
-        key[None],
-        value[None],
-        attn_mask=span.mask,
-        is_causal=span.mask is None,
-        enable_gqa=key.shape[0] != query.shape[1],
-    )
-    out[rows] = mixed[0].transpose(0, 1)
-
-
-def _feed_forward(layer: Layer, hidden: Tensor, plan: StepPlan) -> Tensor:
-    gate, up = layer.gate_up(hidden, plan.cuts).chunk(2, dim=-1)
-    wide = gate.float()
-    # silu by way of exp: the fused kernel's last elements differ from its others by a bit
-    active = (wide / wide.neg().exp_().add_(1)).to(gate.dtype)
-    return layer.down(active * up, plan.cuts)
-
-
-def causal_mask(start: int, stop: int, device: torch.device) -> Tensor:
-    """Return booleans, shape (stop - start, stop): which tokens each of a run may look at."""
-    seen = torch.arange(stop, device=device)
-    return seen <= torch.arange(start, stop, device=device).unsqueeze(1)
+    def _feed_forward(self, layer: Layer, hidden: Tensor, plan: StepPlan) -> Tensor:
+        normal = self._arithmetic.normalise(hidden, layer.mlp_norm)
+        active = self._arithmetic.activate(layer.gate_up(normal, plan.cuts))
+        return layer.down(active, plan.cuts)
 
 
 def _take_head(shape: LlamaShape, weights: Weights, embedding: Tensor) -> Tensor:

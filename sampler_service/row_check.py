@@ -11,6 +11,7 @@ from sampler_service.native_runner import NativeRunner
 from sampler_service.runner import BLOCK, Masks, Row, Slot
 
 _SLOTS = 9
+_CUDA_SLOTS = 70  # more than attention is launched for where few decode
 
 
 def is_row_exact(model: Llama) -> bool:
@@ -19,12 +20,13 @@ def is_row_exact(model: Llama) -> bool:
     One prompt is computed by itself, then at the other end of a full batch of different ones, its
     runs beside other runs and its last token in another place of its tile.
     """
-    runner = NativeRunner(model, slots=_SLOTS)
+    slots = _CUDA_SLOTS if model.device.type == "cuda" else _SLOTS
     length = min(BLOCK + BLOCK // 2, model.shape.context - 2)
+    runner = NativeRunner(model, slots=slots, context=min(2 * BLOCK, model.shape.context))
     generator = torch.Generator().manual_seed(0)
     prompts = [
-        torch.randint(model.vocabulary, (length - number,), generator=generator).tolist()
-        for number in range(_SLOTS)
+        torch.randint(model.vocabulary, (max(length - number, 2),), generator=generator).tolist()
+        for number in range(slots)
     ]
     alone = _logits(runner, prompts[:1])
     mixed = _logits(runner, [*prompts[1:], prompts[0]])

@@ -7,6 +7,7 @@ import structlog
 import torch
 
 from mesh.models import ModelEntry
+from sampler_service.arithmetic import Arithmetic, PlainArithmetic
 from sampler_service.config import SamplerConfig
 from sampler_service.llama import Llama
 from sampler_service.llama_shape import LlamaShape, NoNativeForwardError, read_shape
@@ -42,11 +43,11 @@ def place(entry: ModelEntry) -> Placement:
         raise ModelFolderError(f"device {entry.device!r} is not available here")
     if entry.device == "cpu" or not present:
         return Placement(torch.device("cpu"), torch.float32)
-    _make_exact()
+    make_exact()
     return Placement(torch.device("cuda"), _DTYPES[entry.dtype])
 
 
-def _make_exact() -> None:
+def make_exact() -> None:
     """Have CUDA's libraries add up alike each time; before they are first used."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -72,7 +73,13 @@ def open_runner(folder: ModelFolder, entry: ModelEntry, config: SamplerConfig) -
 
         return open_transformers_runner(folder, entry, placement.device, placement.dtype, config)
     weights = load_weights(folder.path, dtype=placement.dtype, device=placement.device)
-    model = Llama(shape, weights, folder.vocabulary.size, seeded=config.seeded)
+    model = Llama(
+        shape,
+        weights,
+        folder.vocabulary.size,
+        seeded=config.seeded,
+        arithmetic=make_arithmetic(placement.device),
+    )
     exact = config.seeded and is_row_exact(model)
     if config.seeded and not exact:
         log.warning("rows_not_exact", reason="this machine's kernels mix rows")
@@ -81,6 +88,15 @@ def open_runner(folder: ModelFolder, entry: ModelEntry, config: SamplerConfig) -
         slots=_slots(shape, placement.dtype, config),
         determinism="seeded" if exact else "best effort",
     )
+
+
+def make_arithmetic(device: torch.device) -> Arithmetic:
+    """Return what a device computes best between its products."""
+    if device.type != "cuda":
+        return PlainArithmetic()
+    from sampler_service.fused_arithmetic import FusedArithmetic  # noqa: PLC0415 - needs triton
+
+    return FusedArithmetic()
 
 
 def _slots(shape: LlamaShape, dtype: torch.dtype, config: SamplerConfig) -> int:

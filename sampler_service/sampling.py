@@ -7,17 +7,19 @@ it can make an allowed token unlikely but never take the last one away. Every ro
 itself: its result does not depend on its neighbours.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from sampler_service.logprobs import Wish, compute_logprobs
 from sampler_service.philox import Draw, uniforms
-
-_CUDA_ROWS = 64  # kernels are chosen by shape; padding keeps the shape
+from sampler_service.row_sums import cumulate
+from sampler_service.uploads import send
 
 
 @dataclass(frozen=True)
@@ -70,22 +72,23 @@ def sample(logits: Tensor, masks: Tensor, rows: Sequence[RowSampling]) -> list[S
         masks: Shape (rows, words), int32, on the same device; bit i % 32 of word i // 32 allows i.
         rows: One for each.
     """
-    count = len(rows)
-    logits, masks = _pad_rows(logits), _pad_rows(masks)
     allowed = expand_masks(masks, logits.shape[1])
     adjusted = adjust(logits, rows).masked_fill_(~allowed, -torch.inf)
     tokens = _choose(adjusted, rows)
-    finite = torch.isfinite(logits).all(dim=-1)[:count].tolist()
-    possible = allowed.any(dim=-1)[:count].tolist()
-    logprobs = _logprobs(logits, allowed, tokens, rows)
-    likeliest = _likeliest(logits, rows)
+    finite, possible = torch.isfinite(logits).all(dim=-1), allowed.any(dim=-1)
+    logprobs = compute_logprobs(logits, allowed, tokens, _wishes(rows))
+    likeliest = _likeliest(logits, rows, tokens)
+    # all is queued: a device is waited for here, and nowhere before
+    told = torch.stack((tokens, likeliest, finite, possible)).T.tolist()
+    of_rows = logprobs.read() if logprobs is not None else {}
     results: list[Sampled | Failure] = []
-    for row, token_id in enumerate(tokens.tolist()[:count]):
-        if not finite[row] or not possible[row]:
-            results.append(Failure.EMPTY_MASK if finite[row] else Failure.NOT_FINITE)
+    for row, (token_id, likely, is_finite, is_possible) in enumerate(told):
+        if not is_finite or not is_possible:
+            results.append(Failure.EMPTY_MASK if is_finite else Failure.NOT_FINITE)
         else:
-            logprob, top = logprobs.get(row, (None, ()))
-            results.append(Sampled(token_id, logprob, top, likeliest.get(row)))
+            logprob, listed = of_rows.get(row, (None, ()))
+            wanted = likely if rows[row].wants_likeliest else None
+            results.append(Sampled(token_id, logprob, listed, wanted))
     return results
 
 
@@ -119,25 +122,29 @@ def _add(logits: Tensor, amounts: Sequence[Mapping[int, float]]) -> None:
     places = [(row, token_id) for row, of_row in enumerate(amounts) for token_id in of_row]
     if not places:
         return
-    rows, tokens = torch.tensor(places, device=logits.device).unbind(1)
+    rows, tokens = send(torch.tensor(places), logits.device).unbind(1)
     values = [value for of_row in amounts for value in of_row.values()]
-    logits[rows, tokens] += torch.tensor(values, dtype=logits.dtype, device=logits.device)
+    logits[rows, tokens] += send(torch.tensor(values, dtype=logits.dtype), logits.device)
 
 
 def _choose(adjusted: Tensor, rows: Sequence[RowSampling]) -> Tensor:
     """Return a token id for each row; meaningless where nothing is allowed."""
     highest = adjusted.amax(dim=-1, keepdim=True)
-    ids = torch.arange(adjusted.shape[1], device=adjusted.device)
-    # ties go to the lowest id, on every device
-    greedy = torch.where(adjusted == highest, ids, adjusted.shape[1] - 1).amin(dim=-1)
+    greedy = _lowest_of(highest, adjusted)
     if all(row.temperature == 0 for row in rows):
         return greedy
-    temperatures = _column([row.temperature for row in rows], adjusted)
+    temperatures = _column([row.temperature for row in rows], adjusted.device)
     safe = torch.where(temperatures == 0, 1.0, temperatures)
     weights = torch.exp(((adjusted - highest) / safe).float()).double()
     weights = _cut_tail(weights, [row.top_p for row in rows])
-    drawn = _draw(weights, _column(list(uniforms([row.draw for row in rows])), weights))
+    drawn = _draw(weights, _column(uniforms([row.draw for row in rows]), weights.device))
     return torch.where(temperatures.squeeze(1) == 0, greedy, drawn)
+
+
+def _lowest_of(highest: Tensor, values: Tensor) -> Tensor:
+    """Return the lowest id of those with a row's highest value, on every device."""
+    ids = torch.arange(values.shape[1], device=values.device)
+    return torch.where(values == highest, ids, values.shape[1] - 1).amin(dim=-1)
 
 
 def _cut_tail(weights: Tensor, top_ps: Sequence[float]) -> Tensor:
@@ -145,8 +152,8 @@ def _cut_tail(weights: Tensor, top_ps: Sequence[float]) -> Tensor:
     if all(top_p >= 1 for top_p in top_ps):
         return weights
     ordered, order = torch.sort(weights, dim=-1, descending=True, stable=True)
-    through = torch.cumsum(ordered, dim=-1)
-    limits = _column(top_ps, weights)
+    through = cumulate(ordered)
+    limits = _column(top_ps, weights.device)
     keep = (through - ordered < limits * through[:, -1:]) | (limits >= 1)
     keep[:, 0] = True
     return torch.zeros_like(weights).scatter_(-1, order, ordered * keep)
@@ -154,7 +161,7 @@ def _cut_tail(weights: Tensor, top_ps: Sequence[float]) -> Tensor:
 
 def _draw(weights: Tensor, uniform: Tensor) -> Tensor:
     """Invert the cumulative weights at `uniform`, shape (rows, 1), in the order of the ids."""
-    cumulative = torch.cumsum(weights, dim=-1)
+    cumulative = cumulate(weights)
     total = cumulative[:, -1:]
     # strictly below the total, so that the place found has weight
     target = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
@@ -162,44 +169,21 @@ def _draw(weights: Tensor, uniform: Tensor) -> Tensor:
     return found.clamp_(max=weights.shape[1] - 1)
 
 
-def _likeliest(logits: Tensor, rows: Sequence[RowSampling]) -> dict[int, int]:
-    wanted = [row for row, sampling in enumerate(rows) if sampling.wants_likeliest]
-    if not wanted:
-        return {}
-    return dict(zip(wanted, logits[wanted].argmax(dim=-1).tolist(), strict=True))
+def _likeliest(logits: Tensor, rows: Sequence[RowSampling], tokens: Tensor) -> Tensor:
+    """Return the likeliest token of every row; just `tokens` where nobody wants them."""
+    if not any(row.wants_likeliest for row in rows):
+        return tokens
+    return _lowest_of(logits.amax(dim=-1, keepdim=True), logits)
 
 
-def _logprobs(
-    logits: Tensor, allowed: Tensor, tokens: Tensor, rows: Sequence[RowSampling]
-) -> dict[int, tuple[float, tuple[tuple[int, float], ...]]]:
-    wanted = [row for row, sampling in enumerate(rows) if sampling.top_logprobs is not None]
-    if not wanted:
-        return {}
-    counting = torch.tensor([[not rows[row].of_allowed] for row in wanted], device=logits.device)
-    hidden = ~(allowed[wanted] | counting)
-    chosen = torch.log_softmax(logits[wanted].masked_fill(hidden, -torch.inf), dim=-1)
-    own = chosen.gather(1, tokens[wanted].unsqueeze(1)).squeeze(1).tolist()
-    most = max(rows[row].top_logprobs or 0 for row in wanted)
-    values, ids = chosen.topk(min(most, chosen.shape[1]), dim=-1)
-    listed = zip(wanted, own, ids.tolist(), values.tolist(), strict=True)
-    return {
-        row: (logprob, _possible(of_ids, of_values)[: rows[row].top_logprobs])
-        for row, logprob, of_ids, of_values in listed
-    }
+def _wishes(rows: Sequence[RowSampling]) -> list[Wish]:
+    return [
+        Wish(row, sampling.top_logprobs, sampling.of_allowed)
+        for row, sampling in enumerate(rows)
+        if sampling.top_logprobs is not None
+    ]
 
 
-def _possible(ids: Sequence[int], values: Sequence[float]) -> tuple[tuple[int, float], ...]:
-    return tuple(pair for pair in zip(ids, values, strict=True) if pair[1] > -math.inf)
-
-
-def _column(values: Sequence[float], like: Tensor) -> Tensor:
-    """Return shape (rows of `like`, 1), padded with ones."""
-    padded = [*values, *[1.0] * (like.shape[0] - len(values))]
-    return torch.tensor(padded, dtype=torch.float64, device=like.device).unsqueeze(1)
-
-
-def _pad_rows(values: Tensor) -> Tensor:
-    if values.device.type == "cpu":
-        return values
-    missing = -values.shape[0] % _CUDA_ROWS
-    return torch.nn.functional.pad(values, (0, 0, 0, missing))
+def _column(values: Sequence[float] | NDArray[np.float64], device: torch.device) -> Tensor:
+    """Return shape (values, 1)."""
+    return send(torch.tensor(values, dtype=torch.float64), device).unsqueeze(1)
