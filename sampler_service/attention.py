@@ -1,7 +1,7 @@
 """Attention of a step on a processor: one sequence at a time.
 
-Its shapes depend on that sequence alone, and so do its numbers. (He et al., "Defeating Nondeterminism
-in LLM Inference", 2025, has the idea for GPUs.)
+Its shapes depend on that sequence alone, and so do its numbers. (He et al., "Defeating
+Nondeterminism in LLM Inference", 2025, has the idea for GPUs.)
 """
 
 from dataclasses import dataclass

@@ -220,17 +220,15 @@ class Batch:
 
         def move() -> None:
             cursor = sequence.cursor
-            if cursor is not None:
-                cursor.check()
-            if result is Failure.NOT_FINITE:
-                raise ModelFailedError("The model's numbers are not finite.")
             if isinstance(result, Failure):
-                raise InternalError(f"No token can be sampled: {result}.")
+                raise _cause(cursor, result)
             if self._probe(sequence, result, mask):
                 return
-            if cursor is not None and self._masks.is_complete(mask):
-                sequence.end(Finish.STOP)
-                return
+            if cursor is not None and result.token_id in self._rules.vocabulary.end_ids:
+                cursor.check()  # any other token is taken by it, which tells too
+                if self._masks.is_complete(mask):
+                    sequence.end(Finish.STOP)
+                    return
             sequence.accept(result, forced=sequence.is_forced(result.token_id))
             sequence.accept_forced()
 
@@ -277,6 +275,19 @@ class Batch:
             slot = self._roster.remove(sequence)
             if slot is not None:
                 self._runner.free(slot)
+
+
+def _cause(cursor: Cursor | None, failure: Failure) -> FormworkError:
+    """Return why a row has no token.
+
+    Raises:
+        CursorError: Its cursor has failed.
+    """
+    if cursor is not None:
+        cursor.check()
+    if failure is Failure.NOT_FINITE:
+        return ModelFailedError("The model's numbers are not finite.")
+    return InternalError(f"No token can be sampled: {failure}.")
 
 
 def _too_costly(error: OutOfFuelError) -> LimitExceededError:

@@ -7,8 +7,9 @@ import torch
 from formwork_engine.errors import CursorError
 
 from sampler_service.ready_rows import ReadyRows
+from sampler_service.row_sampling import RowSampling
 from sampler_service.runner import Masks
-from sampler_service.sampling import Failure, RowSampling, Sampled, sample
+from sampler_service.sampling import Failure, Sampled, sample
 from sampler_service.sequence import Sequence
 
 

@@ -18,7 +18,7 @@ class Graphs:
 
         It is done once before: kernels are compiled then, and libraries take their memory.
         """
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call] # torch has no type for it
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             work()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sampler_service.row_sampling import expand_masks
 from sampler_service.row_sums import log_softmax, top
 from sampler_service.uploads import send
 
@@ -46,13 +47,13 @@ class Logprobs:
 
 
 def compute_logprobs(
-    logits: Tensor, allowed: Tensor, tokens: Tensor, wishes: Sequence[Wish]
+    logits: Tensor, masks: Tensor, tokens: Tensor, wishes: Sequence[Wish]
 ) -> Logprobs | None:
     """Return log probabilities; None where nobody wants any.
 
     Args:
         logits: Shape (rows, vocabulary), before everything else.
-        allowed: Booleans of the same shape.
+        masks: Shape (rows, words), int32.
         tokens: Shape (rows,).
         wishes: One at most for each row.
     """
@@ -60,9 +61,9 @@ def compute_logprobs(
         return None
     rows = send(torch.tensor([wish.row for wish in wishes]), logits.device)
     counting = send(torch.tensor([[not wish.of_allowed] for wish in wishes]), logits.device)
-    hidden = ~(allowed[rows] | counting)
+    hidden = ~(expand_masks(masks[rows], logits.shape[1]) | counting)
     chosen = log_softmax(logits[rows].masked_fill(hidden, -torch.inf))
-    own = chosen.gather(1, tokens[rows].unsqueeze(1)).squeeze(1)
+    own = chosen.gather(1, tokens[rows].long().unsqueeze(1)).squeeze(1)
     most = max(wish.count for wish in wishes)
     values, ids = top(chosen, min(most, chosen.shape[1]))
     return Logprobs(wishes, own, ids, values)

@@ -5,7 +5,7 @@ depends on its key and counter only, so that it can be had in any order and for 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,7 @@ _SHIFT = np.uint64(32)
 Words = NDArray[np.uint64]
 
 
-@dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """Names one random number: of a request's seed, one of its choices, one of its tokens."""
 
     seed: int

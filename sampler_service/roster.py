@@ -72,9 +72,11 @@ class Roster:
 
     def place_next(self) -> Sequence | None:
         """Give a free place to whoever is next, and return who that is; None if nobody."""
+        if not self._free:
+            return None
         # whoever can make tokens goes before whoever would only wait in the place
         waiting = sorted(self.waiting(), key=lambda sequence: not sequence.runnable)
-        if not waiting or not self._free:
+        if not waiting:
             return None
         waiting[0].slot = self._free.pop()
         return waiting[0]
@@ -85,11 +87,11 @@ class Roster:
         Returns:
             The slot, which is free now.
         """
+        if self._free or not any(s.slot is None and s.runnable for s in self):
+            return None
         placed = self.placed()
-        moving = sum(sequence.runnable for sequence in placed)
-        useful = any(sequence.runnable for sequence in self.waiting())
         idle = [sequence for sequence in placed if not sequence.runnable]
-        if self._free or not useful or not idle or moving >= self._turns:
+        if not idle or len(placed) - len(idle) >= self._turns:
             return None
         return self._take_place(idle[-1])
 

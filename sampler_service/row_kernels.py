@@ -1,4 +1,4 @@
-"""Triton kernels of the native forward on CUDA. A row's numbers depend on that row's sequence alone.
+"""Triton kernels of the forward on CUDA. A row's numbers depend on that row's sequence alone.
 
 Only imported where there is CUDA, and by tests, which have them interpreted.
 """
@@ -8,7 +8,7 @@ import triton.language as tl
 
 
 @triton.jit
-def attend_part(  # noqa: ANN201, PLR0913, PLR0917 - what a kernel takes
+def attend_part(
     query,  # (rows, heads, SIZE), strides below
     keys,  # (places, kv heads, SIZE)
     values,
@@ -71,7 +71,7 @@ def attend_part(  # noqa: ANN201, PLR0913, PLR0917 - what a kernel takes
 
 
 @triton.jit
-def join_parts(  # noqa: ANN201, PLR0913, PLR0917 - what a kernel takes
+def join_parts(
     lengths,
     parts,
     peaks,
@@ -95,7 +95,7 @@ def join_parts(  # noqa: ANN201, PLR0913, PLR0917 - what a kernel takes
     weight = tl.zeros((GROUP_PAD,), tl.float32)
     total = tl.zeros((GROUP_PAD, SIZE_PAD), tl.float32)
     first = (row * tl.num_programs(1) + head) * SPLITS
-    for split in range(0, tl.cdiv(length, step)):
+    for split in range(tl.cdiv(length, step)):
         place = (first + split) * GROUP
         part = parts + (place + of_group[:, None]) * SIZE + of_size[None, :]
         its_peak = tl.load(peaks + place + of_group, mask=of_group < GROUP, other=0.0)
@@ -112,16 +112,14 @@ def join_parts(  # noqa: ANN201, PLR0913, PLR0917 - what a kernel takes
 
 
 @triton.jit
-def _split_length(  # noqa: ANN202
-    length, BLOCK: tl.constexpr, SPLITS: tl.constexpr, SHORTEST: tl.constexpr
-):
+def _split_length(length, BLOCK: tl.constexpr, SPLITS: tl.constexpr, SHORTEST: tl.constexpr):
     """Return how many keys a split has: whole blocks, the same in all splits but the last."""
     blocks = tl.cdiv(tl.cdiv(length, SPLITS), BLOCK)
     return tl.maximum(blocks * BLOCK, SHORTEST)
 
 
 @triton.jit
-def normalise_row(rows, gain, out, epsilon, SIZE: tl.constexpr, SIZE_PAD: tl.constexpr):  # noqa: ANN201
+def normalise_row(rows, gain, out, epsilon, SIZE: tl.constexpr, SIZE_PAD: tl.constexpr):
     """Root-mean-square norm of one row with a gain, in float32, rounded before the gain."""
     row, of_size = tl.program_id(0), tl.arange(0, SIZE_PAD)
     there = of_size < SIZE
@@ -133,7 +131,7 @@ def normalise_row(rows, gain, out, epsilon, SIZE: tl.constexpr, SIZE_PAD: tl.con
 
 
 @triton.jit
-def rotate_row(  # noqa: ANN201, PLR0913, PLR0917 - what a kernel takes
+def rotate_row(
     heads,  # (rows, HEADS, 2 * HALF), strides below
     cosines,  # (rows, 2 * HALF), float32
     sines,
@@ -160,7 +158,7 @@ def rotate_row(  # noqa: ANN201, PLR0913, PLR0917 - what a kernel takes
 
 
 @triton.jit
-def activate_row(gate_up, out, SIZE: tl.constexpr, BLOCK: tl.constexpr):  # noqa: ANN201
+def activate_row(gate_up, out, SIZE: tl.constexpr, BLOCK: tl.constexpr):
     """Return silu of a row's first half, rounded, times its second half."""
     row, of_block = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     there = of_block < SIZE

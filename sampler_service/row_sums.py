@@ -16,7 +16,7 @@ def cumulate(values: Tensor) -> Tensor:
     """Return the sums through each place of a row."""
     if values.device.type == "cpu":
         return torch.cumsum(values, dim=-1)
-    tiles = (functional.pad(t, (0, 0, 0, _ROWS - len(t))) for t in values.split(_ROWS))
+    tiles = (functional.pad(t, (0, 0, 0, _ROWS - len(t))) for t in torch.split(values, _ROWS))
     return torch.cat([torch.cumsum(tile, dim=-1) for tile in tiles])[: len(values)]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import NamedTuple, NewType, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,7 @@ class RunnerInfo:
     reuses_prefixes: bool = True
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """Tokens to append to one slot in a step.
 
     `prompt`: part of a prompt, inside one run of `BLOCK`; else tokens behind it, each computed as

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import structlog
 import torch
@@ -34,7 +35,8 @@ def place(entry: ModelEntry) -> Placement:
     """Return where a model goes: CUDA when present and not ruled out; float32 on a processor.
 
     Raises:
-        ModelFolderError: An unknown number type, or a device that is not there.
+        ModelFolderError: An unknown number type, a device that is not there, or CUDA without the
+            compiler of its kernels.
     """
     if entry.dtype not in _DTYPES:
         raise ModelFolderError(f"dtype {entry.dtype!r}; known: {', '.join(_DTYPES)}")
@@ -43,6 +45,8 @@ def place(entry: ModelEntry) -> Placement:
         raise ModelFolderError(f"device {entry.device!r} is not available here")
     if entry.device == "cpu" or not present:
         return Placement(torch.device("cpu"), torch.float32)
+    if find_spec("triton") is None:
+        raise ModelFolderError("CUDA needs 'triton', which torch's builds for CUDA bring")
     make_exact()
     return Placement(torch.device("cuda"), _DTYPES[entry.dtype])
 

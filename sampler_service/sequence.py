@@ -11,8 +11,9 @@ from sampler_service.outputs import Channel, Finish, Mark, Output, Timings, Toke
 from sampler_service.philox import Draw
 from sampler_service.prefix_cache import block_keys
 from sampler_service.refusal_probe import Verdict, judge
+from sampler_service.row_sampling import RowSampling
 from sampler_service.runner import BLOCK, Masks, Slot
-from sampler_service.sampling import RowSampling, Sampled
+from sampler_service.sampling import Sampled
 from sampler_service.text import TextStream
 
 if TYPE_CHECKING:

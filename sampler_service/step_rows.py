@@ -1,16 +1,14 @@
 """The rows of a step with their places in the cache, and what computes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from sampler_service.runner import Masks
 
 
-@dataclass(frozen=True)
-class PlacedRow:
+class PlacedRow(NamedTuple):
     """Tokens to append behind `before` others, whose keys and values begin at `base`.
 
     `prompt` and `wants_logits` as in `runner.Row`.

@@ -22,11 +22,17 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stop = tuple(stop)
         self._kept = ""
+        self._is_whole = True
         self.stopped = False
 
     def feed(self, token_id: int) -> str:
         """Return what a further token makes certain; sets `stopped` at a stop string."""
-        return self._release(self._decoder.decode(self._vocabulary.token_bytes(token_id)))
+        said = self._vocabulary.token_bytes(token_id)
+        if self._is_whole and said.isascii():  # most tokens; the decoder is slower
+            return self._release(said.decode("ascii"))
+        text = self._decoder.decode(said)
+        self._is_whole = not self._decoder.getstate()[0]
+        return self._release(text)
 
     def finish(self) -> str:
         """Return what was kept back: nothing more can follow. Empty after a stop string."""

@@ -96,13 +96,15 @@ class _Tile:
     columns: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     wanted: list[int] = field(default_factory=list)
 
-    def add(self, row: PlacedRow, number: int) -> None:
-        """Add a token of a row."""
-        position = row.before + number
-        if row.wants_logits and number == len(row.tokens) - 1:
-            self.wanted.append(len(self.columns))
-        place = row.base + position
-        self.columns.append((row.tokens[number], position, place, row.base, position + 1))
+    def add(self, row: PlacedRow, start: int) -> int:
+        """Add tokens of a row from `start` on; return how many there was room for."""
+        tokens = row.tokens[start : start + self.size - len(self.columns)]
+        base = row.base
+        for position, token in enumerate(tokens, row.before + start):
+            self.columns.append((token, position, base + position, base, position + 1))
+        if row.wants_logits and tokens and start + len(tokens) == len(row.tokens):
+            self.wanted.append(len(self.columns) - 1)
+        return len(tokens)
 
     def table(self, spare: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
         """Return the inputs of a tile, shape (6, size); padding writes to the place `spare`."""
@@ -117,8 +119,9 @@ class _Tile:
 def _cut(rows: Sequence[PlacedRow], size: int) -> list[_Tile]:
     tiles = [_Tile(size)]
     for row in rows:
-        for number in range(len(row.tokens)):
+        done = 0
+        while done < len(row.tokens):
             if len(tiles[-1].columns) == size:
                 tiles.append(_Tile(size))
-            tiles[-1].add(row, number)
+            done += tiles[-1].add(row, done)
     return tiles

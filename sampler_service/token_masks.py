@@ -57,17 +57,18 @@ class TokenMasks:
         bound.reverse()  # who has waited comes first, while the step's allowance lasts
         cursors, rows = [cursor for cursor, _ in bound], [row for _, row in bound]
         late = np.array([not sequence.bound for sequence in sequences], dtype=np.bool_)
+        failed = set[int]()
         if cursors:
             statuses = fill_masks(cursors, rows, out, self._threads, self._step_fuel)
             late[rows] = [status is MaskStatus.LATER for status in statuses]
+            given = zip(rows, statuses, strict=True)
+            failed = {row for row, status in given if status is MaskStatus.FAILED}
         for row, sequence in enumerate(sequences):
             if late[row]:
                 continue
             if sequence.cursor is None:
                 out[row] = self._free
-            elif sequence.cursor.failure is not None:
-                continue
-            if sequence.may_refuse_now:
+            if sequence.may_refuse_now and row not in failed:
                 out[row] |= self._of_refusal
         return StepMasks(out, late)
 

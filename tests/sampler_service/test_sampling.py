@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from sampler_service.philox import Draw
-from sampler_service.sampling import Failure, RowSampling, Sampled, adjust, expand_masks, sample
+from sampler_service.row_sampling import RowSampling, adjust, expand_masks
+from sampler_service.sampling import Failure, Sampled, sample
 
 VOCABULARY = 70
 
