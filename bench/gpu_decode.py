@@ -49,8 +49,8 @@ def check(size: Size) -> Found:
         found |= check_race(size.device)
     found |= gpu_checks.check_logits(BUILT_IN, device, size.checked)
     found |= gpu_checks.check_families(device, size.checked // 4)
-    for dtype in ("float32", "bfloat16")[: 1 + size.cuda]:
-        found |= gpu_checks.check_answers(BUILT_IN, device, dtype, size.many)
+    for name in ("float32", "bfloat16")[: 1 + size.cuda]:
+        found |= gpu_checks.check_answers(BUILT_IN, device, name, size.many)
     return found
 
 
