@@ -56,6 +56,10 @@ def test_options_and_budget_survive(vocabulary: Vocabulary) -> None:
     loaded = Index.load(compile_index(SCHEMA, vocabulary, options, budget).dump(), vocabulary)
     assert accepts(loaded, '{ "a": true }')
     assert not accepts(loaded, '{   "a": true }')
+    spelled = compile_index(Regex('"\\n?'), vocabulary, IndexOptions(in_json_string=True))
+    loaded = Index.load(spelled.dump(), vocabulary)
+    assert accepts(loaded, r"\"\n")
+    assert not accepts(loaded, '"')
 
 
 @given(data=st.data())
