@@ -158,8 +158,8 @@ _SIGNS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("formwork", ("<|call|>", "<|args|>"), ()),
     ("mistral_args", ("[TOOL_CALLS]", "[ARGS]"), ()),
     ("mistral", ("[TOOL_CALLS]",), ()),
-    # Qwen's coders write calls as XML between the same markers: that is no row here
-    ("hermes", ("<tool_call>", "</tool_call>"), ("<function=",)),
+    # Qwen's coders and GLM write calls as XML between the same markers: that is no row here
+    ("hermes", ("<tool_call>", "</tool_call>"), ("<function=", "<arg_key>")),
     ("llama3", ("<|start_header_id|>", '"parameters": '), ()),
 )
 

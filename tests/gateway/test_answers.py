@@ -352,6 +352,7 @@ def test_stop_strings_are_sought_in_content_alone() -> None:
         ("<tool_call>\\n</tool_call>", "hermes"),
         ("<|start_header_id|> '\"parameters\": '", "llama3"),
         ("<tool_call>\\n<function=f>\\n</tool_call>", "plain"),
+        ("<tool_call>f\\n<arg_key>a</arg_key></tool_call>", "plain"),
         ("{{ message.content }}", "plain"),
     ],
 )
