@@ -6,7 +6,8 @@ from functools import cached_property
 
 from formwork.sampler.v1.sampler_pb2 import Frame
 
-from gateway.answer_reader import AnswerForms, AnswerReader
+from gateway.answer_forms import AnswerForms
+from gateway.answer_reader import AnswerReader
 from gateway.answer_shape import AnswerShape, Part, ShapeWriter
 from gateway.chat_formats import ChatFormat
 from gateway.control_tokens import ControlTokens
