@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported
 pytest.importorskip("triton", reason="the extra 'gpu', whose kernels are interpreted here")
-os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported
 
 from sampler_service import race_picking
 from sampler_service.philox import Draw, philox

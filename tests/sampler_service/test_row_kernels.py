@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported
 pytest.importorskip("triton", reason="the extra 'gpu', whose kernels are interpreted here")
-os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported
 
 from sampler_service.arithmetic import Norm, PlainArithmetic
 from sampler_service.fused_arithmetic import FusedArithmetic
