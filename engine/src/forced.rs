@@ -27,12 +27,12 @@ use crate::tokenisation::{Tokenisation, first_character};
 use crate::vocabulary::Vocabulary;
 
 mod cutter;
-mod overhang;
+mod open_pieces;
 #[cfg(test)]
 mod tests;
 
 use cutter::Cutter;
-pub(crate) use overhang::Overhangs;
+pub(crate) use open_pieces::OpenPieces;
 
 /// Bytes that a run has at most: what comes later is found out later.
 const MAX_RUN: usize = 96;

@@ -18,8 +18,9 @@ use crate::frozen_tables::Tables;
 use crate::grammar::{Exhausted, Grammar, Limits, Writing};
 use crate::hashing::IdMap;
 use crate::machine::{Action, Configuration, NodeId, OutcomeId, StackId};
-use crate::mask::{Mask, repeating_suspects};
+use crate::mask::Mask;
 use crate::reader::{JsonReader, NextByte, Reader, last_bytes_of_json};
+use crate::repeats::{Repeats, without_unread};
 use crate::vocabulary::Vocabulary;
 
 /// Compiles the grammar that tables were filled from.
@@ -46,6 +47,7 @@ pub(crate) struct FrozenReader {
     /// Closed parts and bases of the tables that were asked for.
     pub(crate) parts: Vec<Option<Arc<Part>>>,
     pub(crate) bases: Vec<Option<Arc<[u32]>>>,
+    repeats: Repeats,
     pub(crate) bytes: usize,
 }
 
@@ -67,6 +69,7 @@ impl FrozenReader {
             suffixes: IdMap::default(),
             parts: vec![None; parts],
             bases: vec![None; bases],
+            repeats: Repeats::default(),
             bytes: 0,
             tables,
         };
@@ -194,21 +197,6 @@ impl FrozenReader {
         let live = live.as_mut()?;
         live.place(tables, (at.top, &stack), (blank, at.memory))
     }
-
-    fn repeating_tokens(
-        &mut self,
-        vocabulary: &Vocabulary,
-        at: Configuration,
-        mask: &Mask,
-    ) -> Vec<u32> {
-        let suspects = repeating_suspects(&mut self.blank, vocabulary, at.memory);
-        let cannot_be_read = |id: &u32| {
-            let mut bytes = vocabulary.token_bytes(*id).iter();
-            let read = |at, byte: &u8| self.step(at, *byte);
-            mask.contains(*id) && bytes.try_fold(at, read).is_none()
-        };
-        suspects.into_iter().filter(cannot_be_read).collect()
-    }
 }
 
 /// What an entry of a map takes besides its contents.
@@ -259,8 +247,11 @@ impl Reader for FrozenReader {
         let row = tables.row(at.top);
         let is_dead = |byte: u8| row.is_some_and(|row| row[byte as usize] == 0);
         for byte in (0..=u8::MAX).filter(|byte| !is_dead(*byte)) {
-            if next != NextByte::Several && self.step(at, byte).is_some() {
+            if self.step(at, byte).is_some() {
                 next = next.or(NextByte::Only(byte));
+            }
+            if next == NextByte::Several {
+                break;
             }
         }
         next
@@ -286,11 +277,23 @@ impl Reader for FrozenReader {
         let mask = self
             .mask_of_place(vocabulary, at.without_memory())
             .unwrap_or_default();
-        let repeating = self.repeating_tokens(vocabulary, at, &mask);
-        if repeating.is_empty() {
+        if !self.blank.has_remembered(at.memory) {
             return mask;
         }
-        Arc::new(mask.without(&repeating))
+        if let Some(known) = self.repeats.known(at) {
+            return known;
+        }
+        let suspects = self.repeats.suspects(&self.blank, vocabulary, at.memory);
+        let is_read = |bytes: &[u8]| {
+            let mut bytes = bytes.iter();
+            let read = |at, byte: &u8| self.step(at, *byte);
+            bytes.try_fold(at, read).is_some()
+        };
+        let mask = without_unread(vocabulary, &mask, &suspects, is_read);
+        if self.limit_reached().is_none() {
+            self.repeats.keep(at, &mask);
+        }
+        mask
     }
 
     fn limit_reached(&mut self) -> Option<Exhausted> {
@@ -318,10 +321,10 @@ impl Reader for FrozenReader {
     }
 
     fn remembered(&mut self, at: Configuration) -> Option<(Arc<Mask>, bool)> {
-        if self.blank.has_remembered(at.memory) {
-            return None;
-        }
-        let mask = self.masks.get(&at.without_memory()).cloned()?;
+        let mask = match self.blank.has_remembered(at.memory) {
+            true => self.repeats.known(at)?,
+            false => self.masks.get(&at.without_memory()).cloned()?,
+        };
         Some((mask, self.may_end(at)))
     }
 
@@ -336,7 +339,11 @@ impl Reader for FrozenReader {
 
     fn learnt_bytes(&self) -> usize {
         let live = self.live.as_ref().map_or(0, Live::learnt_bytes);
-        self.bytes + ENTRY * self.stacks.len() + self.blank.learnt_bytes() + live
+        self.bytes
+            + self.repeats.bytes()
+            + ENTRY * self.stacks.len()
+            + self.blank.learnt_bytes()
+            + live
     }
 
     fn is_full(&self) -> bool {

@@ -90,6 +90,7 @@
 //! * `vocabulary`: tokens and their trie.
 //! * `keys`, `memory`: which keys may come next; those that no node holds.
 //! * `closed`, `mask`: the part of a mask that a shape alone decides, and which tokens may come next.
+//! * `repeats`: masks without what would write a key once more.
 //! * `text`: answers that are no JSON; regular expressions.
 //! * `lark`: context-free grammars.
 //! * `reader`: what an index is read with, whatever its input was.
@@ -155,6 +156,7 @@ mod machine;
 mod mask;
 mod memory;
 mod reader;
+mod repeats;
 mod shape;
 mod text;
 pub mod tokenisation;

@@ -10,7 +10,7 @@ use crate::closed::{ClosedMasks, Elsewhere, Exit};
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
 use crate::machine::{Configuration, Node};
-use crate::memory::MemoryId;
+use crate::repeats::{Repeats, without_unread};
 use crate::shape::ShapeId;
 use crate::vocabulary::{Trie, Vocabulary, WORD_BITS, allow, forbid};
 
@@ -54,14 +54,6 @@ impl Mask {
     /// The tokens that are not of the base.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
-    }
-
-    /// Whether a token is allowed.
-    pub fn contains(&self, id: u32) -> bool {
-        let (word, bit) = (id as usize / WORD_BITS, id as usize % WORD_BITS);
-        let is_in = |base: &Arc<[u32]>| base.get(word).is_some_and(|word| word >> bit & 1 == 1);
-        let of_base = self.base.as_ref().is_some_and(is_in) && !self.forbidden.contains(&id);
-        of_base || self.tokens.contains(&id)
     }
 
     /// About how many bytes it takes, but for a base that others may share.
@@ -123,6 +115,7 @@ pub struct Masks {
     closed: ClosedMasks,
     leaving: IdMap<Configuration, Arc<Leaving>>,
     suffixes: IdMap<Configuration, Arc<[bool]>>,
+    repeats: Repeats,
     /// About how many bytes all of these take.
     bytes: usize,
 }
@@ -140,13 +133,16 @@ struct Leaving {
 
 impl Masks {
     /// The mask of a place, if it has been worked out before.
-    pub fn remembered(&self, at: Configuration) -> Option<Arc<Mask>> {
-        self.known.get(&at.without_memory()).cloned()
+    pub fn remembered(&self, grammar: &Grammar, at: Configuration) -> Option<Arc<Mask>> {
+        match grammar.has_remembered(at.memory) {
+            true => self.repeats.known(at),
+            false => self.known.get(&at.without_memory()).cloned(),
+        }
     }
 
     /// About how many bytes the masks take.
     pub fn bytes(&self) -> usize {
-        self.bytes + self.closed.bytes()
+        self.bytes + self.closed.bytes() + self.repeats.bytes()
     }
 
     /// The tokens that may come next; whether the text may end is not part of it.
@@ -157,11 +153,19 @@ impl Masks {
         at: Configuration,
     ) -> Arc<Mask> {
         let mask = self.mask_of_place(grammar, vocabulary, at.without_memory());
-        let repeating = repeating_tokens(grammar, vocabulary, at);
-        if repeating.is_empty() {
+        if !grammar.has_remembered(at.memory) {
             return mask;
         }
-        Arc::new(mask.without(&repeating))
+        if let Some(known) = self.repeats.known(at) {
+            return known;
+        }
+        let suspects = self.repeats.suspects(grammar, vocabulary, at.memory);
+        let is_read = |bytes: &[u8]| read(grammar, at, bytes).is_some();
+        let mask = without_unread(vocabulary, &mask, &suspects, is_read);
+        if !grammar.is_void() {
+            self.repeats.keep(at, &mask);
+        }
+        mask
     }
 
     /// The mask where no undeclared key has been written yet.
@@ -365,45 +369,6 @@ impl Leaving {
             start = *end;
         }
     }
-}
-
-/// The tokens of a place's mask that would write an undeclared key once more.
-fn repeating_tokens(grammar: &mut Grammar, vocabulary: &Vocabulary, at: Configuration) -> Vec<u32> {
-    let suspects = repeating_suspects(grammar, vocabulary, at.memory);
-    let cannot_be_read = |id: &u32| read(grammar, at, vocabulary.token_bytes(*id)).is_none();
-    suspects.into_iter().filter(cannot_be_read).collect()
-}
-
-/// Tokens that could write an undeclared key once more; all others cannot.
-pub(crate) fn repeating_suspects(
-    grammar: &mut Grammar,
-    vocabulary: &Vocabulary,
-    memory: MemoryId,
-) -> Vec<u32> {
-    if !grammar.has_remembered(memory) {
-        return Vec::new();
-    }
-    let remembered = grammar.remembered(memory, vocabulary.trie().height());
-    let exits = vocabulary.exits();
-    let is_plain = |text: &[u8]| {
-        text.iter()
-            .all(|b| *b >= 0x20 && !matches!(b, b'"' | b'\\'))
-    };
-    let spelt_once = !grammar.writing.all_spellings && remembered.keys.iter().all(|k| is_plain(k));
-    let mut suspects: Vec<u32> = Vec::new();
-    if spelt_once {
-        let named = remembered.keys.iter().filter_map(|key| exits.named(key));
-        suspects.extend(named.flatten());
-        let mut endings = remembered.endings;
-        endings.iter_mut().for_each(|ending| ending.push(b'"'));
-        let ending = endings
-            .iter()
-            .flat_map(|e| vocabulary.trie().beginning_with(e));
-        suspects.extend(ending);
-    } else {
-        suspects.extend(exits.tokens());
-    }
-    suspects
 }
 
 /// Where a text leads when it is left at a node of the trie, its shape before the quote known.

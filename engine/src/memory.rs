@@ -198,36 +198,42 @@ impl Grammar {
         false
     }
 
-    /// The undeclared keys of the innermost `depth` open values, and for the innermost what is
-    /// still to be read of each that begins with what was read of a key.
-    pub(crate) fn remembered(&self, id: MemoryId, depth: usize) -> Remembered {
-        let read = self.machine.memories.read(id);
-        let mut remembered = Remembered::default();
+    /// Meets the undeclared keys of the innermost `depth` open values.
+    pub(crate) fn each_undeclared(&self, id: MemoryId, depth: usize, mut meet: impl FnMut(&[u8])) {
         let mut frame = self.machine.memories.forget_key(id);
-        for level in 0..depth {
+        for _ in 0..depth {
             let Memory::Frame { below, seen } = self.machine.memories.get(frame) else {
                 break;
             };
             for key in self.formulas.key_sets.get(seen).iter() {
-                let key = self.formulas.texts.get(*key);
-                if level == 0
-                    && let Some(rest) = key.as_bytes().strip_prefix(&read[..])
-                {
-                    remembered.endings.push(rest.to_vec());
-                }
-                remembered.keys.push(key.as_bytes().to_vec());
+                meet(self.formulas.texts.get(*key).as_bytes());
             }
             frame = below;
         }
-        remembered
     }
-}
 
-/// Keys that may not be written again.
-#[derive(Default)]
-pub(crate) struct Remembered {
-    /// All of them, whole.
-    pub keys: Vec<Vec<u8>>,
-    /// What is left of those that the key being written could become.
-    pub endings: Vec<Vec<u8>>,
+    /// Whether all of these can be spelt without an escape.
+    pub(crate) fn are_plain(&self, id: MemoryId, depth: usize) -> bool {
+        let mut are_plain = true;
+        let is_plain = |b: &u8| *b >= 0x20 && !matches!(b, b'"' | b'\\');
+        self.each_undeclared(id, depth, |key| are_plain &= key.iter().all(is_plain));
+        are_plain
+    }
+
+    /// The undeclared keys of the innermost open value.
+    pub(crate) fn undeclared_keys(&self, id: MemoryId) -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        self.each_undeclared(id, 1, |key| keys.push(key.to_vec()));
+        keys
+    }
+
+    /// What is still to be read of each of these that begins with what was read of a key.
+    pub(crate) fn key_endings(&self, id: MemoryId) -> Vec<Vec<u8>> {
+        let (read, mut endings) = (self.machine.memories.read(id), Vec::new());
+        self.each_undeclared(id, 1, |key| {
+            let rest = key.strip_prefix(&read[..]);
+            endings.extend(rest.map(<[u8]>::to_vec));
+        });
+        endings
+    }
 }

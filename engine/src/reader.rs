@@ -169,10 +169,7 @@ impl Reader for JsonReader {
     }
 
     fn remembered(&mut self, at: Configuration) -> Option<(Arc<Mask>, bool)> {
-        if self.grammar.has_remembered(at.memory) {
-            return None;
-        }
-        let mask = self.masks.remembered(at)?;
+        let mask = self.masks.remembered(&self.grammar, at)?;
         Some((mask, self.grammar.may_end(at)))
     }
 

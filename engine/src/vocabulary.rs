@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::crossings::Crossings;
 use crate::error::EngineError;
-use crate::forced::Overhangs;
+use crate::forced::OpenPieces;
 use crate::free_text::FreeMasks;
 use crate::sha256::{Digest, Sha256};
 use crate::tokenisation::{Rules, Tokenisation};
@@ -40,7 +40,7 @@ pub struct Vocabulary {
     plain_masks: Mutex<PlainMasks>,
     /// How texts are cut to tokens, if that is known.
     tokenisation: Option<Tokenisation>,
-    overhangs: Overhangs,
+    open_pieces: OpenPieces,
 }
 
 /// Masks by the signature of the characters and the greatest length.
@@ -121,7 +121,7 @@ impl Vocabulary {
             free_tokens: Default::default(),
             plain_masks: Mutex::default(),
             tokenisation: None,
-            overhangs: Overhangs::default(),
+            open_pieces: OpenPieces::default(),
         })
     }
 
@@ -144,8 +144,8 @@ impl Vocabulary {
     }
 
     /// Returns what is remembered of tokens that reach beyond a text.
-    pub(crate) fn overhangs(&self) -> &Overhangs {
-        &self.overhangs
+    pub(crate) fn open_pieces(&self) -> &OpenPieces {
+        &self.open_pieces
     }
 
     /// Returns the bytes of a run of tokens.
@@ -560,16 +560,13 @@ impl Trie {
 
     /// Returns the ids of the tokens that begin with some bytes.
     pub fn beginning_with(&self, bytes: &[u8]) -> &[u32] {
-        let (mut node, mut end, mut found) = (0, self.len(), None);
+        let mut found = None;
         for byte in bytes {
-            while node < end && self.bytes[node] < *byte {
-                node = self.ends[node] as usize;
-            }
-            if node >= end || self.bytes[node] != *byte {
+            let below = self.children(found);
+            let Ok(place) = self.child_bytes[below.clone()].binary_search(byte) else {
                 return &[];
-            }
-            found = Some(node);
-            (end, node) = (self.ends[node] as usize, node + 1);
+            };
+            found = Some(self.children[below.start + place] as usize);
         }
         found.map_or(&self.ids, |node| self.tokens_below(node))
     }

@@ -1,6 +1,7 @@
 //! Which tokens a run is cut to, whatever follows it.
 
 use super::MAX_PENDING;
+use super::open_pieces::OpenPiece;
 use crate::machine::Configuration;
 use crate::reader::Reader;
 use crate::tokenisation::Tokenisation;
@@ -114,12 +115,16 @@ impl Cutter<'_> {
                 common.add(more);
             }
         }
-        if is_open && self.tokenisation.merge(&piece[..begun])? == taken {
+        if is_open {
+            let open = self.vocabulary.open_pieces().get(piece);
+            if open.merged(self.tokenisation, begun)? != taken {
+                return common.0;
+            }
             for end in begun..=piece.len() {
                 if common.is_empty() {
                     return None;
                 }
-                self.add_ending(piece, end, taken, &mut common)?;
+                self.add_ending((piece, &open), end, taken, &mut common)?;
             }
         }
         common.0
@@ -128,7 +133,7 @@ impl Cutter<'_> {
     /// The case that a token of the piece ends at a place, and the next one reaches beyond it.
     fn add_ending(
         &mut self,
-        piece: &[u8],
+        (piece, open): (&[u8], &OpenPiece),
         end: usize,
         taken: &[u32],
         common: &mut Common,
@@ -136,10 +141,10 @@ impl Cutter<'_> {
         if self.tokenisation.has_characters() && piece.get(end).is_some_and(|b| b & 0xC0 == 0x80) {
             return Some(());
         }
-        let tokens = self.tokenisation.merge(&piece[..end])?;
+        let tokens = open.merged(self.tokenisation, end)?;
         if let Some(more) = tokens.strip_prefix(taken)
             && !common.has(more)
-            && (end == piece.len() || self.may_overhang(piece, end, &tokens))
+            && (end == piece.len() || self.may_overhang(open, end))
         {
             common.add(more);
         }
@@ -147,33 +152,17 @@ impl Cutter<'_> {
     }
 
     /// Whether some token may reach beyond a piece so far from one of its places.
-    fn may_overhang(&mut self, piece: &[u8], from: usize, before: &[u32]) -> bool {
+    fn may_overhang(&mut self, open: &OpenPiece, from: usize) -> bool {
         let (tokenisation, vocabulary) = (self.tokenisation, self.vocabulary);
-        let Some(overhang) = vocabulary.overhangs().get(vocabulary, piece, from) else {
-            return true;
-        };
         let Some((reader, at)) = &mut self.follows else {
             return true;
         };
-        let (mut holds, mut may_follow) = ([None; 256], [None; 256]);
-        let ids = vocabulary.trie().beginning_with(&piece[from..]);
-        ids.iter().enumerate().any(|(place, id)| {
-            let bytes = vocabulary.token_bytes(*id);
-            let [next, rest @ ..] = &bytes[piece.len() - from..] else {
+        let mut may_follow = [None; 256];
+        // What the vocabulary alone decides comes first: the reader's steps cost most.
+        open.some_beyond(vocabulary, tokenisation, from, |beyond| {
+            let [next, rest @ ..] = beyond else {
                 return false;
             };
-            let is_written = || {
-                let token = (*id, bytes);
-                overhang.is_written(place, || {
-                    is_written(tokenisation, &piece[..from], token, before)
-                })
-            };
-            // What the vocabulary alone decides comes first: the reader's steps cost most.
-            let may_hold_next = *holds[usize::from(*next)]
-                .get_or_insert_with(|| may_hold(tokenisation, piece, &[*next]));
-            if !may_hold_next || !is_written() {
-                return false;
-            }
             let after =
                 *may_follow[usize::from(*next)].get_or_insert_with(|| reader.step(*at, *next));
             let end = after.and_then(|after| {
@@ -186,14 +175,14 @@ impl Cutter<'_> {
 }
 
 /// Whether some piece begins so; a character that is not whole may become any.
-fn may_hold(tokenisation: &Tokenisation, piece: &[u8], more: &[u8]) -> bool {
+pub(super) fn may_hold(tokenisation: &Tokenisation, piece: &[u8], more: &[u8]) -> bool {
     let text = [piece, more].concat();
     let ends = tokenisation.piece_ends(&text, false);
     ends.is_none_or(|ends| ends.is_open || ends.within.contains(&text.len()))
 }
 
 /// Whether the tokenizer may write a token behind some text of a piece.
-fn is_written(
+pub(super) fn is_written(
     tokenisation: &Tokenisation,
     text: &[u8],
     (id, bytes): (u32, &[u8]),

@@ -222,7 +222,7 @@ impl Grammar {
     ) -> Vec<(Arc<str>, TextId)> {
         let tracks = self.key_tracks(object);
         let languages = self.machine.shapes.get(shape).languages.clone();
-        let taken = self.remembered(at.memory, 1).endings;
+        let taken = self.key_endings(at.memory);
         let mut ways = Vec::new();
         for (language, example) in languages.iter().skip(1).zip(&tracks.examples) {
             let language = self.without_texts(*language, &taken);
@@ -286,7 +286,7 @@ impl Grammar {
     /// The key itself or, where an object has it already, another one of its class.
     fn unseen(&mut self, at: Configuration, state: &ObjectState, key: TextId) -> Option<Arc<str>> {
         let own = Arc::clone(self.formulas.texts.get(key));
-        let remembered = self.remembered(at.memory, 1).keys;
+        let remembered = self.undeclared_keys(at.memory);
         let seen = Arc::clone(self.formulas.key_sets.get(state.place.seen));
         let is_new = seen.binary_search(&key).is_err();
         if is_new && !remembered.iter().any(|k| k == own.as_bytes()) {
