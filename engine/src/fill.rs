@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use crate::fill_keys::Spelt;
 use crate::fill_ways::Ways;
 use crate::frozen_codes::Code;
+use crate::frozen_keys::{KeyBlock, KeyTrie, MAX_POSITIONS};
 use crate::frozen_tables::{Draft, MAX_ROWS, Row, Way};
 use crate::grammar::Grammar;
 use crate::hashing::{IdMap, IdSet};
@@ -30,6 +31,8 @@ use crate::vocabulary::Vocabulary;
 const MAX_NODES: usize = 8_000;
 /// Nodes that tables may have.
 const MAX_MET: usize = 40_000;
+/// Positions inside keys that they may have.
+const MAX_KEY_POSITIONS: usize = MAX_POSITIONS / 4;
 /// Things that the bytes of a text that is remembered may do: one that is told apart by every
 /// character has more, and its nodes are left to the grammar.
 const MAX_WAYS_ON: usize = 48;
@@ -41,7 +44,10 @@ pub(crate) const FUEL: u64 = 200_000;
 /// The tables of a reader, filled within about so long.
 pub(crate) fn fill(reader: &mut JsonReader, vocabulary: &Vocabulary, time: Duration) -> Vec<u8> {
     let begun = Instant::now();
-    let mut nodes = Nodes::default();
+    let mut nodes = Nodes {
+        key_room: MAX_KEY_POSITIONS,
+        ..Nodes::default()
+    };
     nodes.explore(&mut reader.grammar, begun + time * 2 / 3);
     let ways = Ways::find(&mut reader.grammar, vocabulary, &mut nodes, begun + time);
     let mut draft = nodes.draft(&mut reader.grammar, &ways.list);
@@ -57,8 +63,12 @@ pub(crate) struct Nodes {
     rows: Vec<Option<Box<[Action; 256]>>>,
     /// How many of them are not None.
     explored: usize,
-    /// Nodes that were spelt out, each with the node that it is near to.
-    pub spelt: IdMap<u32, Option<NodeId>>,
+    /// By the node that keys begin at: where each of them leads.
+    pub blocks: IdMap<u32, KeyBlock>,
+    tries: Vec<KeyTrie>,
+    trie_numbers: HashMap<Vec<Box<[u8]>>, u32>,
+    /// Positions of tries that blocks may still have.
+    key_room: usize,
     /// By the node that keys begin at, what comes after them.
     keys_end: IdMap<u32, Vec<Action>>,
     outcomes: IdMap<OutcomeId, u32>,
@@ -133,13 +143,13 @@ impl Nodes {
 
     /// Whether what bytes do at a node is known.
     pub fn is_known(&self, number: u32) -> bool {
-        self.rows[number as usize].is_some()
+        self.rows[number as usize].is_some() || self.blocks.contains_key(&number)
     }
 
     /// What each byte does at a node; false where that is not worked out.
     fn work_out(&mut self, grammar: &mut Grammar, number: u32) -> bool {
         let at = number as usize;
-        if self.rows[at].is_some() {
+        if self.is_known(number) {
             return true;
         }
         if self.explored > MAX_NODES || self.list.len() > MAX_MET || grammar.is_full() {
@@ -149,7 +159,6 @@ impl Nodes {
         let node = Arc::clone(grammar.machine.node(id));
         grammar.refuel("mask_fuel", FUEL);
         let spelt = Spelt::find(grammar, &node);
-        let spelt = spelt.filter(|spelt| self.list.len() + spelt.size() <= MAX_MET);
         if spelt.is_some_and(|spelt| self.spell_out(grammar, number, &spelt)) {
             return true;
         }
@@ -169,7 +178,7 @@ impl Nodes {
         true
     }
 
-    /// Makes the nodes inside keys that begin at a node; false where that begins otherwise.
+    /// Notes the keys that begin at a node; false where it begins otherwise.
     fn spell_out(&mut self, grammar: &mut Grammar, number: u32, spelt: &Spelt) -> bool {
         let id = self.list[number as usize];
         let usual = match spelt.other() {
@@ -182,31 +191,48 @@ impl Nodes {
             }
             None => None,
         };
-        let rows = spelt.rows(self, id, usual.as_deref());
         grammar.refuel("mask_fuel", FUEL);
-        let agree = rows[0].1.iter().zip(0..=255).all(|(made, byte)| {
-            let action = grammar.action(id, byte);
-            action == *made || is_invented(*made) && stays_alike(action, *made)
-        });
-        if !agree || grammar.limit_reached().is_some() {
+        let mut row = [Action::Dead; 256];
+        (0..=255u8).for_each(|byte| row[byte as usize] = grammar.action(id, byte));
+        if !spelt.agrees(&row, usual.as_deref()) || grammar.limit_reached().is_some() {
             return false;
         }
-        for (id, row) in rows {
-            row.iter().for_each(|action| self.number_targets(*action));
-            let number = self.number(id);
-            self.rows[number as usize] = Some(row);
-            self.spelt.insert(number, spelt.other());
-        }
+        let Some(trie) = self.trie(spelt.texts()) else {
+            return false;
+        };
+        let after = spelt.after();
+        let after = after.map(|after| after.map_or(0, |after| self.number(after) + 1));
+        let after = after.collect();
+        spelt
+            .ends()
+            .iter()
+            .for_each(|end| self.number_targets(*end));
+        let block = KeyBlock {
+            begin: number,
+            trie,
+            other: spelt.other().map(|other| NodeId(self.number(other))),
+            after,
+        };
+        self.blocks.insert(number, block);
         self.keys_end.insert(number, spelt.ends());
         self.explored += 1;
         true
     }
 
-    /// A node that is none of the grammar's.
-    pub fn invent(&mut self) -> NodeId {
-        let id = NodeId(u32::MAX - self.list.len() as u32);
-        self.number(id);
-        id
+    /// The number of the trie of some keys; None where there are too many positions.
+    fn trie(&mut self, keys: Vec<Box<[u8]>>) -> Option<u32> {
+        let number = match self.trie_numbers.get(&keys) {
+            Some(known) => *known,
+            None => {
+                let number = self.tries.len() as u32;
+                self.tries.push(KeyTrie::new(keys.clone()));
+                self.trie_numbers.insert(keys, number);
+                number
+            }
+        };
+        let positions = self.tries[number as usize].len();
+        self.key_room = self.key_room.checked_sub(positions)?;
+        Some(number)
     }
 
     fn number_targets(&mut self, action: Action) {
@@ -315,6 +341,9 @@ impl Nodes {
             let key = (self.numbers[below], self.outcomes[outcome]);
             draft.resumed.push((key.0, key.1, next));
         }
+        draft.tries = std::mem::take(&mut self.tries);
+        draft.blocks = self.blocks.values().cloned().collect();
+        draft.blocks.sort_unstable_by_key(|block| block.begin);
         let start = grammar.first_configuration();
         let below = grammar.machine.stack(start.below);
         let number = |node| self.numbers.get(&node).copied().unwrap_or(0);
@@ -387,21 +416,6 @@ fn whatever_is_spelt(action: Action) -> Action {
     match action {
         Action::Spell { to, .. } => Action::To(to),
         other => other,
-    }
-}
-
-/// Whether an action leads to a node that was invented.
-fn is_invented(action: Action) -> bool {
-    let first = u32::MAX - 2 * MAX_MET as u32;
-    action.target().is_some_and(|to| to.0 > first)
-}
-
-/// Whether two actions do the same but for where they lead.
-fn stays_alike(one: Action, other: Action) -> bool {
-    match (one, other) {
-        (Action::To(_), Action::To(_)) => true,
-        (Action::Spell { unit: a, .. }, Action::Spell { unit: b, .. }) => a == b,
-        _ => false,
     }
 }
 

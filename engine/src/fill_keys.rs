@@ -1,14 +1,15 @@
-//! The nodes inside an object's keys, made without working any of them out.
+//! The nodes inside an object's keys, found without working any of them out.
 //!
 //! Where the declared keys are plain ASCII and any other key is one more or none, what has been
-//! read of a key matters only while it begins a declared one. There are as many such nodes as
-//! beginnings, for every object again, so that objects with many keys would take long otherwise.
+//! read of a key matters only while it begins a declared one: the keys say all that tables hold of
+//! them (`frozen_keys`).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::fill::Nodes;
+use crate::byte_set::ByteSet;
+use crate::formula::TextId;
 use crate::grammar::Grammar;
+use crate::hashing::IdSet;
 use crate::machine::{Action, Node, NodeId, ObjectId, Role};
 use crate::memory::Unit;
 use crate::regex::Regexes;
@@ -16,7 +17,7 @@ use crate::shape::Lexeme;
 
 /// The keys of an object that may be spelt out.
 pub(crate) struct Spelt {
-    /// Each declared key, and where it leads; None where it may not come any more.
+    /// Each declared key, ascending, and where it leads; None where it may not come any more.
     keys: Vec<(Vec<u8>, Option<NodeId>)>,
     /// The node that is inside any other key, and where its end leads.
     others: Option<(NodeId, NodeId)>,
@@ -54,27 +55,33 @@ impl Spelt {
             [_] if tracks.is_text_kept && !state.place.is_frugal => None,
             _ => return None,
         };
-        let declared = if others.is_some() {
-            grammar.orders.get(order).keys.clone()
-        } else {
-            allowed.clone()
+        let all = grammar.orders.get(order).keys.clone();
+        let is_spelt = |key: &TextId| {
+            grammar
+                .formulas
+                .texts
+                .get(*key)
+                .bytes()
+                .all(|b| is_plain(&b))
         };
-        let mut keys = Vec::new();
-        for key in declared {
-            let text = grammar.formulas.texts.get(key).as_bytes().to_vec();
-            let is_plain = |byte: &u8| matches!(byte, 0x20..0x7F) && !b"\"\\".contains(byte);
-            if !text.iter().all(is_plain) {
-                return None;
-            }
-            let after = allowed.contains(&key).then(|| grammar.colon(object, key));
-            keys.push((text, after));
+        let declared = match others {
+            // All of an order's, where that may be, so that its places share one trie.
+            None if !all.iter().all(is_spelt) => allowed.clone(),
+            _ => all,
+        };
+        let text = |key: &TextId| grammar.formulas.texts.get(*key).as_bytes().to_vec();
+        let mut keys: Vec<_> = declared.iter().map(|key| (text(key), *key)).collect();
+        if !keys.iter().all(|(key, _)| key.iter().all(is_plain)) {
+            return None;
         }
+        keys.sort_unstable();
+        let allowed: IdSet<TextId> = allowed.into_iter().collect();
+        let mut after = |key| allowed.contains(&key).then(|| grammar.colon(object, key));
+        let keys: Vec<_> = keys
+            .into_iter()
+            .map(|(text, key)| (text, after(key)))
+            .collect();
         (!keys.is_empty()).then_some(Spelt { keys, others })
-    }
-
-    /// How many nodes there are inside the keys at most.
-    pub fn size(&self) -> usize {
-        self.keys.iter().map(|(key, _)| key.len()).sum()
     }
 
     /// The node inside any other key.
@@ -82,56 +89,66 @@ impl Spelt {
         self.others.map(|(inside, _)| inside)
     }
 
+    /// The keys, ascending, as a trie has them.
+    pub fn texts(&self) -> Vec<Box<[u8]>> {
+        self.keys.iter().map(|(key, _)| key[..].into()).collect()
+    }
+
+    /// By key, where it leads.
+    pub fn after(&self) -> impl Iterator<Item = Option<NodeId>> {
+        self.keys.iter().map(|(_, after)| *after)
+    }
+
     /// Where the ends of keys lead, and the node inside others.
     pub fn ends(&self) -> Vec<Action> {
-        let declared = self.keys.iter().filter_map(|(_, after)| *after);
         let others = self.others.map(|(inside, after)| [inside, after]);
-        declared
+        self.after()
+            .flatten()
             .chain(others.into_iter().flatten())
             .map(Action::To)
             .collect()
     }
 
-    /// The rows of the nodes inside the keys, each node after the one it comes of; `first` is where
-    /// they begin, `usual` the row inside any other key.
-    pub fn rows(
-        &self,
-        nodes: &mut Nodes,
-        first: NodeId,
-        usual: Option<&[Action; 256]>,
-    ) -> Vec<(NodeId, Box<[Action; 256]>)> {
+    /// Whether bytes do at the node where keys begin what the keys say; `usual` is what they do
+    /// inside any other one.
+    pub fn agrees(&self, row: &[Action; 256], usual: Option<&[Action; 256]>) -> bool {
         let usual = usual.copied().unwrap_or([Action::Dead; 256]);
-        let mut numbers: HashMap<&[u8], usize> = HashMap::from([(&[][..], 0)]);
-        let mut rows = vec![(first, Box::new(usual))];
-        for (key, after) in &self.keys {
-            let mut at = 0;
-            for end in 1..=key.len() {
-                let next = *numbers.entry(&key[..end]).or_insert_with(|| {
-                    rows.push((nodes.invent(), Box::new(usual)));
-                    rows.len() - 1
-                });
-                let (byte, to) = (key[end - 1], rows[next].0);
-                rows[at].1[usize::from(byte)] = self.spell(to, byte);
-                at = next;
+        let may_come = |after: &Option<NodeId>| self.others.is_some() || after.is_some();
+        let open = self.keys.iter().filter(|(_, after)| may_come(after));
+        let first: ByteSet = open.filter_map(|(key, _)| key.first().copied()).collect();
+        let empty = self.keys.first().filter(|(key, _)| key.is_empty());
+        row.iter().zip(0..=255u8).all(|(action, byte)| {
+            if first.contains(byte) {
+                return self.spells(*action, byte);
             }
-            rows[at].1[usize::from(b'"')] = match after {
-                Some(after) if self.others.is_some() => Action::Recall(*after),
-                Some(after) => Action::To(*after),
-                None => Action::Dead,
-            };
-        }
-        rows
+            match empty {
+                Some((_, after)) if byte == b'"' => *action == self.end(*after),
+                _ => *action == usual[byte as usize],
+            }
+        })
     }
 
-    fn spell(&self, to: NodeId, byte: u8) -> Action {
-        match self.others {
-            Some(_) => Action::Spell {
-                to,
-                unit: Unit::Byte(byte),
-            },
-            None => Action::To(to),
+    /// Whether an action reads one more byte of a declared key.
+    fn spells(&self, action: Action, byte: u8) -> bool {
+        match action {
+            Action::Spell { unit, .. } => self.others.is_some() && unit == Unit::Byte(byte),
+            Action::To(_) => self.others.is_none(),
+            _ => false,
         }
     }
+
+    fn end(&self, after: Option<NodeId>) -> Action {
+        match after {
+            Some(after) if self.others.is_some() => Action::Recall(after),
+            Some(after) => Action::To(after),
+            None => Action::Dead,
+        }
+    }
+}
+
+/// Whether a byte of a key is spelt as itself.
+fn is_plain(byte: &u8) -> bool {
+    matches!(byte, 0x20..0x7F) && !b"\"\\".contains(byte)
 }
 
 /// The node inside a key that can be no declared one.

@@ -19,7 +19,7 @@ use crate::shape::{Lexeme, ShapeId};
 use crate::vocabulary::{FreeTokens, Vocabulary};
 
 /// Bytes of bases and closed parts that are written.
-const MAX_PART_BYTES: usize = 64 << 10;
+const MAX_PART_BYTES: usize = 256 << 10;
 /// Tokens and exits that are rather read with the tables than written.
 const FEW: usize = 24;
 
@@ -79,9 +79,8 @@ impl Ways {
         if !nodes.is_known(number) {
             return Way::Ask;
         }
-        if let Some(other) = nodes.spelt.get(&number) {
-            let other = other.map(|other| NodeId(nodes.numbers[&other]));
-            return other.map_or(Way::Walk, Way::Near);
+        if let Some(block) = nodes.blocks.get(&number) {
+            return block.other.map_or(Way::Walk, Way::Near);
         }
         let id = nodes.list[number as usize];
         let node = Arc::clone(grammar.machine.node(id));

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::byte_set::ByteSet;
 use crate::closing::Ending;
 use crate::formula::{FormulaId, Formulas};
+use crate::frozen_keys::KeyPlace;
 use crate::frozen_live::Live;
 use crate::frozen_parts::Part;
 use crate::frozen_tables::Tables;
@@ -246,7 +247,11 @@ impl Reader for FrozenReader {
         let (tables, mut next) = (Arc::clone(&self.tables), NextByte::Nothing);
         let row = tables.row(at.top);
         let is_dead = |byte: u8| row.is_some_and(|row| row[byte as usize] == 0);
-        for byte in (0..=u8::MAX).filter(|byte| !is_dead(*byte)) {
+        let keys = tables
+            .key_place(at.top)
+            .filter(|keys| keys.other().is_none());
+        let bytes = keys.map_or_else(|| (0..=u8::MAX).collect(), KeyPlace::own_bytes);
+        for byte in bytes.into_iter().filter(|byte| !is_dead(*byte)) {
             if self.step(at, byte).is_some() {
                 next = next.or(NextByte::Only(byte));
             }

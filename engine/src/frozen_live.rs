@@ -32,7 +32,9 @@ pub(crate) struct Live {
 struct Pairs<Id> {
     /// How many the tables have.
     count: usize,
-    live: Vec<Option<Id>>,
+    /// The next number that means none of these.
+    next: usize,
+    live: IdMap<Id, Id>,
     frozen: IdMap<Id, Id>,
 }
 
@@ -40,22 +42,23 @@ impl<Id: Copy + Eq + std::hash::Hash + From<usize> + Into<usize>> Pairs<Id> {
     fn new(count: usize) -> Self {
         Pairs {
             count,
-            live: vec![None; count],
+            next: count,
+            live: IdMap::default(),
             frozen: IdMap::default(),
         }
     }
 
     fn live(&self, frozen: Id) -> Option<Id> {
-        self.live.get(frozen.into()).copied().flatten()
+        self.live.get(&frozen).copied()
     }
 
     /// Pairs an id of the tables that is not paired yet; false for others. A number that the other
     /// one got meanwhile goes on meaning it.
     fn pair(&mut self, frozen: Id, live: Id) -> bool {
-        let Some(free @ None) = self.live.get_mut(frozen.into()) else {
+        if frozen.into() >= self.count || self.live.contains_key(&frozen) {
             return false;
-        };
-        *free = Some(live);
+        }
+        self.live.insert(frozen, live);
         let named = self.frozen.entry(live).or_insert(frozen);
         if (*named).into() >= self.count {
             *named = frozen;
@@ -68,8 +71,9 @@ impl<Id: Copy + Eq + std::hash::Hash + From<usize> + Into<usize>> Pairs<Id> {
         if let Some(known) = self.frozen.get(&live) {
             return *known;
         }
-        let next = Id::from(self.live.len());
-        self.live.push(Some(live));
+        let next = Id::from(self.next);
+        self.next += 1;
+        self.live.insert(next, live);
         self.frozen.insert(live, next);
         next
     }
@@ -87,7 +91,7 @@ impl Live {
         let mut live = Live {
             reader,
             paths: Paths::new(tables),
-            nodes: Pairs::new(tables.node_count()),
+            nodes: Pairs::new(tables.end_of_nodes()),
             outcomes: Pairs::new(tables.outcome_count()),
             open: Vec::new(),
         };
@@ -121,7 +125,7 @@ impl Live {
                 path.pop();
                 continue;
             }
-            match self.paths.origin(next)? {
+            match self.paths.origin(tables, next)? {
                 Origin::Start => return None,
                 Origin::Step(from, byte) => match self.nodes.live(from) {
                     Some(live) => {

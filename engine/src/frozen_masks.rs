@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::closed::ClosedMasks;
 use crate::frozen::{ENTRY, FrozenReader};
+use crate::frozen_keys::KeyPlace;
 use crate::frozen_parts::{Part, read_base, read_part};
 use crate::frozen_tables::Way;
 use crate::machine::{Action, Configuration, NodeId};
@@ -56,6 +57,20 @@ impl FrozenReader {
     ) {
         let (tables, mut open) = (Arc::clone(&self.tables), vec![(from, at)]);
         while let Some((from, at)) = open.pop() {
+            if let Some(keys) = tables
+                .key_place(at.top)
+                .filter(|keys| keys.other().is_none())
+            {
+                for byte in keys.own_bytes() {
+                    if let Some(node) = trie.child_by(from, byte)
+                        && let Some(next) = self.step(at, byte)
+                    {
+                        tokens.extend_from_slice(trie.tokens_at(node));
+                        open.push((Some(node), next));
+                    }
+                }
+                continue;
+            }
             let row = tables.row(at.top);
             for place in trie.children(from) {
                 let (node, byte) = trie.child(place);
@@ -247,8 +262,11 @@ impl FrozenReader {
             return None; // no filled index has that
         }
         let usual = self.mask_of_place(vocabulary, Configuration { top: other, ..at })?;
-        let (mut removed, mut added) = (Vec::new(), Vec::new());
         let (tables, trie) = (Arc::clone(&self.tables), vocabulary.trie());
+        if let Some(keys) = tables.key_place(at.top) {
+            return Some(self.key_mask(vocabulary, at, keys, &usual));
+        }
+        let (mut removed, mut added) = (Vec::new(), Vec::new());
         let mut open = vec![(None, at.top, other)];
         while let Some((from, one, other)) = open.pop() {
             let rows = tables.row(one).zip(tables.row(other));
@@ -280,6 +298,35 @@ impl FrozenReader {
             }
         }
         Some(self.changed(vocabulary, &usual, removed, added))
+    }
+
+    /// The mask of a place inside an object's keys: what ends a declared one is read otherwise than
+    /// inside any other key.
+    fn key_mask(
+        &mut self,
+        vocabulary: &Vocabulary,
+        at: Configuration,
+        keys: KeyPlace,
+        usual: &Mask,
+    ) -> Mask {
+        let (mut removed, mut added, trie) = (Vec::new(), Vec::new(), vocabulary.trie());
+        let mut open = vec![(None, keys)];
+        while let Some((from, keys)) = open.pop() {
+            for (byte, next) in keys.children() {
+                if let Some(node) = trie.child_by(from, byte) {
+                    open.push((Some(node), next));
+                }
+            }
+            let quote = trie.child_by(from, b'"').filter(|_| keys.ends_key());
+            let Some(node) = quote else { continue };
+            removed.extend_from_slice(trie.tokens_below(node));
+            let top = keys.node();
+            if let Some(next) = self.step(Configuration { top, ..at }, b'"') {
+                added.extend_from_slice(trie.tokens_at(node));
+                self.read_tokens((trie, Some(node)), next, &mut added);
+            }
+        }
+        self.changed(vocabulary, usual, removed, added)
     }
 
     /// A mask without some tokens, and with others.

@@ -7,6 +7,7 @@
 //! * rows: a code for each byte (0 for dead), as what differs from an earlier row;
 //! * nodes: each with its row, if its steps are known, and the way to its masks;
 //! * what a node below becomes when the value above it has ended so, ascending;
+//! * keys: tries, and the nodes at which they begin (`frozen_keys`);
 //! * the nodes that the text begins at and above, and the one it ends at;
 //! * bases and closed parts of masks, each with its length, read only when they are asked for
 //!   (`frozen_parts`).
@@ -15,9 +16,11 @@
 //! opened; distances when they are followed.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::EngineError;
 use crate::frozen_codes::Code;
+use crate::frozen_keys::{KeyBlock, KeyPlace, KeyTrie, Keys};
 use crate::machine::{Action, NodeId, OutcomeId};
 
 /// How the masks of the places with a node on top are found.
@@ -76,6 +79,9 @@ impl Way {
     }
 }
 
+/// Steps of a node that are not those of a row but of a block: this and the block's number.
+const BLOCKS: u32 = 1 << 31;
+
 /// How many ways there are.
 const WAYS: u64 = 5;
 
@@ -86,7 +92,7 @@ pub(crate) type Row = [u16; 256];
 const COMPARED: usize = 12;
 
 /// What the tables are written from.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Draft {
     pub codes: Vec<Code>,
     pub rows: Vec<Row>,
@@ -94,6 +100,8 @@ pub(crate) struct Draft {
     pub nodes: Vec<(u32, Way)>,
     /// A node, an outcome, and the node that comes of it from 1, or 0.
     pub resumed: Vec<(u32, u32, u32)>,
+    pub tries: Vec<KeyTrie>,
+    pub blocks: Vec<KeyBlock>,
     /// The first node on top, and the one below it.
     pub start: (u32, u32),
     /// From 1, or 0.
@@ -115,6 +123,7 @@ impl Draft {
         }
         self.resumed.sort_unstable();
         write_triples(&mut bytes, &self.resumed);
+        Keys::write(&self.tries, &self.blocks, &mut bytes);
         for number in [self.start.0, self.start.1, self.end] {
             write_number(&mut bytes, number.into());
         }
@@ -170,6 +179,7 @@ pub(crate) struct Tables {
     rows: Vec<Row>,
     nodes: Vec<(u32, Way)>,
     resumed: Vec<(u32, u32, u32)>,
+    keys: Keys,
     /// The first node on top, and the one below it.
     pub start: (NodeId, NodeId),
     pub end: Option<NodeId>,
@@ -199,6 +209,7 @@ impl Tables {
             rows: Vec::new(),
             nodes: Vec::new(),
             resumed: Vec::new(),
+            keys: Keys::default(),
             start: (NodeId(0), NodeId(0)),
             end: None,
             bases: Vec::new(),
@@ -245,6 +256,14 @@ impl Tables {
             self.nodes.push((row as u32, way));
         }
         self.resumed = input.triples((nodes, MAX_OUTCOMES, nodes + 1))?;
+        self.keys = Keys::read(input, nodes)?;
+        for (number, block) in self.keys.blocks().enumerate() {
+            let (steps, _) = &mut self.nodes[block.begin as usize];
+            if *steps != 0 {
+                return Err(damaged());
+            }
+            *steps = BLOCKS + number as u32;
+        }
         Ok(())
     }
 
@@ -278,9 +297,22 @@ impl Tables {
         Ok(())
     }
 
-    /// How many nodes there are.
+    /// How many nodes there are that are not inside keys.
     pub fn node_count(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// The number behind the last node of all.
+    pub fn end_of_nodes(&self) -> usize {
+        self.keys.end()
+    }
+
+    /// The place that a node is among keys that are spelt out.
+    pub fn key_place(&self, node: NodeId) -> Option<KeyPlace<'_>> {
+        match self.nodes.get(node.0 as usize) {
+            Some((steps, _)) => self.keys.beginning(steps.checked_sub(BLOCKS)? as usize),
+            None => self.keys.inside(node),
+        }
     }
 
     /// One more than the greatest number of an outcome.
@@ -300,25 +332,50 @@ impl Tables {
     /// What a byte does at a node; None where that is not known.
     #[inline]
     pub fn action(&self, node: NodeId, byte: u8) -> Option<Action> {
-        let row = self.row(node)?;
+        let Some(row) = self.row(node) else {
+            return self.key_action(node, byte);
+        };
         let Some(code) = row[byte as usize].checked_sub(1) else {
             return Some(Action::Dead);
         };
         Some(self.codes[code as usize].action(node.0, byte, self.nodes.len()))
     }
 
+    fn key_action(&self, node: NodeId, byte: u8) -> Option<Action> {
+        let place = self.key_place(node)?;
+        let own = place.action(byte);
+        own.or_else(|| {
+            let other = place.other().filter(|other| self.row(*other).is_some())?;
+            self.action(other, byte)
+        })
+    }
+
     /// One byte for each thing that a node's bytes do.
     pub fn examples(&self, node: NodeId) -> Vec<u8> {
-        let (mut met, mut last, mut examples) = (Vec::new(), 0, Vec::new());
-        for (byte, code) in (0..=255).zip(self.row(node).into_iter().flatten()) {
-            // Neighbours mostly do the same.
-            if *code != last && *code != 0 && !met.contains(code) {
-                met.push(*code);
-                examples.push(byte);
-            }
-            last = *code;
+        match self.key_place(node) {
+            Some(place) => self.key_examples(node, place),
+            None => self.row(node).map_or(Vec::new(), row_examples),
         }
-        examples
+    }
+
+    /// The same, where nodes with the same steps share it: `known` has what was given before.
+    pub fn shared_examples(&self, node: NodeId, known: &mut Vec<Option<Arc<[u8]>>>) -> Arc<[u8]> {
+        let (row, steps) = (self.row(node), self.nodes.get(node.0 as usize));
+        let (Some(row), Some((number, _))) = (row, steps) else {
+            return self.examples(node).into();
+        };
+        known.resize(known.len().max(self.rows.len() + 1), None);
+        let known = &mut known[*number as usize];
+        Arc::clone(known.get_or_insert_with(|| row_examples(row).into()))
+    }
+
+    fn key_examples(&self, node: NodeId, place: KeyPlace) -> Vec<u8> {
+        let leads = |byte: &u8| self.action(node, *byte)?.target();
+        let other = place.other().and_then(|other| {
+            let mut bytes = b' '..=b'~';
+            bytes.find(|byte| leads(byte) == Some(other))
+        });
+        place.own_bytes().into_iter().chain(other).collect()
     }
 
     /// Whether a code means the same at every node.
@@ -336,8 +393,13 @@ impl Tables {
 
     /// The way to the masks of a node.
     pub fn way(&self, node: NodeId) -> Way {
-        let node = self.nodes.get(node.0 as usize);
-        node.map_or(Way::Ask, |(_, way)| *way)
+        match self.nodes.get(node.0 as usize) {
+            Some((_, way)) => *way,
+            None => self
+                .keys
+                .inside(node)
+                .map_or(Way::Ask, |place| place.other().map_or(Way::Walk, Way::Near)),
+        }
     }
 
     /// What a node becomes when the value above has ended so: Some(None) for nothing.
@@ -370,6 +432,19 @@ impl Tables {
             .get(number)
             .map_or(&[], |range| &self.bytes[range.clone()])
     }
+}
+
+fn row_examples(row: &Row) -> Vec<u8> {
+    let (mut met, mut last, mut examples) = (Vec::new(), 0, Vec::new());
+    for (byte, code) in (0..=255).zip(row) {
+        // Neighbours mostly do the same.
+        if *code != last && *code != 0 && !met.contains(code) {
+            met.push(*code);
+            examples.push(byte);
+        }
+        last = *code;
+    }
+    examples
 }
 
 /// Rows that tables may have: each takes 512 bytes where it is read.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::cursor::Cursor;
 use crate::error::EngineError;
+use crate::frozen_keys::{KeyBlock, KeyTrie};
 use crate::frozen_tables::{Draft, Tables, Way, sealed};
 use crate::index::{Index, Input, Options, Whitespace};
+use crate::machine::{Action, NodeId};
 use crate::vocabulary::Vocabulary;
 use crate::walk_tests::{Dice, SCHEMAS, allowed, vocabulary};
 
@@ -238,6 +240,13 @@ fn the_layout_is_what_it_was() {
     let draft = Draft {
         nodes: vec![(0, Way::Walk), (0, Way::Alike(0))],
         resumed: vec![(1, 0, 2), (0, 3, 0)],
+        tries: vec![KeyTrie::new(vec![(*b"a").into(), (*b"b").into()])],
+        blocks: vec![KeyBlock {
+            begin: 0,
+            trie: 0,
+            other: None,
+            after: vec![2, 0],
+        }],
         start: (0, 1),
         end: 2,
         parts: vec![vec![0, 0, 1, 5, 1]],
@@ -245,9 +254,15 @@ fn the_layout_is_what_it_was() {
     };
     let bytes = draft.write();
     let body = [
-        2, 0, 0, 1, 2, 0, 2, 0, 3, 0, 1, 0, 2, 0, 1, 2, 0, 1, 5, 0, 0, 1, 5, 1,
+        2, 0, 0, 1, 2, 0, 2, 0, 3, 0, 1, 0, 2, 1, 2, 1, b'a', 1, b'b', 1, 0, 0, 0, 5, 0, 0, 1, 2,
+        0, 1, 5, 0, 0, 1, 5, 1,
     ];
     assert_eq!(bytes[8..], body);
     let tables = Tables::open(&bytes).unwrap();
     assert_eq!(tables.part_bytes(0), [0, 0, 1, 5, 1]);
+    let inside = NodeId(2);
+    assert_eq!(tables.action(NodeId(0), b'a'), Some(Action::To(inside)));
+    assert_eq!(tables.action(NodeId(0), b'b'), Some(Action::Dead));
+    let after = Action::To(NodeId(1));
+    assert_eq!(tables.action(inside, b'"'), Some(after));
 }

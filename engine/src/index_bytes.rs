@@ -7,7 +7,7 @@
 //! * 16: the fingerprint of the vocabulary, 32;
 //! * 48: SHA-256 of everything else but the tables, 32;
 //! * 80: the engine version, n bytes of ASCII; then the body, m bytes;
-//! * of a filled index (format version 3): its tables, which have a checksum of their own
+//! * of a filled index (format version 4): its tables, which have a checksum of their own
 //!   (`frozen_tables`).
 //!
 //! Whatever the bytes, reading gives a value or `IndexFormat`: lengths are compared with what is
@@ -23,7 +23,7 @@ pub const ENGINE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+3");
 /// The version of the layout above without tables; 1 is the Python face's own.
 pub const FORMAT_VERSION: u16 = 2;
 /// The version of the layout with tables.
-pub const FILLED_VERSION: u16 = 3;
+pub const FILLED_VERSION: u16 = 4;
 /// Bytes that tables may have at most.
 pub const MAX_TABLES_BYTES: usize = 64 << 20;
 /// Bytes that a body may have at most.
