@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::class_trie::ClassTrie;
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
 use crate::shape::{ShapeId, ShapeStep, Strays};
@@ -135,12 +136,16 @@ impl ClosedMasks {
             return Closed::of_undying(&free, grammar, vocabulary, near);
         }
         Closed::of_characters(&free, grammar, vocabulary, near)
+            .or_else(|| Closed::of_classes(&free, grammar, vocabulary, (near, None), usize::MAX))
             .unwrap_or_else(|| walk_all(grammar, vocabulary, near))
     }
 }
 
 /// Steps that it takes to read a token from its start.
 const TOKEN_STEPS: usize = 4;
+
+/// Tokens from which on it is quicker to read them by classes than one by one.
+const MANY_TOKENS: usize = 6_000;
 
 /// Characters that are followed one by one; more of them are met by signatures.
 const MAX_WALKED_CHARACTERS: usize = 16;
@@ -304,6 +309,7 @@ impl Closed {
         shape: ShapeId,
     ) -> Option<Self> {
         let usual = grammar.usual_text(shape)?;
+        let recipe = Recipe::Within(usual.idle, usual.length);
         let length = usize::try_from(usual.length).unwrap_or(usize::MAX);
         let mut base = vocabulary.plain_within(usual.idle, length);
         let doubtful = if usual.shape == shape {
@@ -312,6 +318,18 @@ impl Closed {
             grammar.unusual_beginnings(shape, &usual)
         };
         let leading = grammar.leading_signature(&usual);
+        let led = vocabulary.plain().containing(leading);
+        let strays = match &usual.strays {
+            Strays::Some(characters) => vocabulary.plain().with_characters(characters),
+            Strays::All => vocabulary.plain().containing(NON_ASCII),
+        };
+        if led.len() + strays.len() > MANY_TOKENS {
+            let (text, many) = ((shape, Some(recipe)), led.len() + strays.len());
+            let by_classes = Self::of_classes(free, grammar, vocabulary, text, many);
+            if by_classes.is_some() {
+                return by_classes;
+            }
+        }
         let mut read_tokens = 0;
         let mut reads = |id: &u32| {
             read_tokens += 1;
@@ -327,11 +345,6 @@ impl Closed {
                 }
             }
         }
-        let led = vocabulary.plain().containing(leading);
-        let strays = match &usual.strays {
-            Strays::Some(characters) => vocabulary.plain().with_characters(characters),
-            Strays::All => vocabulary.plain().containing(NON_ASCII),
-        };
         strays.iter().for_each(|id| forbid(&mut base, *id));
         for id in led.iter().chain(&strays).filter(|id| reads(id)) {
             allow(&mut base, *id);
@@ -344,7 +357,43 @@ impl Closed {
         Some(Closed {
             base: Some(base.into()),
             exits: free.exits_from(grammar, vocabulary, shape),
-            recipe: Some(Recipe::Within(usual.idle, usual.length)),
+            recipe: Some(recipe),
+            ..Closed::default()
+        })
+    }
+
+    /// What may follow where a language tells few classes of characters apart: tokens that are alike
+    /// in these are read at once, others one by one. None where that is no shorter way than to read
+    /// so many tokens.
+    fn of_classes(
+        free: &Closed,
+        grammar: &mut Grammar,
+        vocabulary: &Vocabulary,
+        (shape, recipe): (ShapeId, Option<Recipe>),
+        tokens: usize,
+    ) -> Option<Self> {
+        let alphabet = grammar.alphabet(shape)?;
+        let trie = vocabulary.class_trie(&alphabet, tokens)?;
+        let mut base = vec![0; vocabulary.words()];
+        let mut walk = ClassWalk {
+            grammar,
+            samples: alphabet.samples(),
+            known: IdMap::default(),
+        };
+        walk.run(&trie, shape, &mut base);
+        let steps = TOKEN_STEPS * free.special.len();
+        let reads = |id: &u32| {
+            let mut bytes = vocabulary.token_bytes(*id).iter();
+            let read = bytes.try_fold(shape, |shape, byte| grammar.shape_after(shape, *byte));
+            read.is_some()
+        };
+        let special = free.special.iter().map(|token| token.id);
+        special.filter(reads).for_each(|id| allow(&mut base, id));
+        grammar.spend_on_known(steps);
+        Some(Closed {
+            base: Some(base.into()),
+            exits: free.exits_from(grammar, vocabulary, shape),
+            recipe,
             ..Closed::default()
         })
     }
@@ -365,6 +414,74 @@ impl Closed {
         let exits = self.exits.iter().filter_map(closing).collect();
         grammar.spend_on_known(TOKEN_STEPS * self.exits.len());
         exits
+    }
+}
+
+/// A walk over texts of classes.
+struct ClassWalk<'a> {
+    grammar: &'a mut Grammar,
+    /// A character of each class.
+    samples: &'a [u32],
+    /// By shape and class: where that leads.
+    known: IdMap<ShapeId, Box<[Known]>>,
+}
+
+/// A step that may be known.
+#[derive(Copy, Clone)]
+enum Known {
+    Not,
+    Dead,
+    To(ShapeId),
+}
+
+impl ClassWalk<'_> {
+    fn run(&mut self, trie: &ClassTrie, start: ShapeId, base: &mut [u32]) {
+        let mut ways = vec![start; trie.height + 1];
+        let (mut node, mut steps) = (0, 0);
+        self.begin_characters(trie.partial_after(None), start, base);
+        while node < trie.classes.len() {
+            steps += 1;
+            let depth = trie.depths[node] as usize;
+            match self.step(ways[depth], trie.classes[node] as usize) {
+                Some(next) => {
+                    ways[depth + 1] = next;
+                    let tokens = trie.tokens_at(node).iter();
+                    tokens.for_each(|id| allow(base, *id));
+                    self.begin_characters(trie.partial_after(Some(node)), next, base);
+                    node += 1;
+                }
+                None => node = trie.ends[node] as usize,
+            }
+        }
+        self.grammar.spend_on_known(steps);
+    }
+
+    /// Allows tokens that begin a character that may follow a text.
+    fn begin_characters(&mut self, tokens: &[(u32, u32)], from: ShapeId, base: &mut [u32]) {
+        if tokens.is_empty() {
+            return;
+        }
+        let live = (0..self.samples.len()).filter(|class| self.step(from, *class).is_some());
+        let live = live.fold(0u32, |all, class| all | 1 << class);
+        let may_follow = tokens.iter().filter(|(_, classes)| classes & live != 0);
+        may_follow.for_each(|(id, _)| allow(base, *id));
+    }
+
+    fn step(&mut self, from: ShapeId, class: usize) -> Option<ShapeId> {
+        let count = self.samples.len();
+        let steps = self.known.entry(from);
+        let step = &mut steps.or_insert_with(|| vec![Known::Not; count].into())[class];
+        if let Known::Not = step {
+            let shape = Arc::clone(self.grammar.machine.shapes.get(from));
+            *step = match self.grammar.complete(&shape, self.samples[class]) {
+                ShapeStep::To(next) => Known::To(next),
+                _ => Known::Dead,
+            };
+        }
+        match *step {
+            Known::To(next) => Some(next),
+            _ => None,
+        }
     }
 }
 
@@ -503,4 +620,96 @@ fn walk_text(
         node = trie.ends[node] as usize;
     }
     grammar.spend_on_known(steps);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::{Input, Options, json_grammar};
+    use crate::machine::Node;
+    use crate::reader::{JsonReader, Reader};
+
+    const PATTERNS: [&str; 7] = [
+        r"^(\\S+\\s+){0,9}\\S+$",
+        "^[a-z]{2,5}[0-9]*$",
+        "^[^a]+é?$",
+        "^.{3}$",
+        "^(日|本|[à-ü])*x$",
+        "^[€-₯b]*$",
+        r"^[\\u{1F600}-\\u{1F64F}a\\n]+$",
+    ];
+
+    /// All bytes, and tokens that hold or begin characters beyond ASCII.
+    fn vocabulary() -> Vocabulary {
+        let texts = [
+            "ab",
+            "a b",
+            "  ",
+            "x1",
+            "é",
+            "日本",
+            "a\u{20ac}",
+            "b\u{1f600}",
+            "\\n",
+            "a\\\"",
+            "ab\"",
+        ];
+        let halves: [&[u8]; 9] = [
+            b"a\xc3",
+            b"\xe2\x82",
+            b"b\xe2\x82",
+            b"\xe0\x80",
+            b"\xed\xa0",
+            b"\xf0\x9f\x98",
+            b"\xf4\x90",
+            b"x\xe6",
+            b"\xf0\x80",
+        ];
+        let bytes = (0..=255u8).map(|byte| vec![byte]);
+        let texts = texts.iter().map(|text| text.as_bytes().to_vec());
+        let halves = halves.iter().map(|half| half.to_vec());
+        let tokens = bytes.chain(texts).chain(halves).chain([Vec::new()]);
+        let tokens: Vec<_> = tokens.collect();
+        Vocabulary::new(&tokens, &[], &[tokens.len() as u32 - 1]).unwrap()
+    }
+
+    fn settled(closed: &Closed, vocabulary: &Vocabulary) -> Vec<u32> {
+        let empty = || vec![0; vocabulary.words()].into();
+        let mut mask = closed.base.clone().unwrap_or_else(empty).to_vec();
+        closed.tokens.iter().for_each(|id| allow(&mut mask, *id));
+        mask
+    }
+
+    #[test]
+    fn tokens_read_by_classes_are_those_that_are_read_one_by_one() {
+        let vocabulary = vocabulary();
+        for (pattern, text) in PATTERNS
+            .iter()
+            .flat_map(|p| [(p, ""), (p, "a"), (p, "ab 1")])
+        {
+            let schema = format!(r#"{{"type": "string", "pattern": "{pattern}"}}"#);
+            let input = Input::JsonSchema(schema.as_bytes());
+            let grammar = json_grammar(input, &Options::default()).unwrap();
+            let mut reader = JsonReader::new(grammar);
+            let mut bytes = format!("\"{text}").into_bytes().into_iter();
+            let start = reader.start();
+            let Some(at) = bytes.try_fold(start, |at, byte| reader.step(at, byte)) else {
+                continue;
+            };
+            let grammar = &mut reader.grammar;
+            let Node::Text { shape, .. } = **grammar.machine.node(at.top) else {
+                panic!("{pattern} is a string");
+            };
+            let free_shape = grammar.free_shape();
+            let free = ClosedMasks::default().get(grammar, &vocabulary, free_shape);
+            let walked = walk_all(grammar, &vocabulary, shape);
+            let (text, many) = ((shape, None), usize::MAX);
+            let by_classes = Closed::of_classes(&free, grammar, &vocabulary, text, many).unwrap();
+            assert_eq!(
+                settled(&by_classes, &vocabulary),
+                settled(&walked, &vocabulary),
+                "{pattern}"
+            );
+        }
+    }
 }

@@ -591,7 +591,8 @@ fn check_bytes(text: &str, budget: &Budget) -> Result<(), EngineError> {
     EngineError::check_limit("max_bytes", maximum, text.len())
 }
 
-fn json_grammar(input: Input, options: &Options) -> Result<Grammar, EngineError> {
+/// The grammar of a schema, or of any JSON.
+pub(crate) fn json_grammar(input: Input, options: &Options) -> Result<Grammar, EngineError> {
     let (formulas, root) = formulas_of(input, options)?;
     let mut grammar = Grammar::new(formulas, root, writing_of(options), limits_of(options));
     if !grammar.is_satisfiable(root) {

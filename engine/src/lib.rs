@@ -52,7 +52,7 @@
 //!
 //! An index can be *filled* (`fill`): its nodes, what bytes do to them, and the closed parts of the
 //! masks inside strings are worked out ahead and written with it as *tables* (`frozen_tables`,
-//! `frozen_codes`, `frozen_parts`). No mask is written place by place: with these, one is put
+//! `frozen_codes`, `frozen_keys`, `frozen_parts`). No mask is written place by place: with these, one is put
 //! together in microseconds wherever a cursor comes (`frozen_masks`), in one of three *ways* that
 //! filling finds for each node (`fill_ways`). One that is loaded with tables is read with them
 //! (`frozen`) and compiles nothing until it is asked what they do not hold: then the grammar is
@@ -88,13 +88,14 @@
 //! * `shape`, `machine`: strings, and all of JSON, byte by byte.
 //! * `tokenisation`: how tokenizers cut text.
 //! * `vocabulary`: tokens and their trie.
+//! * `class_trie`: tokens by the classes of their characters.
 //! * `keys`, `memory`: which keys may come next; those that no node holds.
 //! * `closed`, `mask`: the part of a mask that a shape alone decides, and which tokens may come next.
 //! * `repeats`: masks without what would write a key once more.
 //! * `text`: answers that are no JSON; regular expressions.
 //! * `lark`: context-free grammars.
 //! * `reader`: what an index is read with, whatever its input was.
-//! * `frozen_tables`, `frozen_codes`, `frozen_parts`: the tables of a filled index.
+//! * `frozen_tables`, `frozen_codes`, `frozen_keys`, `frozen_parts`: the tables of a filled index.
 //! * `fill`, `fill_keys`, `fill_ways`: how they are made.
 //! * `frozen`, `frozen_masks`: reading with tables.
 //! * `frozen_live`, `frozen_paths`: the grammar behind them.
@@ -134,6 +135,7 @@ mod derive;
 mod grammar;
 mod satisfy;
 
+mod class_trie;
 mod closed;
 mod crossings;
 mod envelope_bytes;
@@ -144,6 +146,7 @@ mod forced;
 mod free_text;
 mod frozen;
 mod frozen_codes;
+mod frozen_keys;
 mod frozen_live;
 mod frozen_masks;
 mod frozen_parts;

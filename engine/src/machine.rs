@@ -467,8 +467,9 @@ impl Grammar {
         })
     }
 
-    /// Whether a text is an item of an array that must not repeat one, and all that it may become
-    /// are as good as each other: new ones, among endlessly many, of which nobody else takes note.
+    /// Whether a text is an item of an array that must not repeat one, or part of one, and all that
+    /// it may become are as good as each other: new ones, among endlessly many, of which only those
+    /// take note that are compared with a later item.
     pub(crate) fn ends_fresh_item(&mut self, at: Configuration) -> bool {
         let node = Arc::clone(self.machine.node(at.top));
         let Node::Text {
@@ -480,30 +481,30 @@ impl Grammar {
         else {
             return false;
         };
-        let Some((parent, below)) = **self.machine.stacks.get(at.below) else {
-            return false;
-        };
-        let parent = Arc::clone(self.machine.node(parent));
-        let Node::Item { formulas, .. } = &*parent else {
-            return false;
-        };
         let languages = self.machine.shapes.get(shape).languages.clone();
         let mut live = languages.iter().filter(|l| **l != Regexes::NEVER);
-        !self.keeps_values(below)
-            && formulas.iter().all(|f| self.takes_items_alike(*f))
-            && live.all(|language| self.is_endless(*language))
+        self.are_items_alike(at.below) && live.all(|language| self.is_endless(*language))
     }
 
-    /// Whether the value on top of a stack is part of one that is compared.
-    fn keeps_values(&self, stack: StackId) -> bool {
-        let Some((node, _)) = **self.machine.stacks.get(stack) else {
-            return false;
-        };
-        match &**self.machine.node(node) {
-            Node::Property { object, .. } => self.machine.object(*object).value.is_some(),
-            Node::Item { value, .. } => value.is_some(),
-            _ => false,
+    /// Whether all arrays that a value is compared in ask the same of every later item.
+    fn are_items_alike(&self, mut stack: StackId) -> bool {
+        while let Some((node, below)) = **self.machine.stacks.get(stack) {
+            match &**self.machine.node(node) {
+                Node::Property { object, .. } if self.machine.object(*object).value.is_some() => {}
+                Node::Item {
+                    formulas,
+                    value: Some(_),
+                } => {
+                    let are_compared = formulas.iter().any(|f| self.compares_items(*f));
+                    if are_compared && !formulas.iter().all(|f| self.takes_items_alike(*f)) {
+                        return false;
+                    }
+                }
+                _ => break,
+            }
+            stack = below;
         }
+        true
     }
 
     /// Whether an array's formula asks the same of every item from here on, and that none repeats.

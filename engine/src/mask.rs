@@ -12,7 +12,7 @@ use crate::hashing::IdMap;
 use crate::machine::{Configuration, Node};
 use crate::repeats::{Repeats, without_unread};
 use crate::shape::ShapeId;
-use crate::vocabulary::{Trie, Vocabulary, WORD_BITS, allow, forbid};
+use crate::vocabulary::{Trie, Vocabulary, allow, forbid};
 
 /// Allowed tokens: all of a base that is shared but some, and some others.
 #[derive(Default)]

@@ -8,9 +8,10 @@
 //!
 //! `node` has the nodes and what is known of one as soon as it is made (nullability, lengths),
 //! `construct` the constructors, which simplify, `partition` the classes of code points that a node
-//! tells apart, `derive` the derivatives, `first` what members begin with, `search` emptiness and shortest members, `near` what a few
+//! tells apart, `derive` the derivatives, `first` what members begin with, `alphabet` the classes that no derivative tells apart, `search` emptiness and shortest members, `near` what a few
 //! code points cannot tell apart.
 
+mod alphabet;
 mod construct;
 mod derive;
 mod first;
@@ -27,6 +28,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use crate::charset::CharSet;
+pub use alphabet::Alphabet;
 use hashing::{FastHash, Slots};
 use node::{Emptiness, Facts, Node, Words};
 use partition::{PartitionId, Partitions};
@@ -79,6 +81,8 @@ pub struct Regexes {
     rules: Vec<RegexId>,
     partitions: Partitions,
     self_loops: HashMap<RegexId, CharSet, FastHash>,
+    /// None where there are too many classes.
+    deep_partitions: HashMap<RegexId, Option<PartitionId>, FastHash>,
 }
 
 /// Members that a set may have to be listed.
@@ -129,6 +133,7 @@ impl Regexes {
             rules: Vec::new(),
             partitions: Partitions::new(),
             self_loops: HashMap::default(),
+            deep_partitions: HashMap::default(),
         };
         arena.intern(Node::Never);
         arena.intern(Node::Empty);

@@ -11,7 +11,7 @@ use crate::charset::CharSet;
 use crate::formula::{Interner, ids};
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
-use crate::regex::{RegexId, Regexes};
+use crate::regex::{Alphabet, RegexId, Regexes};
 use crate::vocabulary::NON_ASCII;
 
 ids! {
@@ -528,6 +528,15 @@ impl Grammar {
         live
     }
 
+    /// The classes of characters that matter to a string of this shape, now or later.
+    pub(crate) fn alphabet(&mut self, id: ShapeId) -> Option<Alphabet> {
+        let shape = Arc::clone(self.machine.shapes.get(id));
+        match shape.lexeme {
+            Lexeme::Plain => self.formulas.regexes.alphabet(&shape.languages),
+            _ => None,
+        }
+    }
+
     /// The shape that most characters lead to and stay in, and how long they may go on.
     pub(crate) fn usual_text(&mut self, id: ShapeId) -> Option<Usual> {
         let shape = Arc::clone(self.machine.shapes.get(id));
@@ -896,7 +905,8 @@ impl Grammar {
         }
     }
 
-    fn complete(&mut self, shape: &Shape, code_point: u32) -> ShapeStep {
+    /// What a code point does to a string.
+    pub(crate) fn complete(&mut self, shape: &Shape, code_point: u32) -> ShapeStep {
         if (0xD800..0xE000).contains(&code_point) || code_point > 0x10_FFFF {
             return ShapeStep::Dead;
         }

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::class_trie::{ClassTrie, ClassTries};
 use crate::crossings::Crossings;
 use crate::error::EngineError;
 use crate::forced::OpenPieces;
 use crate::free_text::FreeMasks;
+use crate::regex::Alphabet;
 use crate::sha256::{Digest, Sha256};
 use crate::tokenisation::{Rules, Tokenisation};
 
@@ -41,6 +43,7 @@ pub struct Vocabulary {
     /// How texts are cut to tokens, if that is known.
     tokenisation: Option<Tokenisation>,
     open_pieces: OpenPieces,
+    class_tries: ClassTries,
 }
 
 /// Masks by the signature of the characters and the greatest length.
@@ -122,6 +125,7 @@ impl Vocabulary {
             plain_masks: Mutex::default(),
             tokenisation: None,
             open_pieces: OpenPieces::default(),
+            class_tries: ClassTries::default(),
         })
     }
 
@@ -152,6 +156,12 @@ impl Vocabulary {
     pub fn bytes_of(&self, tokens: &[u32]) -> Vec<u8> {
         let bytes = tokens.iter().flat_map(|id| self.token_bytes(*id));
         bytes.copied().collect()
+    }
+
+    /// Returns the plain tokens by the classes of their characters, if these are few.
+    /// None, too, until it is worth while; so many tokens are read without it.
+    pub(crate) fn class_trie(&self, alphabet: &Alphabet, tokens: usize) -> Option<Arc<ClassTrie>> {
+        self.class_tries.get(self, alphabet, tokens)
     }
 
     /// Returns what may follow where any text may, if some index has worked it out.
@@ -502,6 +512,13 @@ impl Trie {
         (self.children[place] as usize, self.child_bytes[place])
     }
 
+    /// Returns the node with a byte right below one, or below none.
+    pub fn child_by(&self, node: Option<usize>, byte: u8) -> Option<usize> {
+        let below = self.children(node);
+        let place = self.child_bytes[below.clone()].binary_search(&byte).ok()?;
+        Some(self.children[below.start + place] as usize)
+    }
+
     /// Work out the signatures: a node's byte counts for all above it, a token that ends inside a
     /// code point as special.
     fn sign(&mut self) {
@@ -562,11 +579,10 @@ impl Trie {
     pub fn beginning_with(&self, bytes: &[u8]) -> &[u32] {
         let mut found = None;
         for byte in bytes {
-            let below = self.children(found);
-            let Ok(place) = self.child_bytes[below.clone()].binary_search(byte) else {
-                return &[];
-            };
-            found = Some(self.children[below.start + place] as usize);
+            match self.child_by(found, *byte) {
+                None => return &[],
+                child => found = child,
+            }
         }
         found.map_or(&self.ids, |node| self.tokens_below(node))
     }

@@ -22,7 +22,7 @@ impl PartitionId {
 
 /// Runs of code points `(first, class)` in order; neighbours differ, classes are numbered as they
 /// appear, and surrogates go with what is before them. Equal partitions have equal runs.
-type Runs = Arc<[(u32, u32)]>;
+pub(super) type Runs = Arc<[(u32, u32)]>;
 
 struct Partition {
     runs: Runs,
@@ -170,6 +170,11 @@ impl Partitions {
     /// A member of each class.
     pub(super) fn samples(&self, partition: PartitionId) -> Arc<[u32]> {
         self.partitions[partition.index()].samples.clone()
+    }
+
+    /// Its runs.
+    pub(super) fn all_runs(&self, partition: PartitionId) -> Runs {
+        Arc::clone(&self.partitions[partition.index()].runs)
     }
 
     /// How many runs describe the partition: its size in memory.
