@@ -8,7 +8,7 @@ use crate::index::{Index, Input, Options, Whitespace};
 use crate::reader::Reader;
 use crate::vocabulary::Vocabulary;
 
-pub(crate) const SCHEMAS: [&str; 21] = [
+pub(crate) const SCHEMAS: [&str; 22] = [
     r#"{"type":"object","patternProperties":{"^a":{"type":"boolean"}},"additionalProperties":{"type":"null"}}"#,
     r#"{"type":"object","patternProperties":{"^[ab]{1,2}$":true},"additionalProperties":false}"#,
     r#"{"type":"object","propertyNames":{"maxLength":2},"additionalProperties":{"type":"null"}}"#,
@@ -30,6 +30,7 @@ pub(crate) const SCHEMAS: [&str; 21] = [
     r#"{"type":"object","propertyNames":{"enum":["p","q"]},"minProperties":1}"#,
     r#"{"anyOf":[{"type":"object","properties":{"a":{"type":"string"}},"required":["a"],"unevaluatedProperties":false},{"type":"object","properties":{"b":{"type":"string"}},"required":["b"],"unevaluatedProperties":false}]}"#,
     r#"{"type":["string","null"],"minLength":2,"maxLength":4}"#,
+    r#"{"type":"array","uniqueItems":true,"items":{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"array","items":{"type":"string"}}},"additionalProperties":false}}"#,
 ];
 
 pub(crate) fn vocabulary() -> Arc<Vocabulary> {
@@ -53,6 +54,8 @@ pub(crate) fn vocabulary() -> Arc<Vocabulary> {
         "]}",
         "\"a\":",
         ",\"b\":\"",
+        "\"},{\"a\":\"\"}",
+        "a\"},{\"a\":\"a\"}",
         "x y",
         " ",
         "\": \"",
