@@ -54,6 +54,12 @@ class Batch:
     targets: Tensor
     weights: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """Return it on a device."""
+        parts = (self.where, self.targets, self.weights)
+        tokens, positions = self.tokens.to(device), self.positions.to(device)
+        return Batch(tokens, positions, self.first, *(part.to(device) for part in parts))
+
 
 def is_structure(answer: str) -> list[bool]:
     """Tell for each character of an answer in JSON whether it is a key or punctuation."""

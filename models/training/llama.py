@@ -34,7 +34,8 @@ class LlamaConfig:
 
 def rope_tables(config: LlamaConfig, positions: Tensor) -> Rope:
     """Return cosines and sines, (batch, 1, length, head_dim), for positions (batch, length)."""
-    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
+    steps = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device=positions.device)
+    exponents = steps / config.head_dim
     angles = positions.float()[..., None] * config.rope_theta**-exponents
     angles = torch.cat((angles, angles), dim=-1)[:, None]
     return angles.cos(), angles.sin()
@@ -193,7 +194,8 @@ class Llama(nn.Module):
         for layer in early:
             hidden, _ = layer(hidden, rope, None, None, 0)
         length = tokens.shape[1]
-        mask = torch.ones(length - first, length, dtype=torch.bool).tril(first)
+        seen = torch.ones(length - first, length, dtype=torch.bool, device=tokens.device)
+        mask = seen.tril(first)
         hidden, _ = last(hidden, rope, None, mask, first)
         normed: Tensor = self.model.norm(hidden)
         return normed

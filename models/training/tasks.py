@@ -271,6 +271,8 @@ MIX = {
     "question": 0.05, "json_mode": 0.02, "tools": 0.1, "idle_tools": 0.01, "refuse": 0.035,
     "harmless": 0.015, "chat": 0.025, "follow_up": 0.01, "echo": 0.005,
 }  # fmt: skip
+# Copying is learnt first on short texts; the warm-up mix leans on it.
+WARM_MIX = {**MIX, "echo": 0.5, "follow_up": 0.0}
 
 
 def stream(seed: int, mix: Mapping[str, float] = MIX) -> Iterator[Sample]:
