@@ -23,7 +23,7 @@ def rate(client: openai.OpenAI, text: str) -> tuple[int, float] | None:
     """
     choice = client.chat.completions.parse(
         model=MODEL,
-        messages=[{"role": "user", "content": f"Rate this from 1 to 10: {text}"}],
+        messages=[{"role": "user", "content": f"{text} Rate it from 1 to 10."}],
         response_format=Rating,
         temperature=0,
         logprobs=True,

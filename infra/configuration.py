@@ -14,10 +14,10 @@ from infra.home import Home, ensure_secret, write_private
 from infra.ports import LOOPBACK
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-BUILT_IN_MODEL = "formwork-mini-2026-11-25"
+BUILT_IN_MODEL = "formwork-mini-2026-11-26"
 BUILT_IN_ALIAS = "formwork-mini"
 BUILT_IN_FOLDER = REPOSITORY / "models" / "formwork-mini"
-_BUILT_IN_CREATED = 1_795_564_800  # 2026-11-25
+_BUILT_IN_CREATED = 1_795_651_200  # 2026-11-26
 OPERATORS_FILE = "formwork.toml"
 
 # Only the engine knows which tokens end, and only the compiler and the sampler may import it.

@@ -15,7 +15,7 @@ def environment(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
-    assert "formwork-mini-2026-11-25" in capsys.readouterr().out.splitlines()
+    assert "formwork-mini-2026-11-26" in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize("how", [[], ["--stream"]])

@@ -45,7 +45,7 @@ def test_create_answers_within_the_schema(client: openai.OpenAI) -> None:
     answer = json.loads(choice.message.content)
     assert list(answer) == ["kind", "is_black"]
     assert answer["kind"] in {"cat", "dog"}
-    assert completion.model == "formwork-mini-2026-11-25"
+    assert completion.model == "formwork-mini-2026-11-26"
     usage = completion.usage
     assert usage.prompt_tokens > 0
     assert usage.completion_tokens > 0
@@ -124,7 +124,7 @@ def test_logprobs_come_for_every_token(client: openai.OpenAI) -> None:
 
 def test_models_are_listed_and_found(client: openai.OpenAI) -> None:
     names = [model.id for model in client.models.list()]
-    assert "formwork-mini-2026-11-25" in names
+    assert "formwork-mini-2026-11-26" in names
     assert client.models.retrieve(names[0]).object == "model"
 
 
