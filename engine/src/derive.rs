@@ -242,8 +242,9 @@ impl Grammar {
         for part in parts {
             if let [only] = &**part {
                 made.iter_mut().for_each(|(children, rests)| {
-                    children.push(only.child);
-                    rests.push(only.rest);
+                    // What asks nothing is left out: most parts ask nothing of most keys.
+                    children.extend(Some(only.child).filter(|f| *f != FormulaId::TRUE));
+                    rests.extend(Some(only.rest).filter(|f| *f != FormulaId::TRUE));
                 });
                 continue;
             }

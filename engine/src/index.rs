@@ -191,10 +191,14 @@ impl Drop for Shared {
             .working
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        let working = std::mem::replace(&mut working.reader, Box::new(Nothing));
-        if let Ok(mut thread) = FREEING.try_lock() {
-            let _ = sender_to(&mut thread).send(working);
-        }
+        free_elsewhere(std::mem::replace(&mut working.reader, Box::new(Nothing)));
+    }
+}
+
+/// Leaves a reader to another thread to be freed; where that cannot be, it is freed here.
+fn free_elsewhere(reader: Box<dyn Reader>) {
+    if let Ok(mut thread) = FREEING.try_lock() {
+        let _ = sender_to(&mut thread).send(reader);
     }
 }
 
@@ -267,7 +271,10 @@ impl Index {
         vocabulary: Arc<Vocabulary>,
         mask_fuel: u64,
     ) -> Result<Index, EngineError> {
-        refuse_exhausted(reader.limit_reached())?;
+        if let Err(refusal) = refuse_exhausted(reader.limit_reached()) {
+            free_elsewhere(reader);
+            return Err(refusal);
+        }
         Ok(Index {
             shared: Arc::new(Shared {
                 vocabulary,
