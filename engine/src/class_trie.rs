@@ -16,11 +16,12 @@ pub(crate) const MAX_CLASSES: usize = 24;
 /// Nodes that a trie may have.
 const MAX_NODES: usize = 60_000;
 /// Tries that are kept.
-const MAX_TRIES: usize = 8;
+const MAX_TRIES: usize = 12;
 /// Partitions that are kept in mind.
 const MAX_WANTED: usize = 256;
-/// Tokens that are read one by one before a trie is made: about what making it takes.
-const WORTHWHILE: usize = 100_000;
+/// Tokens that are read one by one before a trie is made: somewhat more than what making it takes,
+/// so that partitions that are seldom met cost no more than without.
+const WORTHWHILE: usize = 150_000;
 
 /// Texts of classes in depth-first order, with the tokens that are spelt so.
 #[derive(Debug, Default)]
@@ -78,32 +79,32 @@ struct Known {
 }
 
 impl ClassTries {
-    /// The trie of a partition; None where it is no shorter way, or not yet: so many tokens are
-    /// read otherwise.
-    pub fn get(
-        &self,
-        vocabulary: &Vocabulary,
-        alphabet: &Alphabet,
-        tokens: usize,
-    ) -> Option<Arc<ClassTrie>> {
+    /// The trie of a partition; None where it is no shorter way, or not yet.
+    pub fn get(&self, vocabulary: &Vocabulary, alphabet: &Alphabet) -> Option<Arc<ClassTrie>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = known.tries.get(alphabet) {
             return old.clone();
         }
-        if known.wanted.len() >= MAX_WANTED {
-            known.wanted.clear();
-        }
-        let wanted = known.wanted.entry(alphabet.clone()).or_default();
-        *wanted += tokens;
-        if *wanted < WORTHWHILE {
+        let wanted = known.wanted.get(alphabet).copied().unwrap_or(0);
+        if wanted < WORTHWHILE {
             return None;
         }
         if known.tries.len() >= MAX_TRIES {
-            known.tries.clear();
+            *known = Known::default();
         }
         let new = Making::of(vocabulary, alphabet).map(Arc::new);
         known.tries.insert(alphabet.clone(), new.clone());
         new
+    }
+
+    /// Notes that so many tokens were read for want of a trie.
+    pub fn miss(&self, alphabet: &Alphabet, tokens: usize) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.wanted.len() >= MAX_WANTED {
+            known.wanted.clear();
+        }
+        let wanted = known.wanted.entry(alphabet.clone()).or_default();
+        *wanted = wanted.saturating_add(tokens);
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::class_trie::ClassTrie;
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
+use crate::regex::Alphabet;
 use crate::shape::{ShapeId, ShapeStep, Strays};
 use crate::vocabulary::{
     ALL_PLAIN, FreeTokens, NON_ASCII, Quoted, Special, Trie, Vocabulary, allow, forbid,
@@ -136,7 +137,6 @@ impl ClosedMasks {
             return Closed::of_undying(&free, grammar, vocabulary, near);
         }
         Closed::of_characters(&free, grammar, vocabulary, near)
-            .or_else(|| Closed::of_classes(&free, grammar, vocabulary, (near, None), usize::MAX))
             .unwrap_or_else(|| walk_all(grammar, vocabulary, near))
     }
 }
@@ -323,11 +323,18 @@ impl Closed {
             Strays::Some(characters) => vocabulary.plain().with_characters(characters),
             Strays::All => vocabulary.plain().containing(NON_ASCII),
         };
-        if led.len() + strays.len() > MANY_TOKENS {
-            let (text, many) = ((shape, Some(recipe)), led.len() + strays.len());
-            let by_classes = Self::of_classes(free, grammar, vocabulary, text, many);
-            if by_classes.is_some() {
-                return by_classes;
+        let many = led.len() + strays.len();
+        if many > MANY_TOKENS
+            && let Some(alphabet) = grammar.alphabet(shape)
+        {
+            match vocabulary.class_trie(&alphabet) {
+                Some(trie) => {
+                    let classes = (&alphabet, &*trie);
+                    let mut closed = Self::of_classes(free, grammar, vocabulary, shape, classes);
+                    closed.recipe = Some(recipe);
+                    return Some(closed);
+                }
+                None => vocabulary.miss_class_trie(&alphabet, many),
             }
         }
         let mut read_tokens = 0;
@@ -363,39 +370,36 @@ impl Closed {
     }
 
     /// What may follow where a language tells few classes of characters apart: tokens that are alike
-    /// in these are read at once, others one by one. None where that is no shorter way than to read
-    /// so many tokens.
+    /// in these are read at once, those with escapes one by one.
     fn of_classes(
         free: &Closed,
         grammar: &mut Grammar,
         vocabulary: &Vocabulary,
-        (shape, recipe): (ShapeId, Option<Recipe>),
-        tokens: usize,
-    ) -> Option<Self> {
-        let alphabet = grammar.alphabet(shape)?;
-        let trie = vocabulary.class_trie(&alphabet, tokens)?;
+        shape: ShapeId,
+        (alphabet, trie): (&Alphabet, &ClassTrie),
+    ) -> Self {
         let mut base = vec![0; vocabulary.words()];
         let mut walk = ClassWalk {
             grammar,
             samples: alphabet.samples(),
             known: IdMap::default(),
         };
-        walk.run(&trie, shape, &mut base);
-        let steps = TOKEN_STEPS * free.special.len();
-        let reads = |id: &u32| {
-            let mut bytes = vocabulary.token_bytes(*id).iter();
-            let read = bytes.try_fold(shape, |shape, byte| grammar.shape_after(shape, *byte));
-            read.is_some()
-        };
+        walk.run(trie, shape, &mut base);
         let special = free.special.iter().map(|token| token.id);
-        special.filter(reads).for_each(|id| allow(&mut base, id));
-        grammar.spend_on_known(steps);
-        Some(Closed {
+        for id in special {
+            let bytes = vocabulary.token_bytes(id);
+            let mut read = bytes.iter();
+            let reads = |shape, byte: &u8| grammar.shape_after(shape, *byte);
+            if bytes.contains(&b'\\') && read.try_fold(shape, reads).is_some() {
+                allow(&mut base, id);
+            }
+        }
+        grammar.spend_on_known(TOKEN_STEPS * free.special.len());
+        Closed {
             base: Some(base.into()),
             exits: free.exits_from(grammar, vocabulary, shape),
-            recipe,
             ..Closed::default()
-        })
+        }
     }
 
     /// The exits of a shape: of those of the free one, the ones at which its text may end.
@@ -703,8 +707,11 @@ mod tests {
             let free_shape = grammar.free_shape();
             let free = ClosedMasks::default().get(grammar, &vocabulary, free_shape);
             let walked = walk_all(grammar, &vocabulary, shape);
-            let (text, many) = ((shape, None), usize::MAX);
-            let by_classes = Closed::of_classes(&free, grammar, &vocabulary, text, many).unwrap();
+            let alphabet = grammar.alphabet(shape).unwrap();
+            vocabulary.miss_class_trie(&alphabet, usize::MAX);
+            let trie = vocabulary.class_trie(&alphabet).unwrap();
+            let classes = (&alphabet, &*trie);
+            let by_classes = Closed::of_classes(&free, grammar, &vocabulary, shape, classes);
             assert_eq!(
                 settled(&by_classes, &vocabulary),
                 settled(&walked, &vocabulary),

@@ -158,10 +158,14 @@ impl Vocabulary {
         bytes.copied().collect()
     }
 
-    /// Returns the plain tokens by the classes of their characters, if these are few.
-    /// None, too, until it is worth while; so many tokens are read without it.
-    pub(crate) fn class_trie(&self, alphabet: &Alphabet, tokens: usize) -> Option<Arc<ClassTrie>> {
-        self.class_tries.get(self, alphabet, tokens)
+    /// Returns the plain tokens by the classes of their characters, made where that is worth while.
+    pub(crate) fn class_trie(&self, alphabet: &Alphabet) -> Option<Arc<ClassTrie>> {
+        self.class_tries.get(self, alphabet)
+    }
+
+    /// Notes that so many tokens were read for want of these.
+    pub(crate) fn miss_class_trie(&self, alphabet: &Alphabet, tokens: usize) {
+        self.class_tries.miss(alphabet, tokens);
     }
 
     /// Returns what may follow where any text may, if some index has worked it out.
