@@ -18,7 +18,8 @@
 //! top of a stack of nodes; both are interned and made as they are met. Inside a string the node is
 //! a *shape* (`shape`): its languages, and where in an escape or a character the text is. A *mask*
 //! (`mask`) is a walk over the vocabulary's trie (`vocabulary`) from a configuration; inside
-//! strings most of it depends on the shape alone and is shared (`closed`).
+//! strings most of it depends on the shape alone and is shared (`closed`). Where a language tells few
+//! classes of characters apart, tokens that are alike in these are read at once (`class_trie`).
 //!
 //! Nodes do not tell one undeclared key from another (`keys`), so that they are few. Beside them a
 //! configuration has a *memory* (`memory`): the undeclared keys that the open objects have, and
@@ -52,12 +53,13 @@
 //!
 //! An index can be *filled* (`fill`): its nodes, what bytes do to them, and the closed parts of the
 //! masks inside strings are worked out ahead and written with it as *tables* (`frozen_tables`,
-//! `frozen_codes`, `frozen_keys`, `frozen_parts`). No mask is written place by place: with these, one is put
-//! together in microseconds wherever a cursor comes (`frozen_masks`), in one of three *ways* that
-//! filling finds for each node (`fill_ways`). One that is loaded with tables is read with them
-//! (`frozen`) and compiles nothing until it is asked what they do not hold: then the grammar is
-//! compiled and nodes are paired with nodes as they are asked for (`frozen_live`, `frozen_paths`),
-//! so that it says what it would say unfilled.
+//! `frozen_codes`, `frozen_parts`). Inside an object's keys the keys stand for the nodes
+//! (`frozen_keys`). No mask is written place by place: with these, one is put together in
+//! microseconds wherever a cursor comes (`frozen_masks`), in one of three *ways* that filling finds
+//! for each node (`fill_ways`). One that is loaded with tables is read with them (`frozen`) and
+//! compiles nothing until it is asked what they do not hold: then the grammar is compiled and nodes
+//! are paired with nodes as they are asked for (`frozen_live`, `frozen_paths`), so that it says what
+//! it would say unfilled.
 //!
 //! # What a caller holds
 //!
