@@ -82,6 +82,7 @@ def head_spec(around: Surroundings, port: int, client_port: int, cpus: int) -> P
         around.common() | around.ray,
         around.log(RAY),
         prepare=lambda: ray_head.clear_folder(folder),
+        is_well=ray_head.is_whole,
     )
 
 

@@ -21,6 +21,8 @@ FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 # A process that ran this long has recovered: its next end starts the backoff anew.
 STEADY_SECONDS = 30.0
+WATCH_SECONDS = 2.0
+_UNWELL_LOOKS = 2  # one look may fall into a moment in which nothing can be told
 
 log = structlog.get_logger()
 
@@ -40,6 +42,8 @@ class ProcessSpec:
     """After which it is killed."""
     prepare: Callable[[], None] | None = None
     """Runs before each start, in a thread."""
+    is_well: Callable[[Identity], bool] | None = None
+    """Asked often, in a thread. Who was well and is not any more is killed, to be started again."""
 
 
 class SupervisedProcess:
@@ -115,9 +119,38 @@ class SupervisedProcess:
         self._on_start(self.spec.name, identity, self.restarts)
         if self._stopping.is_set():
             self._signal(self.spec.stop_signal)
+        is_unwell = await self._ended_or_unwell(process, identity)
+        if is_unwell:
+            self._signal(signal.SIGKILL)
         status = await process.wait()
-        self.last_error = f"status {status}: {tail(self.spec.log)}"
+        cause = "it lived on without what it runs" if is_unwell else f"status {status}"
+        self.last_error = f"{cause}: {tail(self.spec.log)}"
         await asyncio.to_thread(lambda: kill_all(group_members(identity)))
+
+    async def _ended_or_unwell(
+        self, process: asyncio.subprocess.Process, identity: Identity
+    ) -> bool:
+        """Return once the process has ended, or lives and is unwell: True."""
+        if self.spec.is_well is None:
+            return False
+        ending = asyncio.ensure_future(process.wait())
+        watching = asyncio.ensure_future(self._watch(self.spec.is_well, identity))
+        try:
+            await asyncio.wait({ending, watching}, return_when=asyncio.FIRST_COMPLETED)
+            return not ending.done()
+        finally:
+            ending.cancel()
+            watching.cancel()
+
+    async def _watch(self, is_well: Callable[[Identity], bool], identity: Identity) -> None:
+        """Return when the process, having been well, was found unwell time after time."""
+        was_well, unwell = False, 0
+        while unwell < _UNWELL_LOOKS:
+            await self._clock.sleep(WATCH_SECONDS)
+            if await asyncio.to_thread(is_well, identity):
+                was_well, unwell = True, 0
+            elif was_well and not self._stopping.is_set():
+                unwell += 1
 
     async def _start(self) -> asyncio.subprocess.Process:
         user = self.spec.user

@@ -22,6 +22,7 @@ _LONGEST_FOLDER = 38
 _OPEN_FOLDER = "s"  # Ray opens its folder to everybody, so it gets one below ours
 _OBJECT_STORE_BYTES = 100_000_000  # Ray's least is 75 MB; nothing of ours goes through it
 _LOG_BYTES = 16 * 1024 * 1024
+_PARTS = frozenset({"gcs_server", "raylet"})
 
 
 def token_file(home: Home) -> Path:
@@ -109,7 +110,22 @@ def serves(head: Identity) -> bool:
         for child in process.children():
             if any(c.status == psutil.CONN_LISTEN for c in child.net_connections("tcp")):
                 listening.add(child.name())
-    return {"gcs_server", "raylet"} <= listening
+    return listening >= _PARTS
+
+
+def is_whole(head: Identity) -> bool:
+    """Tell whether a head still has its control store and its node.
+
+    The node ends itself, in good order, when one of its agents is lost; `ray start --block` takes
+    that for a wish and lives on, a cluster in which nothing can ever run.
+    """
+    process = find_living(head)
+    names = set()
+    with contextlib.suppress(psutil.Error):
+        for child in process.children() if process is not None else ():
+            if child.status() != psutil.STATUS_ZOMBIE:
+                names.add(child.name())
+    return names >= _PARTS
 
 
 def worker_cpus(models: Mapping[str, Mapping[str, object]]) -> int:

@@ -199,6 +199,18 @@ def test_workers_come_back_with_the_ray_head(mesh: MeshForTests, client: openai.
     assert [worker.pid for worker in mesh.workers()] != [old.pid]
 
 
+def test_a_ray_node_that_ended_itself_is_started_again(
+    mesh: MeshForTests, client: openai.OpenAI
+) -> None:
+    [old] = mesh.workers()
+    head = mesh.process("ray")
+    agents = [p for p in head.children(recursive=True) if "RuntimeEnvAgent" in p.cmdline()[0]]
+    kill(agents[0])
+    wait_until(lambda: not old.is_running(), "the node takes its workers with it")
+    wait_until(lambda: not head.is_running(), "the head that has no node is ended")
+    wait_until(lambda: works(client), "the mesh answers", seconds=120)
+
+
 def test_sigterm_lets_the_gateway_finish_its_requests(
     mesh: MeshForTests, client: openai.OpenAI
 ) -> None:

@@ -10,7 +10,12 @@ import pytest
 
 from infra.errors import SetupError
 from infra.process_table import Identity
-from infra.processes import FIRST_BACKOFF_SECONDS, ProcessSpec, SupervisedProcess
+from infra.processes import (
+    FIRST_BACKOFF_SECONDS,
+    WATCH_SECONDS,
+    ProcessSpec,
+    SupervisedProcess,
+)
 from mesh.testing import FakeClock
 
 SLEEP = "import time; time.sleep(600)"
@@ -109,6 +114,25 @@ async def test_a_start_that_is_hindered_is_tried_again(tmp_path: Path) -> None:
     assert child.process.last_error == "the folder is not ours"
     await child.clock.advance(FIRST_BACKOFF_SECONDS)
     await child.started(1)
+    await child.process.stop()
+    await child.task
+
+
+async def test_a_process_that_lives_on_unwell_is_killed_and_started_again(tmp_path: Path) -> None:
+    findings = [False, False, False, True, False, True, False, False]  # the first: it is starting
+    looks = iter(findings)
+    child = Supervision(tmp_path, SLEEP, is_well=lambda _identity: next(looks))
+    pid = await child.started(1)
+    for looked in range(len(findings)):
+        assert psutil.pid_exists(pid), f"killed after {looked} looks"
+        await until(lambda: child.clock._sleepers != [])
+        await child.clock.advance(WATCH_SECONDS)
+    await until(lambda: child.process.last_error != "")
+    assert not psutil.pid_exists(pid)
+    assert child.process.last_error.startswith("it lived on without what it runs")
+    await until(lambda: child.clock._sleepers != [])
+    await child.clock.advance(FIRST_BACKOFF_SECONDS)
+    await child.started(2)
     await child.process.stop()
     await child.task
 
