@@ -1,6 +1,7 @@
 """Starts processes in stages, keeps them running, stops them in order, and writes it all down."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ import structlog
 
 from infra.errors import SetupError
 from infra.logfiles import open_log
-from infra.process_table import Identity
+from infra.process_table import Identity, group_members, identify, kill_all
 from infra.processes import ProcessSpec, SupervisedProcess
 from infra.state import ChildState, Stage, StageStatus, StateFile
 from mesh.clock import Clock
@@ -117,14 +118,22 @@ class Supervisor:
 
 
 async def run_command(spec: ProcessSpec) -> None:
-    """Run a command that ends by itself, and kill it when it does not in time."""
+    """Run a command that ends by itself, kill it when it does not in time, and whom it leaves."""
     with open_log(spec.log) as output:
         process = await asyncio.create_subprocess_exec(
-            *spec.command, stdout=output, stderr=output, env=dict(spec.environment), cwd="/"
+            *spec.command,
+            stdout=output,
+            stderr=output,
+            env=dict(spec.environment),
+            cwd="/",
+            start_new_session=True,
         )
+    identity = identify(process.pid) or Identity(process.pid, time.time())
     try:
         async with asyncio.timeout(spec.stop_seconds):
             await process.wait()
     except TimeoutError:
+        log.warning("command_killed", command=spec.name)
         process.kill()
         await process.wait()
+    await asyncio.to_thread(lambda: kill_all(group_members(identity)))

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from infra.errors import SetupError
-from infra.process_table import Identity, find_living
+from infra.process_table import Identity, find_living, identify
 from infra.processes import ProcessSpec
 from infra.state import MeshState, StageStatus, StateFile, find_state
-from infra.supervisor import Supervisor
+from infra.supervisor import Supervisor, run_command
+from infra.testing import wait_until
 from mesh.clock import SystemClock
 from mesh.testing import FakeClock
 
@@ -62,6 +63,22 @@ async def test_a_process_that_is_never_ready_is_named(supervision: Supervision) 
     supervision.supervisor.keep(supervision.spec("a", "import time; time.sleep(600)"))
     with pytest.raises(SetupError, match=r"a is not ready after 0 s: see .*a\.log"):
         await supervision.supervisor.wait_until("a", lambda: False, seconds=0.0)
+
+
+@pytest.mark.parametrize("then", ["", "time.sleep(600)"])
+async def test_a_command_leaves_no_process_behind(tmp_path: Path, then: str) -> None:
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "print(child.pid, flush=True)\n" + then
+    )
+    path = tmp_path / "command.log"
+    command = (sys.executable, "-c", code)
+    environment = {"PATH": os.defpath}
+    # Long enough for the child to be started, also on a busy machine.
+    await run_command(ProcessSpec("command", command, environment, path, stop_seconds=3.0))
+    child = identify(int(path.read_text())) or Identity(0, 0.0)
+    await asyncio.to_thread(wait_until, lambda: find_living(child) is None, "the child is gone", 5)
 
 
 async def test_stages_are_timed_and_described(tmp_path: Path) -> None:
