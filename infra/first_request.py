@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from textwrap import indent
 
@@ -35,8 +36,29 @@ class FirstAnswer:
     finish_reason: str
     usage: openai.types.CompletionUsage | None
     total_milliseconds: float
+    server_milliseconds: float
+    """From the request's sending, connection included, to the answer's head."""
     timings: dict[str, float] = field(default_factory=dict)
     """Milliseconds by phase, from the `server-timing` header."""
+
+
+@dataclass
+class _Crossing:
+    """When a request went out and its answer came in, monotonic seconds."""
+
+    sent: float = 0.0
+    answered: float = 0.0
+
+    def hooks(self) -> dict[str, list[Callable[[object], None]]]:
+        """Return what an HTTP client calls at both moments; a request sent again goes on."""
+
+        def send(_request: object) -> None:
+            self.sent = self.sent or time.monotonic()
+
+        def receive(_response: object) -> None:
+            self.answered = time.monotonic()
+
+        return {"request": [send], "response": [receive]}
 
 
 def send_first_request(base_url: str, key: str) -> FirstAnswer:
@@ -45,9 +67,9 @@ def send_first_request(base_url: str, key: str) -> FirstAnswer:
     Raises:
         SetupError: No answer that fits the schema.
     """
-    started = time.monotonic()
+    started, crossing = time.monotonic(), _Crossing()
     # Proxies of the environment are for other machines than this one.
-    transport = openai.DefaultHttpxClient(trust_env=False)
+    transport = openai.DefaultHttpxClient(trust_env=False, event_hooks=crossing.hooks())
     with openai.OpenAI(base_url=base_url, api_key=key, http_client=transport) as client:
         try:
             response = client.chat.completions.with_raw_response.parse(
@@ -72,6 +94,7 @@ def send_first_request(base_url: str, key: str) -> FirstAnswer:
         finish_reason=choice.finish_reason,
         usage=completion.usage,
         total_milliseconds=(time.monotonic() - started) * 1000,
+        server_milliseconds=(crossing.answered - crossing.sent) * 1000,
         timings=read_server_timing(response.headers.get("server-timing", "")),
     )
 
@@ -98,10 +121,17 @@ def describe_answer(answer: FirstAnswer) -> str:
         if usage
         else "unknown"
     )
-    spent = ", ".join(f"{name} {value:.1f} ms" for name, value in answer.timings.items())
     return (
         f"{indent(answer.text, '  ')}\n"
         f"  model {answer.model}, finish_reason {answer.finish_reason}\n"
         f"  usage {counted}\n"
-        f"  time  {answer.total_milliseconds:.0f} ms in all: {spent or 'no server-timing header'}"
+        f"  time  {answer.total_milliseconds:.0f} ms in all: {_describe_times(answer)}"
     )
+
+
+def _describe_times(answer: FirstAnswer) -> str:
+    """Return where the time went, all of it; queueing and compiling overlap, the rest does not."""
+    parts = dict(answer.timings)
+    parts["gateway and HTTP"] = max(0.0, answer.server_milliseconds - sum(parts.values()))
+    parts["this client, just started,"] = answer.total_milliseconds - answer.server_milliseconds
+    return ", ".join(f"{name} {value:.1f} ms" for name, value in parts.items())

@@ -1,7 +1,13 @@
+import re
 from pathlib import Path
 
 from infra.client_env import read_key
-from infra.first_request import describe_request, read_server_timing
+from infra.first_request import (
+    FirstAnswer,
+    describe_answer,
+    describe_request,
+    read_server_timing,
+)
 
 
 def test_a_server_timing_header_is_read() -> None:
@@ -12,6 +18,15 @@ def test_a_server_timing_header_is_read() -> None:
 
 def test_the_request_is_shown_with_its_schema() -> None:
     assert "guests: integer" in describe_request()
+
+
+def test_where_the_time_went_adds_up() -> None:
+    answer = FirstAnswer(
+        "{}", "m", "stop", None, 1500.0, 700.0, {"queue": 50.0, "compile": 100.0, "decode": 450.0}
+    )
+    [line] = [line for line in describe_answer(answer).splitlines() if "in all" in line]
+    total, *parts = map(float, re.findall(r"([\d.]+) ms", line))
+    assert sum(parts) == total == 1500.0
 
 
 def test_the_key_is_read_back_from_client_env(tmp_path: Path) -> None:
