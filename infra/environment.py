@@ -35,9 +35,13 @@ NEEDED_BYTES = 3 * 2**30
 # torch comes first and alone: its pin wins over whatever the rest would settle on. What builds our
 # own two packages is installed too, rather than fetched for each build, so that it is pinned.
 STEPS = (
-    ("torch", ("torch==2.13.0",)),
-    ("build tools", ("hatchling", "editables", "maturin", "cffi")),
-    ("packages", ("--no-build-isolation", "-e", "engine", "-e", ".[dev]")),
+    ("installing torch (the largest download)", ("torch==2.13.0",)),
+    ("installing build tools", ("hatchling", "editables", "maturin", "cffi")),
+    (
+        "building the grammar engine (Rust: 5 to 15 minutes on two cores)",
+        ("--no-build-isolation", "--no-deps", "-e", "engine"),
+    ),
+    ("installing packages", ("--no-build-isolation", "-e", ".[dev]")),
 )
 
 
@@ -175,8 +179,8 @@ def _create(folder: Path) -> None:
 def _install(repository: Path, folder: Path) -> None:
     path = folder / "install.log"
     with path.open("w", encoding="utf-8") as log:
-        for name, arguments in STEPS:
-            _say(f"  environment    installing {name}")
+        for doing, arguments in STEPS:
+            _say(f"  environment    {doing}")
             if _pip(repository, folder, arguments, log) != 0:
                 raise InstallError(
                     f"pip failed: {_last_line(_read_text(path))} (all of it: {path})"
