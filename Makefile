@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run down clients test check protos docs baseline engine bench bench-engine clean
+.PHONY: help setup run down status clients test check protos docs baseline engine bench bench-engine clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ run: setup ## start the mesh, send it one real request, leave it running
 
 down: ## stop what `make run` started, keep the data
 	@if [ -x $(PYTHON_ENV) ]; then $(PYTHON_ENV) -m infra.local down; \
+	else echo "formwork: no .venv: nothing was started from here" >&2; exit 1; fi
+
+status: ## list the mesh's processes, and whether they serve
+	@if [ -x $(PYTHON_ENV) ]; then $(PYTHON_ENV) -m infra.local status; \
 	else echo "formwork: no .venv: nothing was started from here" >&2; exit 1; fi
 
 clients: setup ## install the clients that tests/clients drives (`make test` does)

@@ -46,7 +46,7 @@ def start_mesh(home: Home, environment: Mapping[str, str], http_port: int, say: 
     if launching is None:
         raise SetupError(f"another `make run` is starting the mesh in {home.folder}: wait for it")
     try:
-        state = _find_running(home)
+        state = find_running(home)
         if state is not None:
             say(f"already running in {home.folder} (supervisor: process {state.supervisor.pid})")
             return state if state.is_up else _follow(home, state, say)
@@ -67,14 +67,14 @@ def stop_mesh(home: Home) -> list[str]:
     """
     if not home.run.exists():
         return []
-    state = _find_running(home)
+    state = find_running(home)
     if state is not None:
         _end_supervisor(home, state)
     ended = _end_leftovers(home)
     return list(state.children) if state is not None else ended
 
 
-def _find_running(home: Home) -> MeshState | None:
+def find_running(home: Home) -> MeshState | None:
     """Return the state of a living supervisor."""
     deadline = time.monotonic() + _STOP_SECONDS
     while is_locked(home.run / LOCK_NAME):

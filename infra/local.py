@@ -1,4 +1,4 @@
-"""The mesh on this machine: `python -m infra.local run`, and `down`."""
+"""The mesh on this machine: `python -m infra.local run`, `status` and `down`."""
 
 import argparse
 import os
@@ -13,9 +13,11 @@ from infra.doctor import read_http_port
 from infra.errors import SetupError
 from infra.first_request import describe_answer, describe_request, send_first_request
 from infra.home import HOME_VARIABLE, Home, find_home
-from infra.launch import Say, start_mesh, stop_mesh
+from infra.launch import Say, find_running, start_mesh, stop_mesh
 from infra.plan import GATEWAY, POSTGRES
 from infra.ports import LOOPBACK, Ports
+from infra.readiness import find_unready, wait_until_ready, way_out
+from infra.status import describe_mesh
 
 
 def run(home: Home, environment: Mapping[str, str], say: Say) -> None:
@@ -29,11 +31,32 @@ def run(home: Home, environment: Mapping[str, str], say: Say) -> None:
     state = start_mesh(home, environment, wanted, say)
     if state.http_port != wanted:
         say(f"  it listens on port {state.http_port}: `make down` first to move it to {wanted}")
+    wait_until_ready(home, state, say)
     base_url = f"http://{LOOPBACK}:{state.http_port}/v1"
     key = _ensure_key(home, environment, base_url, say)
     say(f"\nrequest\n{describe_request()}\n\nanswer")
-    say(describe_answer(send_first_request(base_url, key)))
+    try:
+        say(describe_answer(send_first_request(base_url, key)))
+    except SetupError as error:
+        raise SetupError(f"{error}; {way_out(home)}") from error
     say(_how_to(home.client_env, base_url, environment))
+
+
+def status(home: Home, say: Say) -> None:
+    """Say which processes the home's mesh has, and whether they serve.
+
+    Raises:
+        SetupError: Some part does not.
+    """
+    state = find_running(home)
+    if state is None:
+        raise SetupError(f"nothing runs in {home.folder}: `make run` starts it")
+    say(f"the mesh of {home.folder}, http://{LOOPBACK}:{state.http_port}")
+    for line in describe_mesh(home, state):
+        say(line)
+    unready = find_unready(home, state)
+    if unready:
+        raise SetupError(f"not ready: {', '.join(unready)}; where it stays so, {way_out(home)}")
 
 
 def down(home: Home, say: Say) -> None:
@@ -77,7 +100,7 @@ stop it        {down_command}"""
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status."""
     parser = argparse.ArgumentParser(prog="infra.local", description=__doc__)
-    parser.add_argument("command", choices=("run", "down", "client-env"))
+    parser.add_argument("command", choices=("run", "down", "status", "client-env"))
     command = parser.parse_args(arguments).command
     home = find_home()
     try:
@@ -85,6 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
             run(home, os.environ, _print)
         elif command == "down":
             down(home, _print)
+        elif command == "status":
+            status(home, _print)
         else:
             _print(str(home.client_env))
     except SetupError as error:

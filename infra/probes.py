@@ -30,8 +30,8 @@ def http_ready(base_url: str) -> bool:
         return False
 
 
-def count_workers(address: str, token: str) -> int:
-    """Return how many workers the scheduler at `host:port` sends requests to."""
+def list_workers(address: str, token: str) -> list[scheduler_pb2.Worker]:
+    """Return the workers that the scheduler at `host:port` knows; none where it is silent."""
     with grpc.insecure_channel(address) as channel:
         try:
             answer = scheduler_pb2_grpc.SchedulerServiceStub(channel).ListWorkers(
@@ -40,5 +40,10 @@ def count_workers(address: str, token: str) -> int:
                 metadata=((AUTHORIZATION_KEY, f"Bearer {token}"),),
             )
         except grpc.RpcError:
-            return 0
-    return sum(worker.state == scheduler_pb2.WORKER_STATE_READY for worker in answer.workers)
+            return []
+    return list(answer.workers)
+
+
+def is_ready(worker: scheduler_pb2.Worker) -> bool:
+    """Tell whether a worker gets requests."""
+    return bool(worker.state == scheduler_pb2.WORKER_STATE_READY)

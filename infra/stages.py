@@ -27,8 +27,9 @@ from infra.plan import (
 )
 from infra.ports import LOOPBACK, Ports
 from infra.postgres import open_embedded
-from infra.probes import count_workers, grpc_serves, http_ready
+from infra.probes import grpc_serves, http_ready, is_ready
 from infra.processes import ProcessSpec
+from infra.readiness import WORKER, find_workers
 from infra.roles import DatabaseAccess
 from infra.supervisor import Supervisor
 
@@ -127,10 +128,10 @@ class Boot:
             describe(f"on {address}")
 
     async def _wait_for_worker(self, supervisor: Supervisor) -> None:
-        address = f"{LOOPBACK}:{self._ports.scheduler}"
-        token = (self.home.secrets / "mesh.token").read_text(encoding="ascii").strip()
-        async with supervisor.stage("worker") as describe:
-            await supervisor.wait_until(SCHEDULER, lambda: count_workers(address, token) > 0)
+        async with supervisor.stage(WORKER) as describe:
+            await supervisor.wait_until(
+                SCHEDULER, lambda: any(map(is_ready, find_workers(self.home)))
+            )
             describe("a sampler worker is ready")
 
 

@@ -101,6 +101,17 @@ def test_a_second_run_says_so_keeps_the_key_and_asks_again(operator: Operator) -
 
 
 @pytest.mark.usefixtures("first_run")
+def test_status_lists_every_process_by_its_id(operator: Operator) -> None:
+    answer = operator.types("status")
+    assert answer.returncode == 0, answer.stderr
+    for name, child in operator.state().children.items():
+        assert re.search(rf"^  {name} +{child.identity.pid}  ready", answer.stdout, re.MULTILINE)
+    found = re.search(r"^  worker +(\d+)  ready +formwork-mini", answer.stdout, re.MULTILINE)
+    assert found is not None
+    assert psutil.Process(int(found[1])).cmdline()[0].startswith("ray::WorkerHost")
+
+
+@pytest.mark.usefixtures("first_run")
 def test_a_second_mesh_on_the_same_port_is_one_clear_line(operator: Operator) -> None:
     with temporary_home() as other:
         answer = Operator(other, operator.port).types("run")
