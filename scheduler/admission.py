@@ -15,6 +15,8 @@ from scheduler.records import LeaseRecord, Place, Tier
 from scheduler.workers import Worker, WorkerRegistry
 
 _WORKER_RETRY_SECONDS = 2.0
+# A worker that is started or replaced is there within one such wait, with Ray's head within two.
+_WAITS_TO_GIVE_UP = 3
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Admission:
         """
         if self._draining:
             raise DrainingError("The scheduler is going away.")
-        if ticket.has_fallback and not self._has_workers(ticket.snapshot):
+        if not self._is_worth_waiting(ticket):
             raise _no_worker(ticket)
         ticket.since = self._clock.monotonic()
         queue = self._queue(ticket.snapshot)
@@ -194,6 +196,17 @@ class Admission:
 
     def _has_workers(self, snapshot: Snapshot) -> bool:
         return bool(self._registry.ready(snapshot, self._clock.monotonic()))
+
+    def _is_worth_waiting(self, ticket: Ticket) -> bool:
+        """Tell whether there is a worker, or one may still come: not where it is long overdue."""
+        if self._has_workers(ticket.snapshot):
+            return True
+        if ticket.has_fallback:
+            return False
+        now, snapshot = self._clock.monotonic(), ticket.snapshot
+        longest = _WAITS_TO_GIVE_UP * self._limits.no_worker_seconds
+        is_overdue = self._registry.missing_seconds(snapshot, now) >= longest
+        return not is_overdue or self._registry.is_starting(snapshot, now)
 
     def _queue(self, snapshot: Snapshot) -> TierQueues[Ticket]:
         return self._queues.setdefault(snapshot, TierQueues(self._limits.queues))

@@ -35,7 +35,8 @@ class SchedulerConfig:
     """Grants that may pass a waiting service tier before one of its requests goes first."""
     max_queue_seconds: float = 60.0
     no_worker_seconds: float = 20.0
-    """How long a request waits while no worker of its snapshot is up."""
+    """How long a request waits while no worker of its snapshot is up; where that has been so for
+    three times as long, not at all."""
     max_choices: int = 128
 
     lease_ttl_seconds: float = 15.0

@@ -50,10 +50,14 @@ class WorkerRegistry:
         self._lost_seconds = lost_seconds
         self._forget_seconds = forget_seconds
         self._workers: dict[WorkerId, Worker] = {}
+        self._had_at: dict[Snapshot, float] = {}
+        """When a snapshot last had a worker that took requests; else when it was first missed."""
 
     def record(self, worker: Worker) -> None:
         """Take what a worker says; another address under the same id is its replacement."""
         self._workers[worker.place.worker_id] = worker
+        if _takes_requests(worker):
+            self._had_at[worker.snapshot] = worker.seen_at
 
     def find(self, worker_id: WorkerId) -> Worker | None:
         """Return a worker by its id, lost or not."""
@@ -65,14 +69,24 @@ class WorkerRegistry:
             worker
             for worker in self._workers.values()
             if worker.snapshot == snapshot
-            and worker.state is WorkerState.READY
-            and worker.load.slots > 0
+            and _takes_requests(worker)
             and not self.is_lost(worker, now)
         ]
+
+    def missing_seconds(self, snapshot: Snapshot, now: float) -> float:
+        """Return how long ago a snapshot last had a worker, or, without any yet, was asked for."""
+        return now - self._had_at.setdefault(snapshot, now)
 
     def present(self, now: float) -> Sequence[Worker]:
         """Return the workers that are not lost, whatever they say of themselves."""
         return [worker for worker in self._workers.values() if not self.is_lost(worker, now)]
+
+    def is_starting(self, snapshot: Snapshot, now: float) -> bool:
+        """Tell whether a worker for a snapshot says that it will be ready."""
+        return any(
+            worker.snapshot == snapshot and worker.state is WorkerState.STARTING
+            for worker in self.present(now)
+        )
 
     def is_lost(self, worker: Worker, now: float) -> bool:
         """Return whether a worker has been silent for too long."""
@@ -85,3 +99,7 @@ class WorkerRegistry:
             for worker_id, worker in self._workers.items()
             if now - worker.seen_at < self._forget_seconds
         }
+
+
+def _takes_requests(worker: Worker) -> bool:
+    return worker.state is WorkerState.READY and worker.load.slots > 0

@@ -114,6 +114,25 @@ async def test_without_a_worker_a_request_waits_a_while_and_is_then_told(desk: D
     assert refused.value.retry_after_seconds == 2.0
 
 
+async def test_a_worker_that_is_long_overdue_is_not_waited_for(desk: Desk) -> None:
+    desk.renew()
+    await desk.advance(desk.config.no_worker_seconds * 3 - 1)
+    soon = asyncio.create_task(desk.acquire(seconds=60))
+    await desk.settled()
+    assert not soon.done()
+    await desk.advance(1)
+    with pytest.raises(NoWorkerError) as refused:
+        await asyncio.wait_for(desk.acquire(seconds=60), 5)
+    assert refused.value.retry_after_seconds == 2.0
+    assert not soon.done()
+    desk.renew(state=WorkerState.STARTING)
+    late = asyncio.create_task(desk.acquire(seconds=60))
+    await desk.settled()
+    assert not late.done()
+    desk.renew()
+    await asyncio.gather(soon, late)
+
+
 async def test_a_worker_that_comes_up_takes_who_waits(desk: Desk) -> None:
     waiting = asyncio.create_task(desk.acquire(seconds=60))
     await desk.advance(5.0)
