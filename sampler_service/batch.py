@@ -9,6 +9,7 @@ from collections.abc import Callable
 from collections.abc import Sequence as Ordered
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import structlog
 from formwork_engine.cursor import Cursor
 from formwork_engine.errors import CursorError, OutOfFuelError
@@ -171,7 +172,7 @@ class Batch:
     def _compute(self, step: Step) -> bool:
         """Do what was planned; return whether that was anything."""
         try:
-            ready, results = self._run(step)
+            sampled = self._run(step)
         except Exception:
             # the forward as a whole: nobody's numbers can be trusted
             log.exception("step_failed", rows=len(step.rows))
@@ -181,11 +182,12 @@ class Batch:
                 self._collect(sequence)
             return True
         self.failed_steps = 0
-        for sequence, result, mask in zip(ready.sequences, results, ready.masks, strict=True):
-            self._take(sequence, result, mask)
-        return bool(step.rows or results)
+        for ready, results in sampled:
+            for row in np.flatnonzero(~ready.late).tolist():
+                self._take(ready.sequences[row], results[row], ready.masks[row])
+        return bool(step.rows or sampled)
 
-    def _run(self, step: Step) -> tuple[ReadyRows, Ordered[Sampled | Failure]]:
+    def _run(self, step: Step) -> list[tuple[ReadyRows, Ordered[Sampled | Failure]]]:
         for sequence, blocks in step.started:
             if sequence.slot is not None:
                 self._runner.prefill(sequence.slot, blocks)
@@ -193,10 +195,7 @@ class Batch:
         filling: Future[StepMasks] = self._mask_thread.submit(self._masks.fill, asked)
         logits = self._forward(step, filling)
         self._record_prompts(step)
-        ready = gather_ready(asked, logits, filling.result())
-        wanted = [sequence.row_sampling() for sequence in ready.sequences]
-        results = sample(ready.logits.values, ready.logits.masks, wanted) if wanted else []
-        return ready, leave_room(ready, results, wanted)
+        return [(ready, _sample(ready)) for ready in gather_ready(asked, logits, filling.result())]
 
     def _forward(self, step: Step, filling: Future[StepMasks]) -> Logits | None:
         """Return the logits of who wants them; None where there is nothing to compute."""
@@ -288,6 +287,11 @@ def _cause(cursor: Cursor | None, failure: Failure) -> FormworkError:
     if failure is Failure.NOT_FINITE:
         return ModelFailedError("The model's numbers are not finite.")
     return InternalError(f"No token can be sampled: {failure}.")
+
+
+def _sample(ready: ReadyRows) -> Ordered[Sampled | Failure]:
+    wanted = [sequence.row_sampling() for sequence in ready.sequences]
+    return leave_room(ready, sample(ready.logits.values, ready.logits.masks, wanted), wanted)
 
 
 def _too_costly(error: OutOfFuelError) -> LimitExceededError:

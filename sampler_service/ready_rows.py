@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sampler_service.runner import Logits, Masks
@@ -18,14 +19,22 @@ from sampler_service.token_masks import StepMasks
 
 @dataclass(frozen=True)
 class ReadyRows:
-    """Rows to be sampled. `masks` are those of `logits`, where the host can read them."""
+    """Rows to be sampled.
+
+    Those of a forward are sampled together, also where some are late: taking these out would copy
+    all others. `masks` are those of `logits`, where the host can read them; `late`: shape (rows,),
+    whose results are nobody's.
+    """
 
     sequences: Ordered[Sequence]
     logits: Logits
     masks: Masks
+    late: NDArray[np.bool_]
 
 
-def gather_ready(asked: Ordered[Sequence], fresh: Logits | None, masks: StepMasks) -> ReadyRows:
+def gather_ready(
+    asked: Ordered[Sequence], fresh: Logits | None, masks: StepMasks
+) -> list[ReadyRows]:
     """Return the rows whose masks are there; the logits of the others stay with their sequences.
 
     Args:
@@ -34,26 +43,28 @@ def gather_ready(asked: Ordered[Sequence], fresh: Logits | None, masks: StepMask
         fresh: What the forward has computed, if it has.
         masks: Of all of them.
     """
-    if fresh is not None and len(asked) == len(fresh.values) and not masks.late.any():
-        return ReadyRows(asked, fresh, masks.values)
-    rows = _rows(asked, fresh)
-    for sequence, row, is_late in zip(asked, rows, masks.late, strict=True):
-        if not is_late:
-            sequence.logits = None
-        elif sequence.logits is None:
-            sequence.logits = row.clone()  # a view would keep the whole batch
-    return _chosen(asked, rows, masks)
+    count = 0 if fresh is None else len(fresh.values)
+    ready: list[ReadyRows] = []
+    if fresh is not None:
+        late = masks.late[:count]
+        _keep_late(asked[:count], fresh.values, late)
+        if not late.all():
+            ready.append(ReadyRows(asked[:count], fresh, masks.values[:count], late))
+    places = [place for place in range(count, len(asked)) if not masks.late[place]]
+    if places:
+        ready.append(_take_kept([asked[place] for place in places], masks.values[places]))
+    return ready
 
 
-def _rows(asked: Ordered[Sequence], fresh: Logits | None) -> list[Tensor]:
-    computed = [] if fresh is None else list(fresh.values)
-    kept = [sequence.logits for sequence in asked[len(computed) :]]
-    return [*computed, *(logits for logits in kept if logits is not None)]
+def _keep_late(sequences: Ordered[Sequence], values: Tensor, late: NDArray[np.bool_]) -> None:
+    for row in np.flatnonzero(late).tolist():
+        sequences[row].logits = values[row].clone()  # a view would keep the whole batch
 
 
-def _chosen(asked: Ordered[Sequence], rows: list[Tensor], masks: StepMasks) -> ReadyRows:
-    places = np.flatnonzero(~masks.late).tolist()
-    of_ready = masks.values[places]
-    values = torch.stack([rows[place] for place in places]) if places else torch.empty(0)
-    logits = Logits(values, torch.from_numpy(of_ready).to(values.device))
-    return ReadyRows([asked[place] for place in places], logits, of_ready)
+def _take_kept(sequences: Ordered[Sequence], masks: Masks) -> ReadyRows:
+    kept = [sequence.logits for sequence in sequences]
+    values = torch.stack([logits for logits in kept if logits is not None])
+    for sequence in sequences:
+        sequence.logits = None
+    logits = Logits(values, torch.from_numpy(masks).to(values.device))
+    return ReadyRows(sequences, logits, masks, np.zeros(len(sequences), dtype=np.bool_))
