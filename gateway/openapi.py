@@ -131,7 +131,20 @@ DETOKENIZE_REQUEST: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {
         "model": _MODEL,
-        "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        "tokens": {
+            "type": "array",
+            "description": "Ids, or the tokens of an answer of POST /v1/tokenize.",
+            "items": {
+                "anyOf": [
+                    {"type": "integer", "minimum": 0},
+                    {
+                        "type": "object",
+                        "required": ["id"],
+                        "properties": {"id": {"type": "integer", "minimum": 0}},
+                    },
+                ]
+            },
+        },
     },
 }
 

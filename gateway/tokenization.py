@@ -10,7 +10,15 @@ from starlette.responses import Response
 
 from gateway.config import GatewayConfig
 from gateway.errors import MEDIA_TYPE, RequestError
-from gateway.fields import read_arguments, read_array, read_integer, read_string, require
+from gateway.fields import (
+    read_arguments,
+    read_array,
+    read_integer,
+    read_members,
+    read_string,
+    refuse_type,
+    require,
+)
 from gateway.json_body import read_object
 from gateway.messages import read_messages
 from gateway.prompt import PromptWriter
@@ -20,6 +28,8 @@ from gateway.request import ChatRequest
 from gateway.tokenizer import PromptTokenizer
 from mesh.ids import Snapshot
 from mesh.models import ModelTable
+
+_TOKEN_MEMBERS = ("id", "text", "bytes", "special")
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class Tokenization:
         return await self._answer(request, self._tokenize)
 
     async def detokenize(self, request: Request) -> Response:
-        """Return the text of tokens.
+        """Return the text of tokens: ids, or the objects that `tokenize` makes of them.
 
         Raises:
             FormworkError: The request is refused.
@@ -82,7 +92,7 @@ class Tokenization:
             require(members, "tokens", ""), "tokens", 0, self.config.max_detokenize_tokens
         )
         highest = writer.vocabulary_size - 1
-        ids = [read_integer(item, f"tokens[{at}]", 0, highest) for at, item in enumerate(items)]
+        ids = [_read_token(item, f"tokens[{at}]", highest) for at, item in enumerate(items)]
         joined = b"".join(map(writer.tokenizer.token_bytes, ids))
         return orjson.dumps({"object": "text", "model": snapshot, "text": _text(joined)})
 
@@ -96,8 +106,7 @@ class Tokenization:
     ) -> list[int]:
         maximum = self.config.max_tokenize_characters
         if "messages" not in members:
-            text = read_string(require(members, "input", ""), "input", maximum=maximum)
-            return writer.tokenizer.encode_message(text)
+            return writer.tokenizer.encode_message(_read_input(members, maximum))
         if "input" in members:
             raise RequestError(
                 "Setting 'input' and 'messages' at the same time is not supported.",
@@ -117,8 +126,32 @@ class Tokenization:
         return writer.write(ChatRequest(snapshot, messages))
 
 
+def _read_input(members: dict[str, Any], maximum: int) -> str:
+    """Return the text that shall become tokens; whoever has messages is told their parameter."""
+    value = members.get("input")
+    if value is None:
+        raise RequestError(
+            "Missing required parameter: 'input' (a text), or 'messages' instead of it.",
+            "input",
+            "missing_required_parameter",
+        )
+    if not isinstance(value, str):
+        refuse_type(value, "input", "a string (messages go into 'messages')")
+    return read_string(value, "input", maximum=maximum)
+
+
+def _read_token(value: object, path: str, highest: int) -> int:
+    """Return the id of a token: itself, or the member `id` of a token as `_token` writes it."""
+    if not isinstance(value, dict):
+        if not isinstance(value, int) or isinstance(value, bool):
+            refuse_type(value, path, "an integer, or an object with 'id'")
+        return read_integer(value, path, 0, highest)
+    members = read_members(value, path, _TOKEN_MEMBERS)
+    return read_integer(require(members, "id", path), f"{path}.id", 0, highest)
+
+
 def _token(tokenizer: PromptTokenizer, token_id: int) -> dict[str, Any]:
-    """Return a token as `logprobs` shows one, with its id."""
+    """Return a token as `logprobs` shows one, with its id; its members are `_TOKEN_MEMBERS`."""
     of_token = tokenizer.token_bytes(token_id)
     return {
         "id": token_id,

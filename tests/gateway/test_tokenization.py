@@ -48,6 +48,25 @@ async def test_tokens_become_their_text_again(bench: Bench) -> None:
     assert (await ask(bench, "detokenize", tokens=[]))["text"] == ""
 
 
+async def test_the_tokens_of_an_answer_may_be_sent_back_as_they_are(bench: Bench) -> None:
+    text = "Grüße, {}"
+    tokens = (await ask(bench, "tokenize", input=text))["tokens"]
+    assert (await ask(bench, "detokenize", tokens=tokens))["text"] == text
+    mixed = [tokens[0], *(token["id"] for token in tokens[1:])]
+    assert (await ask(bench, "detokenize", tokens=mixed))["text"] == text
+
+
+@pytest.mark.parametrize(
+    "members", [{}, {"input": [{"role": "user", "content": "x"}]}], ids=["nothing", "messages"]
+)
+async def test_an_input_that_is_no_text_is_told_of_messages(
+    bench: Bench, members: dict[str, object]
+) -> None:
+    response = await bench.post({"model": ALIAS, **members}, path="/v1/tokenize")
+    assert response.status_code == 400
+    assert "'messages'" in response.json()["error"]["message"]
+
+
 async def test_the_ids_are_those_that_a_bias_takes(bench: Bench) -> None:
     token, *_ = (await ask(bench, "tokenize", input=" the"))["tokens"]
     response = await bench.post(bench.chat(logit_bias={str(token["id"]): -100}))
@@ -92,10 +111,14 @@ async def test_messages_become_the_prompt_that_a_chat_would_have(bench: Bench) -
         ("detokenize", {"tokens": "x"}, ("tokens", "invalid_type")),
         ("detokenize", {"tokens": [-1]}, ("tokens[0]", "integer_below_min_value")),
         ("detokenize", {"tokens": [1, 10**9]}, ("tokens[1]", "integer_above_max_value")),
+        ("detokenize", {"tokens": [True]}, ("tokens[0]", "invalid_type")),
+        ("detokenize", {"tokens": [{"text": "x"}]}, ("tokens[0].id", "missing_required_parameter")),
+        ("detokenize", {"tokens": [{"id": 1, "at": 2}]}, ("tokens[0].at", "unknown_parameter")),
+        ("detokenize", {"tokens": [{"id": -1}]}, ("tokens[0].id", "integer_below_min_value")),
         ("detokenize", {"tokens": [1] * 6}, ("tokens", "array_above_max_length")),
         ("tokenize", {"input": "\U0001f9ff" * 4}, ("input", "string_above_max_length")),
     ],
-    ids=range(14),
+    ids=range(18),
 )
 async def test_what_is_wrong_is_named(
     mesh_config: MeshConfig, path: str, members: dict[str, object], refusal: tuple[str, str]
