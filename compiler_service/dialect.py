@@ -146,7 +146,10 @@ def _check_reference(place: Place) -> None:
     siblings = sorted(set(place.schema) - _ANNOTATIONS - {"$ref"} - set(_DEFINITIONS))
     if siblings:
         raise place.refusal("$ref", f"$ref cannot have keywords {set(siblings[:1])!r}.")
-    if not _is_definition(place.schema["$ref"], place.root):
+    reference = place.schema["$ref"]
+    if _is_dangling(reference, place.root):
+        raise place.refusal("$ref", f"the definition '{reference[:100]}' does not exist.")
+    if not _is_definition(reference, place.root):
         raise place.refusal(
             "$ref",
             "reference can only point to definitions defined at the top level of the schema.",
@@ -157,15 +160,30 @@ def _is_definition(reference: object, root: dict[str, Any]) -> bool:
     return reference == "#" or bool(_definition(reference, root))
 
 
+def _is_dangling(reference: object, root: dict[str, Any]) -> bool:
+    """Return whether a reference is written as one to a top-level definition that is not there."""
+    named = _named_definition(reference)
+    return named is not None and named[1] not in _definitions(named[0], root)
+
+
 def _definition(reference: object, root: dict[str, Any]) -> dict[str, Any]:
     """Return the top-level definition that a reference names; empty if it names none."""
+    named = _named_definition(reference)
+    found = _definitions(named[0], root).get(named[1]) if named else None
+    return found if isinstance(found, dict) else {}
+
+
+def _named_definition(reference: object) -> tuple[str, str] | None:
+    """Return the keyword and name of `#/$defs/name`; None for what is written otherwise."""
     parts = reference.split("/") if isinstance(reference, str) else []
     if len(parts) != 3 or parts[0] != "#" or parts[1] not in _DEFINITIONS:  # noqa: PLR2004 - #, $defs, name
-        return {}
-    definitions = root.get(parts[1])
-    name = parts[2].replace("~1", "/").replace("~0", "~")
-    found = definitions.get(name) if isinstance(definitions, dict) else None
-    return found if isinstance(found, dict) else {}
+        return None
+    return parts[1], parts[2].replace("~1", "/").replace("~0", "~")
+
+
+def _definitions(keyword: str, root: dict[str, Any]) -> dict[str, Any]:
+    definitions = root.get(keyword)
+    return definitions if isinstance(definitions, dict) else {}
 
 
 def _check_type(place: Place) -> None:

@@ -141,6 +141,27 @@ REQUIRED = (
             "$ref",
         ),
         (
+            {**closed(x={"$ref": "#/$defs/Nope"}), "$defs": {"s": STRING}},
+            "In context=('properties', 'x'), the definition '#/$defs/Nope' does not exist.",
+            "/properties/x",
+            "$ref",
+        ),
+        (
+            closed(x={"$ref": "#/definitions/Nope"}),
+            "In context=('properties', 'x'), the definition '#/definitions/Nope' does not exist.",
+            "/properties/x",
+            "$ref",
+        ),
+        (
+            {**closed(x={"$ref": "#/$defs/s/items"}), "$defs": {"s": STRING}},
+            (
+                "In context=('properties', 'x'), reference can only point to definitions "
+                "defined at the top level of the schema."
+            ),
+            "/properties/x",
+            "$ref",
+        ),
+        (
             {**closed(x={"$ref": "#/$defs/s", "minLength": 1}), "$defs": {"s": STRING}},
             "In context=('properties', 'x'), $ref cannot have keywords {'minLength'}.",
             "/properties/x",
