@@ -222,15 +222,19 @@ class Sequence:
         return self.cursor.forced()
 
     def row_sampling(self) -> RowSampling:
-        """Return how the next token is sampled."""
+        """Return how the next token is sampled.
+
+        A bias steers the answer: a refusal, and what is tried to find one, are the model's own.
+        """
         options = self.opening.options
+        is_answer = self._channel is Channel.CONTENT and not self.is_probing
         return RowSampling(
             draw=Draw(options.seed, self.opening.choice, self.generated),
             temperature=options.temperature,
             top_p=options.top_p,
             presence_penalty=options.presence_penalty,
             frequency_penalty=options.frequency_penalty,
-            logit_bias=options.logit_bias,
+            logit_bias=options.logit_bias if is_answer else None,
             counts=self._counts,
             top_logprobs=options.top_logprobs,
             of_allowed=options.logprobs_of_allowed,

@@ -323,6 +323,26 @@ class TestControlTokens:
         assert "refusal" not in said.text
         assert said.last.finish in (Finish.STOP, Finish.LENGTH)
 
+    @pytest.mark.parametrize("constrained", [False, True])
+    def test_a_bias_leads_to_a_refusal_or_not_and_does_not_steer_its_words(
+        self, make_batch: MakeBatch, index: Index, *, constrained: bool
+    ) -> None:
+        told = [
+            decode(
+                make_batch(),
+                opening(
+                    1,
+                    options={"logit_bias": {REFUSAL_ID: 900.0, **steering}, "max_tokens": 20},
+                    constrained=constrained,
+                    may_refuse=True,
+                ),
+                index=index,
+            )[1]
+            for steering in ({}, {77: 400.0})
+        ]
+        assert {output.channel for said in told for output in said.outputs} == {Channel.REFUSAL}
+        assert signature(told[0]) == signature(told[1])
+
     def test_who_may_not_refuse_does_not(self, make_batch: MakeBatch, index: Index) -> None:
         options = {"logit_bias": {REFUSAL_ID: 900.0}, "max_tokens": 150}
         told = decode(

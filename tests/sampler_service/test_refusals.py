@@ -63,7 +63,8 @@ def decode(
         saying = FaultyRunner(runner)
         saying.spoil = Saying(text, folder.vocabulary)
         batch = make_batch(runner=saying)
-        options = SamplingOptions(temperature=1.0, seed=3, max_tokens=changes.pop("most", 200))
+        sampling = {"max_tokens": changes.pop("most", 200), **changes.pop("sampling", {})}
+        options = SamplingOptions(temperature=1.0, seed=3, **sampling)
         values: dict[str, Any] = {"refusal_phrases": PHRASES, **changes}
         prompt = tuple(range(10, 90))
         batch.open(Opening(KEY, prompt, options, deadline=float("inf"), constrained=True, **values))
@@ -81,6 +82,13 @@ def test_a_refusal_goes_on_in_its_own_channel(decode: Decode) -> None:
     assert said.text.startswith("I cannot")
     assert {output.channel for output in said.outputs} == {Channel.REFUSAL}
     assert said.last.finish in (Finish.STOP, Finish.LENGTH)
+
+
+def test_a_bias_steers_neither_what_is_tried_nor_the_refusal(decode: Decode) -> None:
+    said, _ = decode("I cannot", most=30)
+    pushed, _ = decode("I cannot", most=30, sampling={"logit_bias": {77: 5000.0}})
+    assert pushed.text == said.text
+    assert {output.channel for output in pushed.outputs} == {Channel.REFUSAL}
 
 
 @pytest.mark.parametrize("text", ["The answer", "I can", "```", "I"])
