@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from gateway.authentication import Authenticator
@@ -165,7 +166,15 @@ async def _render_http(request: Request, error: Exception) -> Response:
         response = _reply(MethodError(f"Not allowed to {request.method} on this URL {what}."))
         response.headers.update(error.headers or {})
         return response
-    return _reply(UrlUnknownError(f"Invalid URL {what}"))
+    meant = f"/v1{request.url.path[:200]}"
+    hint = f"; did you mean {meant}?" if _has_route(request, meant) else ""
+    return _reply(UrlUnknownError(f"Invalid URL {what}{hint}"))
+
+
+def _has_route(request: Request, path: str) -> bool:
+    """Return whether there is such a path, for whoever left out `/v1` in the base URL."""
+    scope = {**request.scope, "path": path}
+    return any(route.matches(scope)[0] is not Match.NONE for route in request.app.routes)
 
 
 async def _render_nothing(_request: Request, _error: Exception) -> Response:

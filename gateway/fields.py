@@ -127,14 +127,25 @@ def read_array(value: object, path: str, minimum: int, maximum: int) -> list[Any
     return value
 
 
-def read_members(value: object, path: str, known: Collection[str]) -> dict[str, Any]:
-    """Return an object without its null members, refusing members that nobody knows."""
+def read_members(
+    value: object, path: str, known: Collection[str], inner: tuple[str, Collection[str]] = ("", ())
+) -> dict[str, Any]:
+    """Return an object without its null members, refusing members that nobody knows.
+
+    Args:
+        value: The parameter.
+        path: Its own.
+        known: Names of its members.
+        inner: One of these, and members of that one: the Responses API has them here already, so
+            the error says where they belong.
+    """
     if not isinstance(value, dict):
         refuse_type(value, path, "an object")
     for key in value:
         if key not in known:
+            hint = f" Put it into '{path}.{inner[0]}'." if key in inner[1] else ""
             raise RequestError(
-                f"Unknown parameter: '{path}.{key[:64]}'.",
+                f"Unknown parameter: '{path}.{key[:64]}'.{hint}",
                 f"{path}.{key[:64]}",
                 "unknown_parameter",
             )

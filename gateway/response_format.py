@@ -21,6 +21,7 @@ from gateway.grammars import Grammar, Subject, Syntax
 from gateway.json_body import Source
 
 _PATH = "response_format.json_schema"
+_MEMBERS = ("name", "description", "schema", "strict")
 _MAX_DESCRIPTION = 1024
 
 
@@ -91,7 +92,8 @@ def read_response_format(value: object, source: Source, max_schema_bytes: int) -
     if kind is not FormatKind.JSON_SCHEMA:
         read_members(value, "response_format", ("type",))
         return ResponseFormat(kind)
-    members = read_members(value, "response_format", ("type", "json_schema"))
+    inner = ("json_schema", (*_MEMBERS, "schema_id"))
+    members = read_members(value, "response_format", ("type", "json_schema"), inner)
     json_schema = require(members, "json_schema", "response_format")
     if not isinstance(json_schema, dict):
         refuse_type(json_schema, _PATH, "an object")
@@ -133,7 +135,7 @@ def read_description(members: dict[str, Any], path: str) -> str | None:
 
 
 def _read_json_schema(value: dict[str, Any], schema_text: str) -> ResponseFormat:
-    members = read_members(value, _PATH, ("name", "description", "schema", "strict"))
+    members = read_members(value, _PATH, _MEMBERS)
     return ResponseFormat(
         FormatKind.JSON_SCHEMA,
         read_name(require(members, "name", _PATH), f"{_PATH}.name"),

@@ -39,6 +39,13 @@ class ToolKind(StrEnum):
     """Its input is text."""
 
 
+_MEMBERS = {
+    ToolKind.FUNCTION: ("name", "description", "parameters", "strict"),
+    ToolKind.CUSTOM: ("name", "description", "format"),
+}
+_MEMBERS_OF_ALLOWED = ("mode", "tools")
+
+
 @dataclass(frozen=True)
 class Tool:
     """One tool on offer. `grammar` is None where the input is any text."""
@@ -123,7 +130,7 @@ def _read_tool(value: object, path: str, text: str, max_schema_bytes: int) -> To
     if not isinstance(value, dict):
         refuse_type(value, path, "an object")
     kind = ToolKind(read_choice(require(value, "type", path), f"{path}.type", list(ToolKind)))
-    members = read_members(value, path, ("type", kind))
+    members = read_members(value, path, ("type", kind), (kind, _MEMBERS[kind]))
     inner = require(members, kind, path)
     if kind is ToolKind.FUNCTION:
         return _read_function(inner, f"{path}.function", text, max_schema_bytes)
@@ -131,7 +138,7 @@ def _read_tool(value: object, path: str, text: str, max_schema_bytes: int) -> To
 
 
 def _read_function(value: object, path: str, text: str, max_schema_bytes: int) -> Tool:
-    members = read_members(value, path, ("name", "description", "parameters", "strict"))
+    members = read_members(value, path, _MEMBERS[ToolKind.FUNCTION])
     name = read_name(require(members, "name", path), f"{path}.name")
     where = f"{path}.parameters"
     schema_text, schema = _EMPTY_OBJECT, {"type": "object", "properties": {}}
@@ -175,7 +182,7 @@ def _parameters_text(schema: object, path: str, text: str, name: str) -> str:
 
 
 def _read_custom(value: object, path: str, max_characters: int) -> Tool:
-    members = read_members(value, path, ("name", "description", "format"))
+    members = read_members(value, path, _MEMBERS[ToolKind.CUSTOM])
     name = read_name(require(members, "name", path), f"{path}.name")
     grammar = _read_format(members.get("format"), f"{path}.format", max_characters)
     subject = Subject(f"grammar for custom tool '{name}'", f"{path}.format", "GRAMMAR_INVALID")
@@ -191,9 +198,10 @@ def _read_format(value: object, path: str, max_characters: int) -> Grammar | Non
     if kind == "text":
         read_members(value, path, ("type",))
         return None
-    members = read_members(value, path, ("type", "grammar"))
+    of_grammar = ("syntax", "definition")
+    members = read_members(value, path, ("type", "grammar"), ("grammar", of_grammar))
     where = f"{path}.grammar"
-    grammar = read_members(require(members, "grammar", path), where, ("syntax", "definition"))
+    grammar = read_members(require(members, "grammar", path), where, of_grammar)
     syntax = read_choice(require(grammar, "syntax", where), f"{where}.syntax", ("lark", "regex"))
     definition = read_string(
         require(grammar, "definition", where), f"{where}.definition", maximum=max_characters
@@ -243,7 +251,8 @@ def _read_choice(value: object, tools: tuple[Tool, ...], most: int) -> ToolUse:
         refuse_type(value, path, "one of a string or an object")
     kinds = (*ToolKind, "allowed_tools")
     kind = read_choice(require(value, "type", path), f"{path}.type", kinds)
-    members = read_members(value, path, ("type", kind))
+    of_kind = _MEMBERS_OF_ALLOWED if kind == "allowed_tools" else ("name",)
+    members = read_members(value, path, ("type", kind), (kind, of_kind))
     inner = require(members, kind, path)
     if kind == "allowed_tools":
         return _read_allowed(inner, tools, most)
@@ -252,7 +261,7 @@ def _read_choice(value: object, tools: tuple[Tool, ...], most: int) -> ToolUse:
 
 def _read_allowed(value: object, tools: tuple[Tool, ...], most: int) -> ToolUse:
     path = "tool_choice.allowed_tools"
-    members = read_members(value, path, ("mode", "tools"))
+    members = read_members(value, path, _MEMBERS_OF_ALLOWED)
     mode = read_choice(require(members, "mode", path), f"{path}.mode", ("auto", "required"))
     items = read_array(require(members, "tools", path), f"{path}.tools", 1, MAX_TOOLS)
     named = [_read_named(item, f"{path}.tools[{n}]", tools) for n, item in enumerate(items)]
@@ -265,7 +274,7 @@ def _read_named(value: object, path: str, tools: tuple[Tool, ...]) -> Tool:
     if not isinstance(value, dict):
         refuse_type(value, path, "an object")
     kind = read_choice(require(value, "type", path), f"{path}.type", list(ToolKind))
-    members = read_members(value, path, ("type", kind))
+    members = read_members(value, path, ("type", kind), (kind, ("name",)))
     where = f"{path}.{kind}"
     inner = read_members(require(members, kind, path), where, ("name",))
     name = read_string(require(inner, "name", where), f"{where}.name", maximum=64)

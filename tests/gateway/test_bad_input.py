@@ -369,6 +369,46 @@ async def test_an_unknown_key_is_401_and_not_shown(bench: Bench) -> None:
     assert key[8:] not in message
 
 
+@pytest.mark.parametrize(
+    ("path", "meant"), [("/chat/completions", True), ("/tokenize", True), ("/nothing", False)]
+)
+async def test_who_left_out_the_version_is_told_the_path(
+    bench: Bench, path: str, *, meant: bool
+) -> None:
+    response = await bench.post(bench.chat(), path=path)
+    message = check_error(response, 404, None, "unknown_url")
+    hint = f"; did you mean /v1{path}?" if meant else ""
+    assert message == f"Invalid URL (POST {path}){hint}"
+
+
+@pytest.mark.parametrize(
+    ("members", "param", "holder"),
+    [
+        (
+            {"response_format": {"type": "json_schema", "name": "n", "schema": {}}},
+            "response_format.name",
+            "response_format.json_schema",
+        ),
+        ({"tools": [{"type": "function", "name": "f"}]}, "tools[0].name", "tools[0].function"),
+        ({"tools": [{"type": "custom", "format": {}}]}, "tools[0].format", "tools[0].custom"),
+        (
+            {
+                "tools": [{"type": "function", "function": {"name": "f"}}],
+                "tool_choice": {"type": "function", "name": "f"},
+            },
+            "tool_choice.name",
+            "tool_choice.function",
+        ),
+    ],
+    ids=["format", "function", "custom", "choice"],
+)
+async def test_members_of_the_responses_api_are_told_their_place(
+    bench: Bench, members: dict[str, object], param: str, holder: str
+) -> None:
+    message = check_error(await bench.post(bench.chat(**members)), 400, param, "unknown_parameter")
+    assert message == f"Unknown parameter: '{param}'. Put it into '{holder}'."
+
+
 async def test_an_unknown_path_and_a_wrong_method_are_openai_shaped(bench: Bench) -> None:
     check_error(await bench.get("/v1/nothing"), 404, None, "unknown_url")
     response = await bench.get("/v1/chat/completions")
