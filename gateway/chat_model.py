@@ -1,6 +1,7 @@
 """What one model writes around its answers: its chat format in the terms of its tokenizer."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,11 +26,13 @@ class ChatModel:
         form: The model's chat format.
         tokens: Its control tokens.
         is_thinking: Its prompts end inside the reasoning.
+        token_names: Spellings of all control tokens of its tokenizer, by id.
     """
 
     form: ChatFormat
     tokens: ControlTokens
     is_thinking: bool = False
+    token_names: Mapping[int, str] = field(default_factory=dict)
     _shapes: "OrderedDict[object, AnswerShape | None]" = field(
         default_factory=OrderedDict, repr=False, compare=False
     )

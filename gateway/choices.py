@@ -120,7 +120,7 @@ class Choice:
     def _logprobs(self, frame: Frame, channel: Channel | None) -> list[dict[str, Any]]:
         if not self._wants_logprobs or channel is None:
             return []
-        objects = logprob_objects(frame)
+        objects = logprob_objects(frame, self._model.token_names)
         self.logprobs[channel] += objects
         return objects
 

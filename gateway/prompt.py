@@ -61,6 +61,7 @@ class PromptWriter:
             form,
             ControlTokens({t: i for t, i in tokenizer.control_tokens.items() if form.mentions(t)}),
             is_thinking=bool(thinking) and self._conversation.ending.rstrip().endswith(thinking),
+            token_names={number: name for name, number in tokenizer.control_tokens.items()},
         )
         self.vocabulary_size = tokenizer.size
         self.longest_token = tokenizer.longest

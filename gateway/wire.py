@@ -1,5 +1,6 @@
 """Pieces of OpenAI's response objects that whole answers and chunks share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from formwork.sampler.v1.sampler_pb2 import (
@@ -43,18 +44,24 @@ def usage_object(counts: TokenCounts, reasoning_tokens: int = 0) -> dict[str, An
     }
 
 
-def logprob_objects(frame: Frame) -> list[dict[str, Any]]:
-    """Return the token objects of a frame; control tokens, which have no text, are left out."""
+def logprob_objects(frame: Frame, names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Return the token objects of a frame; control tokens, which have no text, are left out.
+
+    Args:
+        frame: Has log probabilities.
+        names: Of control tokens by id: among the likeliest ones they are called so.
+    """
     return [
-        {**_token(entry), "top_logprobs": [_token(top) for top in entry.top]}
+        {**_token(entry, names), "top_logprobs": [_token(top, names) for top in entry.top]}
         for entry in frame.logprobs
         if entry.token
     ]
 
 
-def _token(entry: TokenLogprob | TopLogprob) -> dict[str, Any]:
+def _token(entry: TokenLogprob | TopLogprob, names: Mapping[int, str]) -> dict[str, Any]:
+    text = entry.token.decode(errors="replace")
     return {
-        "token": entry.token.decode(errors="replace"),
+        "token": text or names.get(entry.token_id, ""),
         "logprob": max(_LEAST_LOGPROB, entry.logprob),  # NaN, which has no JSON, becomes least too
-        "bytes": list(entry.token),
+        "bytes": list(entry.token) or None,
     }

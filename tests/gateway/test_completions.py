@@ -23,6 +23,8 @@ from mesh.errors import CompileBudgetError, QueueFullError, SchemaRefusedError
 
 from .conftest import ALIAS, SNAPSHOT, Bench, until
 
+END = 2
+"""The end token of the built-in model."""
 MESSAGES = [{"role": "user", "content": "Ann is 30. Give JSON."}]
 
 
@@ -245,11 +247,14 @@ async def test_a_projects_extended_dialect_holds_for_strict_too(bench: Bench) ->
 
 
 async def test_logprobs_of_content(bench: Bench) -> None:
-    top = [TopLogprob(token_id=7, token=b"Hi", logprob=-0.5)]
+    top = [
+        TopLogprob(token_id=7, token=b"Hi", logprob=-0.5),
+        TopLogprob(token_id=END, token=b"", logprob=-0.9),
+    ]
     entries = [
         TokenLogprob(token_id=7, token=b"Hi", logprob=-0.5, top=top),
         TokenLogprob(token_id=8, token=b"\xc3", logprob=float("-inf")),
-        TokenLogprob(token_id=2, token=b"", logprob=-0.1),
+        TokenLogprob(token_id=END, token=b"", logprob=-0.1),
     ]
     frame = Frame(text="Hi", tokens=3, finish=FINISH_STOP, logprobs=entries)
     bench.worker.script = lambda _: [frame]
@@ -262,7 +267,8 @@ async def test_logprobs_of_content(bench: Bench) -> None:
     assert logprobs.refusal is None
     assert [entry.logprob for entry in logprobs.content] == [-0.5, -9999.0]
     assert logprobs.content[1].bytes == [0xC3]
-    assert [top.bytes for top in logprobs.content[0].top_logprobs] == [[0x48, 0x69]]
+    likeliest = [(top.token, top.bytes) for top in logprobs.content[0].top_logprobs]
+    assert likeliest == [("Hi", [0x48, 0x69]), ("<|end|>", None)]
     assert bench.worker.opens[0].sampling.top_logprobs == 1
 
 
