@@ -105,7 +105,6 @@ def _note(request: Request, **facts: Any) -> None:  # noqa: ANN401 - any JSON va
 
 def _note_end(request: Request, generation: Generation, ended_as: str) -> None:
     usage = generation.usage
-    spent = generation.spent
     _note(
         request,
         outcome=ended_as,
@@ -113,8 +112,5 @@ def _note_end(request: Request, generation: Generation, ended_as: str) -> None:
         prompt_tokens=usage.prompt_tokens,
         cached_prompt_tokens=usage.cached_prompt_tokens,
         completion_tokens=usage.completion_tokens,
-        queue_ms=round(spent.queue * 1000, 1),
-        compile_ms=round(spent.compile * 1000, 1),
-        prefill_ms=round(spent.prefill * 1000, 1),
-        decode_ms=round(spent.decode * 1000, 1),
+        **{f"{stage}_ms": spent for stage, spent in generation.spent.milliseconds().items()},
     )

@@ -64,22 +64,30 @@ class Opened:
 
 @dataclass
 class Spent:
-    """Where a request's time went, seconds."""
+    """Where a request's time went, seconds.
+
+    A worker tells the last two with a sequence's last frame: None where none has come, because the
+    client left, or a stop string ended it here.
+    """
 
     queue: float = 0.0
     compile: float = 0.0
-    prefill: float = 0.0
-    decode: float = 0.0
+    prefill: float | None = None
+    decode: float | None = None
 
     def note(self, timings: Timings) -> None:
         """Take in what the worker measured for a sequence; the slowest choice counts."""
-        self.prefill = max(self.prefill, timings.prefill / 1e6)
-        self.decode = max(self.decode, timings.decode / 1e6)
+        self.prefill = max(self.prefill or 0.0, timings.prefill / 1e6)
+        self.decode = max(self.decode or 0.0, timings.decode / 1e6)
+
+    def milliseconds(self) -> dict[str, float]:
+        """Return what is known of it, by stage."""
+        known = {name: seconds for name, seconds in vars(self).items() if seconds is not None}
+        return {name: round(seconds * 1000, 1) for name, seconds in known.items()}
 
     def header(self) -> str:
         """Return it as the value of a Server-Timing header, in milliseconds."""
-        stages = ("queue", "compile", "prefill", "decode")
-        return ", ".join(f"{name};dur={getattr(self, name) * 1000:.1f}" for name in stages)
+        return ", ".join(f"{name};dur={spent:.1f}" for name, spent in self.milliseconds().items())
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from formwork.scheduler.v1.scheduler_pb2 import (
     OUTCOME_COMPLETED,
     OUTCOME_FAILED,
 )
+from structlog.testing import capture_logs
 
 from gateway.testing import fail, say
 from mesh.config import MeshConfig
@@ -54,6 +55,25 @@ async def test_a_client_that_leaves_a_stream_is_cancelled_and_billed(bench: Benc
     assert settlement.outcome == OUTCOME_CANCELLED
     assert settlement.counts.completion_tokens > 0
     await until(lambda: bench.worker.aborted == [bench.worker.opens[0].sequence_id])
+
+
+async def test_the_log_of_a_stream_that_was_left_has_no_times_that_nobody_told(
+    bench: Bench,
+) -> None:
+    bench.worker.script = lambda _: endless("a")
+    with capture_logs() as logged:
+        stream = await bench.client.chat.completions.create(
+            model=ALIAS, messages=MESSAGES, stream=True
+        )
+        async for chunk in stream:
+            if chunk.choices[0].delta.content:
+                break
+        await stream.close()
+        await until(lambda: any(line["event"] == "request" for line in logged))
+    [line] = [line for line in logged if line["event"] == "request"]
+    assert line["completion_tokens"] > 0
+    assert "queue_ms" in line
+    assert not {"prefill_ms", "decode_ms"} & set(line)
 
 
 async def test_a_client_that_leaves_a_stream_before_its_first_frame_pays_for_the_prompt(
