@@ -7,6 +7,8 @@ place; a test holds every code that the gateway uses against it, and makes a req
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.config import GatewayConfig
+
 SERVER_STATUS = 500
 """From here on an error is not the caller's, and its own words stay inside."""
 
@@ -96,7 +98,12 @@ CODES: dict[str, Row] = {
         "Shorten the messages, or ask for fewer tokens: the message has both numbers."
     ),
     "limit_exceeded": _caller("Make the request smaller: the message names the limit."),
-    "request_too_large": _caller("Send a smaller body.", 413, closes=True),
+    "request_too_large": _caller(
+        f"Send a smaller body: at most {GatewayConfig.max_body_bytes // 2**20} MiB where "
+        "`gateway.max_body_bytes` says nothing else.",
+        413,
+        closes=True,
+    ),
     "headers_too_large": _caller("Send fewer or shorter headers.", 431, closes=True),
     "request_timeout": _caller(
         "Send the whole body without pausing: it came too slowly.", 408, closes=True
