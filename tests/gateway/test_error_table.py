@@ -16,6 +16,7 @@ import gateway
 from gateway import error_page
 from gateway.error_table import CODE_OF_REASON, CODES
 from gateway.errors import SlowClientError, reply_of
+from gateway.parameters import UNSUPPORTED
 from gateway.testing import fail, say
 from mesh.config import MeshConfig
 from mesh.errors import (
@@ -340,6 +341,11 @@ def pattern_of(value: ast.expr) -> str:
 def test_the_page_is_up_to_date() -> None:
     page = GATEWAY.parent / error_page.PAGE
     assert page.read_text(encoding="utf-8") == error_page.write_page(), "run `make docs`"
+
+
+def test_the_page_of_differences_names_what_is_refused() -> None:
+    page = (GATEWAY.parent / "docs" / "differences.md").read_text(encoding="utf-8")
+    assert [name for name in UNSUPPORTED if f"`{name}" not in page] == []
 
 
 def test_every_advice_is_a_sentence() -> None:
