@@ -37,15 +37,20 @@ class Attempt:
     has_fallback: bool
 
     async def start(self) -> tuple[Opened, Constraint | None, AnswerChecks]:
-        """Acquire and open while indexes are ensured; then bind, or take everything back."""
+        """Acquire and open while indexes and checks are made; bind as soon as indexes are there.
+
+        What is refused late is taken back: nobody has been told of a token by then.
+        """
         opening = asyncio.create_task(self._open_first())
-        ensuring = asyncio.create_task(self._ensure())
+        ensuring = asyncio.create_task(self._ensure_indexes())
+        checking = asyncio.create_task(self._make_checks())
         try:
-            constraint, checks = await _first_failure(opening, ensuring)
-            opened = opening.result()
+            await _wait_until_bindable(opening, ensuring, checking)
+            opened, constraint = opening.result(), ensuring.result()
             opened.bind(constraint)
+            checks = await checking
         except BaseException:
-            await _cancel(opening, ensuring)
+            await _cancel(opening, ensuring, checking)
             self._take_back(opening)
             raise
         return opened, constraint, checks
@@ -65,24 +70,17 @@ class Attempt:
     async def _open_first(self) -> Opened:
         return self._open(await self.flow.placement.acquire(self._acquire_request()))
 
-    async def _ensure(self) -> tuple[Constraint | None, AnswerChecks]:
+    async def _ensure_indexes(self) -> Constraint | None:
         if self.wishes is None:
-            return None, AnswerChecks()
-        checking = asyncio.create_task(self._make_checks())
-        try:
-            constraint = await self._ensure_indexes(self.wishes)  # its refusals say more
-            return constraint, await checking
-        except BaseException:
-            await _cancel(checking)
-            raise
-
-    async def _ensure_indexes(self, wishes: Wishes) -> Constraint:
-        constraint = await wishes.ensure(self.flow.indexes)
+            return None
+        constraint = await self.wishes.ensure(self.flow.indexes)
         context = self.flow.models.entries[self.snapshot].context
         check_shortest(self.request, self.plan, constraint.shortest_answer_tokens, context)
         return constraint
 
     async def _make_checks(self) -> AnswerChecks:
+        if self.wishes is None:
+            return AnswerChecks()
         content, use = self.request.format.part, self.request.tool_use
         return await make_checks(content, use, self.flow.validators, self.caller.project_id)
 
@@ -137,16 +135,24 @@ class Attempt:
         self.flow.placement.settle(opened.place, TokenCounts(), OUTCOME_FAILED)
 
 
-async def _first_failure(
+async def _wait_until_bindable(
     opening: "asyncio.Task[Opened]",
-    ensuring: "asyncio.Task[tuple[Constraint | None, AnswerChecks]]",
-) -> tuple[Constraint | None, AnswerChecks]:
-    """Return once both have ended; raise as soon as one has failed."""
-    await asyncio.wait((opening, ensuring), return_when=asyncio.FIRST_EXCEPTION)
-    if ensuring.done():
-        ensuring.result()  # a refusal says more than a full queue
-    opening.result()
-    return ensuring.result()
+    ensuring: "asyncio.Task[Constraint | None]",
+    checking: "asyncio.Task[AnswerChecks]",
+) -> None:
+    """Return once there are sequences and indexes; raise as soon as one of the three has failed.
+
+    The compiler's refusal says more than a validator's, and that more than a full queue.
+    """
+    while not (opening.done() and ensuring.done()):
+        running = [task for task in (opening, ensuring, checking) if not task.done()]
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        if ensuring.done():
+            ensuring.result()
+            if checking.done():
+                checking.result()
+        if opening.done():
+            opening.result()
 
 
 async def _cancel(*tasks: "asyncio.Task[object]") -> None:

@@ -19,6 +19,7 @@ from formwork.scheduler.v1.scheduler_pb2 import OUTCOME_COMPLETED, OUTCOME_FAILE
 from pydantic import BaseModel
 
 from gateway.testing import fail, say
+from gateway.validation import AnswerValidator
 from mesh.errors import CompileBudgetError, QueueFullError, SchemaRefusedError
 
 from .conftest import ALIAS, SNAPSHOT, Bench, until
@@ -375,6 +376,49 @@ async def test_prefill_starts_while_the_schema_compiles(bench: Bench) -> None:
         assert not bench.worker.binds
         bench.compiler.gate.set()
     assert running.result().choices[0].message.parsed == Person(name="Ann", age=30)
+
+
+async def test_a_sequence_is_bound_while_its_validator_is_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.worker.script = lambda _: ANSWER
+    validators, gate = bench.gateway.means.validators, asyncio.Event()
+    make = validators.of
+
+    async def make_late(schema: bytes, project_id: str) -> AnswerValidator:
+        await gate.wait()
+        return await make(schema, project_id)
+
+    monkeypatch.setattr(validators, "of", make_late)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(
+            bench.client.chat.completions.parse(
+                model=ALIAS, messages=MESSAGES, response_format=Person
+            )
+        )
+        await until(lambda: len(bench.worker.binds) == 1)
+        assert not running.done()
+        gate.set()
+    assert running.result().choices[0].message.parsed == Person(name="Ann", age=30)
+
+
+async def test_a_schema_that_no_validator_takes_is_refused_and_its_place_given_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.worker.script = lambda _: ANSWER
+
+    async def refuse(schema: bytes, project_id: str) -> AnswerValidator:
+        del schema, project_id
+        await until(lambda: len(bench.worker.binds) == 1)
+        raise SchemaRefusedError("No.", metadata={"pointer": "", "keyword": "type"})
+
+    monkeypatch.setattr(bench.gateway.means.validators, "of", refuse)
+    with pytest.raises(openai.BadRequestError):
+        await bench.client.chat.completions.parse(
+            model=ALIAS, messages=MESSAGES, response_format=Person
+        )
+    await until(lambda: len(bench.scheduler.settled) == 1)
+    assert bench.scheduler.settled[0][1].counts.completion_tokens == 0
 
 
 async def test_max_completion_tokens_below_the_shortest_answer_is_refused(bench: Bench) -> None:
