@@ -210,11 +210,13 @@ def test_harmony_ends_a_call_and_an_answer_by_tokens_of_their_own(served: Served
 def test_a_model_without_a_refusal_token_refuses_in_words(
     served: Served, asked: dict[str, Any]
 ) -> None:
-    bias = served.bias("refusing", 100, "<|eot_id|>")
-    choice = served.create("refusing", logit_bias=bias, **asked).choices[0]
-    assert choice.message.refusal == SORRY
+    bias = served.bias("refusing", 100, "<|eot_id|>")  # steers answers, and no refusal
+    choice = served.create("refusing", logit_bias=bias, max_completion_tokens=60, **asked).choices[
+        0
+    ]
+    assert choice.message.refusal == SORRY * 60  # it knows no other word
     assert (choice.message.content, choice.message.tool_calls) == (None, None)
-    assert choice.finish_reason == "stop"
+    assert choice.finish_reason == "length"
 
 
 @pytest.mark.parametrize("name", NAMES)
