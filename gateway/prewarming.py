@@ -91,15 +91,17 @@ class Prewarming:
 
     async def _settle(self, wanted: WantedSchema) -> None:
         async with self._places:
-            if await self._fails(wanted):
+            fails = await self._fails(wanted)
+            if fails:
                 failures = wanted.fail_with(self._registry.maker)
                 config = self._config
                 wait = failures.next_wait(config.prewarm_seconds, config.prewarm_failed_seconds)
                 await self._store.record_failures(wanted.record.id, failures, wait)
-            elif wanted.failures is not None:
+            elif fails is False and wanted.failures is not None:
                 await self._store.record_failures(wanted.record.id, None)
 
-    async def _fails(self, wanted: WantedSchema) -> bool:
+    async def _fails(self, wanted: WantedSchema) -> bool | None:
+        """Return whether the schema failed; None where a full queue leaves that open."""
         try:
             stored = await self._with_body(wanted)
             if stored is None:  # removed meanwhile
@@ -109,7 +111,7 @@ class Prewarming:
             raise
         except FormworkError as error:
             log.warning("schema_not_prewarmed", schema_id=wanted.record.id, reason=error.reason)
-            return not isinstance(error, CompileQueueFullError)
+            return None if isinstance(error, CompileQueueFullError) else True
 
     async def _with_body(self, wanted: WantedSchema) -> StoredSchema | None:
         """Return the whole schema; a body never changes, so that it is read once."""

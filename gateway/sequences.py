@@ -81,6 +81,7 @@ class SequenceGroup:
         if sequence_id in self._live:
             self._send(DecodeRequest(abort=Abort(sequence_id=sequence_id)))
             self._live.discard(sequence_id)
+        self._resume_where_empty()
         if not self._live:
             self._end()
 

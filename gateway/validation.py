@@ -161,13 +161,17 @@ class BuildBudget:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._spent = 0.0
+        self._counted: set[bytes] = set()
 
     def spend(self, validator: SchemaValidator) -> None:
-        """Count one validator of the request.
+        """Count one validator of the request; a schema that several tools have counts once.
 
         Raises:
             LimitExceededError: All together take more.
         """
+        if validator.schema in self._counted:
+            return
+        self._counted.add(validator.schema)
         self._spent += validator.build_seconds
         if self._spent > self._seconds:
             raise LimitExceededError(

@@ -121,7 +121,7 @@ def is_whole(head: Identity) -> bool:
     """
     process = find_living(head)
     names = set()
-    with contextlib.suppress(psutil.Error):
+    with contextlib.suppress(OSError, psutil.Error):
         for child in process.children() if process is not None else ():
             if child.status() != psutil.STATUS_ZOMBIE:
                 names.add(child.name())

@@ -36,11 +36,11 @@ def describe_mesh(home: Home, state: MeshState) -> Iterator[str]:
 
 def find_listener(processes: Iterable[psutil.Process], address: str) -> int | None:
     """Return the id of the process that listens on `host:port`."""
-    port = int(address.rpartition(":")[2])
-    for process in processes:
+    port = address.rpartition(":")[2]
+    for process in processes if port.isdecimal() else ():
         with contextlib.suppress(psutil.Error):
             for connection in process.net_connections("tcp"):
-                if connection.status == psutil.CONN_LISTEN and connection.laddr[1] == port:
+                if connection.status == psutil.CONN_LISTEN and connection.laddr[1] == int(port):
                     return process.pid
     return None
 

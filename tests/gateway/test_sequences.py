@@ -57,6 +57,16 @@ async def test_a_full_queue_pauses_every_live_sequence_once_and_an_empty_one_res
     assert worker.told == [("pause", 1), ("resume", 1)]
 
 
+async def test_a_choice_that_is_stopped_leaves_the_others_unpaused() -> None:
+    worker = Worker()
+    group = worker.group(1, 2)
+    for _ in range(6):  # all of one choice
+        group.push(frame(1))
+    assert worker.told == [("pause", 1), ("pause", 2)]
+    group.stop(0)
+    assert worker.told[2:] == [("abort", 1), ("resume", 2)]
+
+
 async def test_a_worker_that_ignores_its_pause_is_cut_off() -> None:
     worker = Worker()
     group = worker.group(1)
