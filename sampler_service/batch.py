@@ -27,9 +27,11 @@ from sampler_service.closing_rows import leave_room
 from sampler_service.config import SamplerConfig
 from sampler_service.openings import Opening, SequenceKey
 from sampler_service.outputs import Finish, Output
+from sampler_service.philox import Draw
 from sampler_service.prefix_cache import PrefixCache
 from sampler_service.ready_rows import ReadyRows, gather_ready
 from sampler_service.roster import Roster
+from sampler_service.row_sampling import RowSampling
 from sampler_service.runner import BLOCK, Logits, Masks, Runner
 from sampler_service.sampling import Failure, Sampled, sample
 from sampler_service.sequence import Sequence, TokenRules
@@ -37,6 +39,9 @@ from sampler_service.step_plan import Step, plan_step
 from sampler_service.token_masks import StepMasks, TokenMasks
 
 log = structlog.get_logger()
+
+_DROPPED = RowSampling(Draw(0, 0, 0))
+"""The cheapest way to sample a row whose result is nobody's."""
 
 
 class Batch:
@@ -290,7 +295,10 @@ def _cause(cursor: Cursor | None, failure: Failure) -> FormworkError:
 
 
 def _sample(ready: ReadyRows) -> Ordered[Sampled | Failure]:
-    wanted = [sequence.row_sampling() for sequence in ready.sequences]
+    wanted = [
+        _DROPPED if is_late else sequence.row_sampling()
+        for sequence, is_late in zip(ready.sequences, ready.late.tolist(), strict=True)
+    ]
     return leave_room(ready, sample(ready.logits.values, ready.logits.masks, wanted), wanted)
 
 

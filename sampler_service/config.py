@@ -43,7 +43,7 @@ class SamplerConfig:
     """Linked indexes kept at once; their parts stay loaded."""
     max_index_bytes: int = 64 * 1024**2
     index_attempt_seconds: float = 10.0
-    """Deadline of one call for an index."""
+    """Deadline of one call for indexes."""
     index_retry_seconds: float = 0.2
     """Between two calls for an index, while the compiler is away."""
     max_sequence_seconds: float = 3600.0

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from formwork.compiler.v1.compiler_pb2 import (
     FetchIndexesRequest,
     FetchIndexesResponse,
@@ -14,8 +15,16 @@ from google.rpc.status_pb2 import Status
 
 from mesh.batches import cut_into_batches
 from mesh.channels import Caller
-from mesh.errors import FormworkError, LimitExceededError, ServiceUnavailableError, from_status
+from mesh.errors import (
+    FormworkError,
+    InternalError,
+    LimitExceededError,
+    ServiceUnavailableError,
+    from_status,
+)
 from sampler_service.config import SamplerConfig
+
+log = structlog.get_logger()
 
 # Of one call; of grammars, where there are any.
 _CALL_INDEXES = 128
@@ -51,7 +60,9 @@ class _Wanted:
 
 
 class IndexFetcher:
-    """Fetches each index that it is asked for; never two in two calls that fit into one.
+    """Fetches each index that it is asked for.
+
+    What is asked for in one turn of the event loop comes in one call.
 
     Args:
         fetch_method: The compiler stub's FetchIndexes.
@@ -115,7 +126,7 @@ class IndexFetcher:
             reading.cancel()  # no effect where it is done
             await asyncio.wait({reading})
             for one in wanted:
-                _fail(one, ServiceUnavailableError("The compiler's answer broke off."))
+                _fail(one, _why_broken_off(reading))
 
     async def _read(self, wanted: Sequence[_Wanted]) -> None:
         request = FetchIndexesRequest(requests=[_to_request(one.name) for one in wanted])
@@ -149,6 +160,14 @@ def _to_request(name: IndexName) -> FetchIndexRequest:
     return FetchIndexRequest(
         index_id=name.index_id, revision=name.revision, canonical_grammar=name.grammar
     )
+
+
+def _why_broken_off(reading: asyncio.Task[None]) -> FormworkError:
+    fault = None if reading.cancelled() else reading.exception()
+    if fault is None:
+        return ServiceUnavailableError("The compiler's answer broke off.")
+    log.error("answer_not_understood", exc_info=fault)
+    return InternalError("The compiler's answer makes no sense.")
 
 
 def _fail(one: _Wanted, error: FormworkError) -> None:

@@ -233,7 +233,8 @@ def train_process(rank: int, options: Options) -> None:
             train(run, own_batches(run, tokenizer, rank), rank, checkpoint, log)
             return
         warm = max(0, options.plan.warm_steps - run.step)
-        with Feed(tokenizer_file, options.plan, seed=run.step, warm=warm) as feed:
+        seed = run.step * options.plan.processes + rank
+        with Feed(tokenizer_file, options.plan, seed=seed, warm=warm) as feed:
             train(run, feed, rank, checkpoint, log)
 
 
