@@ -1,22 +1,31 @@
-"""Step times of a worker's batch: 31 sequences, without and with a hostile one among them.
+"""Step times of a worker's batch: 31 sequences, and a hostile one among them.
 
-    TEKKEN_JSON=.../tekken_240911.json python bench/hostile_batch.py [--steps 300] [--pairs 3]
+    TEKKEN_JSON=.../tekken_240911.json python bench/hostile_batch.py [--rounds 15] [--steps 20]
 
 All of it is what a worker does (`sampler_service.batch`), but for the forward: a product of as many
 numbers as the logits of the 131,072 tokens of that file take from 64 hidden ones. Run it on a
 quiet machine with two free cores.
+
+Four batches take turns, so that what the machine does meanwhile happens to each of them. In one,
+another process works out the hostile masks at the lowest priority: what that costs is the price of
+two cores that share a memory. What the hostile sequence costs beyond it is the worker's doing.
 """
 
 import argparse
+import itertools
 import json
+import multiprocessing
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from formwork_engine import Index, JsonSchema, Vocabulary, compile_index
 
-from bench.batch_masks import HOSTILE, IRREGULAR, load_vocabulary, schema_of
+from bench.batch_masks import HOSTILE, IRREGULAR, Walk, load_vocabulary, schema_of
 from mesh.clock import SystemClock
 from sampler_service.batch import Batch
 from sampler_service.config import SamplerConfig
@@ -25,6 +34,7 @@ from sampler_service.runner import KvBlock, Logits, Masks, Row, RunnerInfo, Slot
 from sampler_service.sequence import TokenRules
 
 HIDDEN, OTHERS = 64, 31
+MAX_SETTLING, WARMING = 200, 10.0
 
 
 class Product:
@@ -94,35 +104,125 @@ class Load:
                     self.open(self._of.pop(output.key))
         return times
 
+    def settle(self) -> None:
+        """Go on until no mask is being worked out, so that the next to run has the machine."""
+        for _ in range(MAX_SETTLING):
+            if not self.batch.awaits_masks:
+                return
+            self.run(1)
+
+
+def compiled(schema: object, vocabulary: Vocabulary) -> Index:
+    """Return the index of a schema."""
+    return compile_index(JsonSchema(json.dumps(schema)), vocabulary)
+
+
+def work_apart(schema: object) -> None:
+    """Work out masks of a schema for ever, behind everybody else."""
+    os.nice(19)
+    vocabulary = load_vocabulary()
+    for seed in itertools.count():
+        Walk(compiled(schema, vocabulary), seed)
+
+
+class Neighbour:
+    """Another process, that works out the masks of a schema while it is told to."""
+
+    def __init__(self, schema: object) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._process = context.Process(target=work_apart, args=(schema,))
+        self._process.start()
+        time.sleep(WARMING)
+        self.rest()
+
+    def work(self) -> None:
+        """Go on."""
+        self._signal(signal.SIGCONT)
+
+    def rest(self) -> None:
+        """Stand still."""
+        self._signal(signal.SIGSTOP)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.join()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.pid is None or not self._process.is_alive():
+            raise SystemExit("the process beside the batch has ended")
+        os.kill(self._process.pid, number)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A batch that is measured, and who works meanwhile."""
+
+    name: str
+    load: Load
+    beside: Neighbour | None = None
+    times: list[float] = field(default_factory=list)
+
+    def measure(self, steps: int) -> None:
+        """Run some steps."""
+        if self.beside is not None:
+            self.beside.work()
+        self.times.extend(self.load.run(steps))
+        if self.beside is not None:
+            self.beside.rest()
+        self.load.settle()
+
+    def report(self, others: "Case") -> None:
+        """Print its steps, and how they are beside those of another."""
+        mine, theirs = (np.quantile(case.times, [0.5, 0.99]) * 1e3 for case in (self, others))
+        ratios = 100 * (mine / theirs - 1)
+        failed = f", {len(self.load.failures)} failed" if self.load.failures else ""
+        print(
+            f"{self.name:55} p50 {mine[0]:6.1f} ms ({ratios[0]:+3.0f} %), "
+            f"p99 {mine[1]:6.1f} ms ({ratios[1]:+3.0f} %){failed}"
+        )
+
+
+def filled(vocabulary: Vocabulary, indexes: Sequence[Index]) -> Load:
+    """Return a batch of these, on its way."""
+    load = Load(vocabulary, indexes)
+    for index in indexes:
+        load.open(index)
+    load.run(40)
+    load.settle()
+    return load
+
+
+def compare(name: str, schema: object, vocabulary: Vocabulary, rounds: int, steps: int) -> None:
+    """Print the steps of batches without and with a hostile sequence."""
+    usual = [compiled(schema_of(seed), vocabulary) for seed in range(OTHERS + 1)]
+    hostile = [*usual[:OTHERS], compiled(schema, vocabulary)]
+    neighbour = Neighbour(schema)
+    cases = [
+        Case(f"{OTHERS} sequences", filled(vocabulary, usual[:OTHERS])),
+        Case("and an ordinary one", filled(vocabulary, usual)),
+        Case("  while another process works", filled(vocabulary, usual), neighbour),
+        Case(f"and a hostile one ({name})", filled(vocabulary, hostile)),
+    ]
+    for _ in range(rounds):
+        for case in cases:
+            case.measure(steps)
+    for case in cases:
+        case.report(cases[0])
+        case.load.batch.close()
+    neighbour.close()
+
 
 def main() -> None:
-    """Print the steps of both, in pairs."""
+    """Print the steps of each batch."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=20)
     given = parser.parse_args()
     torch.set_num_threads(1)
     vocabulary = load_vocabulary()
-
-    def compiled(schema: object) -> Index:
-        return compile_index(JsonSchema(json.dumps(schema)), vocabulary)
-
-    usual = [compiled(schema_of(seed)) for seed in range(OTHERS)]
     for name, schema in (("one pattern", HOSTILE), ("irregular sets", IRREGULAR)):
-        for pair in range(given.pairs):
-            medians = []
-            for hostile in ([], [compiled(schema)]):
-                load = Load(vocabulary, usual)
-                for index in [*usual, *hostile]:
-                    load.open(index)
-                load.run(40)
-                p50, p99 = np.quantile(load.run(given.steps), [0.5, 0.99]) * 1e3
-                medians.append(p99)
-                load.batch.close()
-                what = f"and a hostile one ({name})" if hostile else f"{OTHERS} sequences"
-                failed = f", {len(load.failures)} failed" if load.failures else ""
-                print(f"{what}: step p50 {p50:.1f} ms, p99 {p99:.1f} ms{failed}")
-            print(f"  pair {pair + 1}: p99 {100 * (medians[1] / medians[0] - 1):+.0f} %")
+        compare(name, schema, vocabulary, given.rounds, given.steps)
 
 
 if __name__ == "__main__":
