@@ -11,6 +11,7 @@ from sampler_service.row_sampling import RowSampling
 from sampler_service.runner import Masks
 from sampler_service.sampling import Failure, Sampled, sample
 from sampler_service.sequence import Sequence
+from sampler_service.uploads import send
 
 
 def leave_room(
@@ -34,8 +35,9 @@ def leave_room(
     if not masks:
         return results
     short = list(masks)
-    values = ready.logits.values[short]
-    narrowed = torch.from_numpy(np.stack(list(masks.values()))).to(values.device)
+    device = ready.logits.values.device
+    values = ready.logits.values[send(torch.tensor(short), device)]
+    narrowed = send(torch.from_numpy(np.stack(list(masks.values()))), device)
     again = sample(values, narrowed, [wanted[row] for row in short])
     changed = dict(zip(short, again, strict=True))
     return [changed.get(row, result) for row, result in enumerate(results)]

@@ -1,4 +1,7 @@
-"""Picking a token of every row, in torch's operations: one draw inverts the cumulative weights."""
+"""Picking a token of every row, in torch's operations: one draw inverts the cumulative weights.
+
+Slice by slice: weights are in double precision, and sorting them takes several copies.
+"""
 
 from collections.abc import Sequence
 
@@ -7,7 +10,8 @@ from torch import Tensor
 
 from sampler_service.philox import uniforms
 from sampler_service.row_sampling import RowSampling, adjust, column, expand_masks
-from sampler_service.row_sums import cumulate
+from sampler_service.row_sums import cumulate, slices
+from sampler_service.uploads import send
 
 
 def pick_rows(logits: Tensor, masks: Tensor, rows: Sequence[RowSampling]) -> Tensor:
@@ -22,6 +26,12 @@ def pick_rows(logits: Tensor, masks: Tensor, rows: Sequence[RowSampling]) -> Ten
         Shape (rows, 4): a token, meaningless where nothing is allowed; the token of the highest
         logit, where anybody wants it; whether the logits are finite; whether a token is allowed.
     """
+    picked = [_pick(logits[part], masks[part], rows[part]) for part in slices(len(rows))]
+    return torch.cat([torch.empty(0, 4, dtype=torch.int64, device=logits.device), *picked])
+
+
+def _pick(logits: Tensor, masks: Tensor, rows: Sequence[RowSampling]) -> Tensor:
+    """Return what was picked of the rows of a slice."""
     allowed = expand_masks(masks, logits.shape[1])
     adjusted = adjust(logits, rows).masked_fill_(~allowed, -torch.inf)
     tokens = _choose(adjusted, rows)
@@ -33,7 +43,7 @@ def weigh(adjusted: Tensor, rows: Sequence[RowSampling]) -> Tensor:
     """Return the weights that tokens are drawn with, in double precision, 0 for those cut off.
 
     Args:
-        adjusted: Logits, minus infinity for what the mask forbids.
+        adjusted: Logits, minus infinity for what the mask forbids, of the rows of a slice.
         rows: Those at temperature 0 are treated as if at 1.
     """
     highest = adjusted.amax(dim=-1, keepdim=True)
@@ -49,8 +59,8 @@ def _choose(adjusted: Tensor, rows: Sequence[RowSampling]) -> Tensor:
         return greedy
     weights = weigh(adjusted, rows)
     drawn = _draw(weights, column(uniforms([row.draw for row in rows]), weights.device))
-    is_greedy = torch.tensor([row.temperature == 0 for row in rows], device=adjusted.device)
-    return torch.where(is_greedy, greedy, drawn)
+    is_greedy = torch.tensor([row.temperature == 0 for row in rows])
+    return torch.where(send(is_greedy, adjusted.device), greedy, drawn)
 
 
 def _lowest_of(highest: Tensor, values: Tensor) -> Tensor:

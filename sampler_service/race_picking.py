@@ -16,6 +16,7 @@ from torch import Tensor
 from sampler_service.picking import weigh
 from sampler_service.race_kernels import join_races, race_part
 from sampler_service.row_sampling import RowSampling, adjust, expand_masks
+from sampler_service.row_sums import slices
 from sampler_service.uploads import send
 
 QUARTER = 1024
@@ -61,13 +62,20 @@ def _adjusted(logits: Tensor, masks: Tensor, rows: Sequence[RowSampling]) -> Ten
     if not cut and not any(row.logit_bias or row.penalises for row in rows):
         return logits
     adjusted = adjust(logits, rows)
-    if cut:
-        places = send(torch.tensor(cut), logits.device)
-        allowed = expand_masks(masks[places], logits.shape[1])
-        narrow = adjusted[places].masked_fill_(~allowed, -torch.inf)
-        weights = weigh(narrow, [rows[place] for place in cut])
-        adjusted[places] = narrow.masked_fill_(weights == 0, -torch.inf)
+    for part in slices(len(cut)):
+        _cut_tails(adjusted, masks, rows, cut[part])
     return adjusted
+
+
+def _cut_tails(
+    adjusted: Tensor, masks: Tensor, rows: Sequence[RowSampling], cut: Sequence[int]
+) -> None:
+    """Write minus infinity for what the mask or the top-p of some rows forbids: of a slice."""
+    places = send(torch.tensor(cut), adjusted.device)
+    allowed = expand_masks(masks[places], adjusted.shape[1])
+    narrow = adjusted[places].masked_fill_(~allowed, -torch.inf)
+    weights = weigh(narrow, [rows[place] for place in cut])
+    adjusted[places] = narrow.masked_fill_(weights == 0, -torch.inf)
 
 
 def _draws(rows: Sequence[RowSampling]) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from sampler_service.runner import Logits, Masks
 from sampler_service.sequence import Sequence
 from sampler_service.token_masks import StepMasks
+from sampler_service.uploads import send
 
 
 @dataclass(frozen=True)
@@ -66,5 +67,5 @@ def _take_kept(sequences: Ordered[Sequence], masks: Masks) -> ReadyRows:
     values = torch.stack([logits for logits in kept if logits is not None])
     for sequence in sequences:
         sequence.logits = None
-    logits = Logits(values, torch.from_numpy(masks).to(values.device))
+    logits = Logits(values, send(torch.from_numpy(masks), values.device))
     return ReadyRows(sequences, logits, masks, np.zeros(len(sequences), dtype=np.bool_))

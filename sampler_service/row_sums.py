@@ -4,20 +4,27 @@ On a processor torch's operations are so by themselves. On CUDA they choose thei
 and by where a row begins in memory: there they get shapes that do not change.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-_ROWS = 64
+ROWS = 64
+"""Of a slice: the most rows that are summed or sorted at once."""
 _ALIGNED = 8  # numbers; rows of a multiple begin alike
 
 
+def slices(rows: int) -> Iterator[slice]:
+    """Yield slices of so many rows, in their order."""
+    return (slice(start, min(start + ROWS, rows)) for start in range(0, rows, ROWS))
+
+
 def cumulate(values: Tensor) -> Tensor:
-    """Return the sums through each place of a row."""
-    if values.device.type == "cpu":
-        return torch.cumsum(values, dim=-1)
-    tiles = (functional.pad(t, (0, 0, 0, _ROWS - len(t))) for t in torch.split(values, _ROWS))
-    return torch.cat([torch.cumsum(tile, dim=-1) for tile in tiles])[: len(values)]
+    """Return the sums through each place of a row, of the rows of a slice."""
+    missing = 0 if values.device.type == "cpu" else ROWS - len(values)
+    padded = functional.pad(values, (0, 0, 0, missing)) if missing else values
+    return torch.cumsum(padded, dim=-1)[: len(values)]
 
 
 def log_softmax(values: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported
 pytest.importorskip("triton", reason="the extra 'gpu', whose kernels are interpreted here")
 
-from sampler_service import race_picking
+from sampler_service import race_picking, row_sums
 from sampler_service.philox import Draw, philox
 from sampler_service.picking import pick_rows
 from sampler_service.race_picking import race_rows
@@ -156,6 +156,15 @@ class TestRows:
         for number, one in enumerate(rows):
             part = slice(number, number + 1)
             assert torch.equal(race_rows(logits[part], masks[part], [one])[0], together[number])
+
+    def test_tails_that_are_cut_in_slices_change_no_token(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        logits, masks = random_rows(7)
+        rows = [row(number, top_p=(0.4, 1.0, 0.8)[number % 3]) for number in range(7)]
+        whole = race_rows(logits, masks, rows)
+        monkeypatch.setattr(row_sums, "ROWS", 2)
+        assert torch.equal(race_rows(logits, masks, rows), whole)
 
     def test_seed_choice_and_position_each_change_the_draw(self) -> None:
         draws = [Draw(1, 0, 0), Draw(2, 0, 0), Draw(2**40 + 1, 0, 0), Draw(1, 1, 0), Draw(1, 0, 1)]

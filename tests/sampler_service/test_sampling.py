@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from sampler_service import row_sums
 from sampler_service.philox import Draw
 from sampler_service.row_sampling import RowSampling, adjust, expand_masks
 from sampler_service.sampling import Failure, Sampled, sample
+from sampler_service.testing_operations import Operations
 
 VOCABULARY = 70
 
@@ -192,3 +194,40 @@ def test_a_row_is_sampled_alike_alone_and_in_any_company(vocabulary: int) -> Non
         assert alone == together[number : number + 1]
     for size in (2, 5, 8):
         assert sample(values[:size], words[:size], rows[:size]) == together[:size]
+
+
+def many_rows(count: int) -> tuple[Tensor, Tensor, list[RowSampling]]:
+    """Rows of which some are greedy, some have a tail cut off, and some have neither."""
+    values = torch.randn(count, VOCABULARY, generator=torch.Generator().manual_seed(7)) * 3
+    rows = [
+        row(number, temperature=(0.0, 0.8, 1.2)[number % 3], top_p=(1.0, 0.7)[number % 2])
+        for number in range(count)
+    ]
+    return values, masks({1, 8, 60}, None).repeat(count // 2, 1), rows
+
+
+@pytest.mark.parametrize("size", [1, 5, 64])
+def test_slices_of_any_size_pick_the_same_tokens(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    many = many_rows(150)
+    monkeypatch.setattr(row_sums, "ROWS", 150)
+    whole = sample(*many)
+    monkeypatch.setattr(row_sums, "ROWS", size)
+    assert sample(*many) == whole
+
+
+def test_weights_of_all_rows_are_never_held_at_once() -> None:
+    counts: list[int] = []
+
+    def see(_: object, __: object, made: object) -> None:
+        if isinstance(made, Tensor) and made.dtype == torch.float64 and made.shape[-1:] != (1,):
+            counts.append(len(made))
+
+    with Operations(see):
+        sample(*many_rows(150))
+    assert max(counts) == row_sums.ROWS
+
+
+def test_nothing_is_picked_of_no_rows() -> None:
+    assert sample(torch.zeros(0, VOCABULARY), masks(None)[:0], []) == []
