@@ -92,9 +92,12 @@ class PromptTokenizer:
         return any(map(self._holds_added, self._forms(text)))
 
     def spelled_control(self, text: str) -> list[str]:
-        """Return the control tokens that a text spells, in their order."""
-        found = (token for form in self._forms(text) for token in self._any_added.findall(form))
-        return [token for token in found if token in self._controls]
+        """Return the control tokens that a text spells: as it is, then normalized; in order."""
+        found = [
+            [token for token in self._any_added.findall(form) if token in self._controls]
+            for form in self._forms(text)
+        ]
+        return [*found[0], *found[-1]]
 
     @property
     def longest_written(self) -> int | None:
@@ -102,10 +105,10 @@ class PromptTokenizer:
         return None if self.longest is None else max(self.longest, self._longest_added)
 
     def _forms(self, text: str) -> list[str]:
-        """Return a text as added tokens are sought in it."""
+        """Return a text as added tokens are sought in it; once where it is normalized already."""
         if not self._is_sought_normalized:
             return [text]
-        return [text, self._inner.normalizer.normalize_str(text)]
+        return [*{text: None, self._inner.normalizer.normalize_str(text): None}]
 
     def _holds_added(self, text: str) -> bool:
         lengths = range(1, min(len(text), self._longest_added) + 1)

@@ -186,6 +186,28 @@ def test_a_part_of_a_control_token_is_known_in_other_letters(piece: str) -> None
     assert normalizing("NFKC").may_make_added_token(piece)
 
 
+@pytest.mark.parametrize(("text", "searches"), [("plain", 1), ("\uff46ancy", 2)])
+def test_a_text_that_is_normalized_already_is_searched_once(
+    monkeypatch: pytest.MonkeyPatch, text: str, searches: int
+) -> None:
+    tokenizer, sought = normalizing("NFKC"), list[str]()
+    seek = tokenizer._holds_added
+
+    def spy(form: str) -> bool:
+        sought.append(form)
+        return seek(form)
+
+    monkeypatch.setattr(tokenizer, "_holds_added", spy)
+    assert not tokenizer.may_make_added_token(text)
+    assert len(sought) == searches
+
+
+def test_tools_with_keys_that_normalizing_changes_are_shown() -> None:
+    speaks = PromptWriter("m", Family(), PLAIN, template(WITH_TOOLS), normalizing("NFKC"))
+    ids = speaks.write(with_tools(tool("x", **{"\uff46": {"type": "string"}})))
+    assert [token for token in ids if token < 16] == [4, 2, 5]
+
+
 def test_a_word_that_normalizes_into_a_control_token_is_broken_up() -> None:
     definition = {"ignore_merges": True}
     ids = normalizing("NFKC", **definition).encode_message("\uff1c|end|\uff1e")
