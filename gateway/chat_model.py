@@ -1,6 +1,5 @@
 """What one model writes around its answers: its chat format in the terms of its tokenizer."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,8 +13,20 @@ from gateway.chat_formats import ChatFormat
 from gateway.control_tokens import ControlTokens
 from gateway.tools import Tool, ToolUse
 from mesh.errors import InternalError
+from mesh.memory import BoundedMemory
 
-_MOST_SHAPES = 32
+_SHAPES_BYTES = 16 * 1024 * 1024
+_ENTRY_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    shape: AnswerShape | None
+    size: int
+
+
+def _remember_shapes() -> BoundedMemory[object, _Remembered]:
+    return BoundedMemory(_SHAPES_BYTES, lambda remembered: remembered.size)
 
 
 @dataclass(frozen=True)
@@ -33,8 +44,8 @@ class ChatModel:
     tokens: ControlTokens
     is_thinking: bool = False
     token_names: Mapping[int, str] = field(default_factory=dict)
-    _shapes: "OrderedDict[object, AnswerShape | None]" = field(
-        default_factory=OrderedDict, repr=False, compare=False
+    _shapes: BoundedMemory[object, _Remembered] = field(
+        default_factory=_remember_shapes, repr=False, compare=False
     )
 
     def shape(self, content: Part | None, use: ToolUse) -> AnswerShape | None:
@@ -43,13 +54,12 @@ class ChatModel:
         Shapes are remembered: the turns of one conversation have the same tools.
         """
         key = (content, use.mode, use.max_calls, bool(use.tools), *map(_facts_of, use.callable))
-        if key not in self._shapes:
-            writer = ShapeWriter(self.form, self.tokens, self.is_thinking)
-            self._shapes[key] = writer.write(content, use)
-        self._shapes.move_to_end(key)
-        if len(self._shapes) > _MOST_SHAPES:
-            self._shapes.popitem(last=False)
-        return self._shapes[key]
+        remembered = self._shapes.find(key)
+        if remembered is None:
+            shape = ShapeWriter(self.form, self.tokens, self.is_thinking).write(content, use)
+            remembered = _Remembered(shape, _size(content, use, shape))
+            self._shapes.record(key, remembered)
+        return remembered.shape
 
     def reader(self, use: ToolUse, *, is_structured: bool = False) -> AnswerReader:
         """Return the reader of one answer, whose content follows a format or is any text."""
@@ -82,6 +92,15 @@ class ChatModel:
             pieces += [frame.text[start : mark.position], character]
             start = mark.position
         return "".join(pieces) + frame.text[start:]
+
+
+def _size(content: Part | None, use: ToolUse, shape: AnswerShape | None) -> int:
+    """Return about how many bytes a remembered shape holds, with what it was asked by."""
+    grammars = [tool.grammar for tool in use.callable] + [content.grammar if content else None]
+    texts = sum(len(grammar.text) for grammar in grammars if grammar is not None)
+    pieces = shape.piece.ByteSize() if shape is not None else 0
+    # as the client wrote them, and as validators are made from them
+    return _ENTRY_BYTES * (1 + len(use.callable)) + 2 * texts + pieces
 
 
 def _facts_of(tool: Tool) -> object:

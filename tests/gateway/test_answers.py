@@ -231,6 +231,26 @@ def test_a_cut_answer_says_what_is_certain_and_no_more() -> None:
         assert calls == ([("get", whole[start:length][:8])] if length >= start else [])
 
 
+def object_of(name: str, size: int = 0) -> Part:
+    """Return content under a schema of some size."""
+    text = json.dumps({"type": "object", "title": name, "description": "x" * size})
+    return Part(Grammar(Syntax.JSON_SCHEMA, text), SUBJECT)
+
+
+def test_shapes_are_remembered_as_long_as_their_bytes_are_within_a_bound() -> None:
+    model, (small, large) = ChatModel(_ROWS["hermes"], ControlTokens({})), (100, 2 * 1024 * 1024)
+    use = ToolUse(FUNCTIONS, FUNCTIONS, ToolMode.AUTO)
+    first = model.shape(object_of("first"), use)
+    for number in range(200):
+        model.shape(object_of(f"{number}", small), use)
+    assert model.shape(object_of("first"), use) is first
+    for number in range(8):
+        model.shape(object_of(f"{number}", large), use)
+    again = model.shape(object_of("first"), use)
+    assert again == first
+    assert again is not first
+
+
 def test_what_is_not_in_the_format_is_a_fault_of_ours() -> None:
     model, _ = make("formwork", "control")
     reader = model.reader(ToolUse(FUNCTIONS, FUNCTIONS, ToolMode.AUTO))
