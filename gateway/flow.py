@@ -1,7 +1,7 @@
 """The path of a chat completion, step by step: design.md, section 1."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -23,6 +23,7 @@ from gateway.prompt_writers import PromptWriters
 from gateway.request import ChatRequest, read_chat_request
 from gateway.sampler_stream import WorkerStreams
 from gateway.schema_resolver import SchemaResolver
+from gateway.stops import share_stops
 from gateway.validation import Validators
 from mesh.clock import Clock
 from mesh.ids import Snapshot, new_id
@@ -80,12 +81,11 @@ class ChatFlow:
         self._refuse_early(wishes)
         check_characters(request, entry.context, self.writers.of(snapshot).longest_token)
         prompt = await self.writers.write(snapshot, request, entry.context, caller.project_id)
-        # where anything but content may come, only the gateway knows where to look for stop strings
-        told = request if wishes is None else replace(request, stop=())
+        told, read = share_stops(request, is_kept_to_form=wishes is not None)
         plan = self._plan(told, snapshot, entry, prompt)
         attempt = Attempt(self, caller, request, snapshot, plan, wishes, deadline, has_fallback)
         opened, constraint, checks = await attempt.start()
-        job = self._job(request, snapshot, entry, plan, checks)
+        job = self._job(read, snapshot, entry, plan, checks)
         generation = Generation(
             job, opened, attempt, self.placement, self.metrics, self.config.max_attempts
         )

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
+from hashlib import sha256
 
 
 class Syntax(StrEnum):
@@ -15,6 +17,18 @@ class Syntax(StrEnum):
 
 
 @dataclass(frozen=True)
+class SchemaText:
+    """The text of a JSON Schema, as validators are made from it."""
+
+    text: bytes
+
+    @cached_property
+    def key(self) -> bytes:
+        """The hash that it is known by, worked out once."""
+        return sha256(self.text).digest()
+
+
+@dataclass(frozen=True)
 class Grammar:
     """A grammar as the client wrote it: the order and spelling of a schema's text count."""
 
@@ -23,12 +37,15 @@ class Grammar:
     in_json_string: bool = False
     """Its texts are spelled as in a JSON string, without the quotes."""
 
-    @property
-    def schema(self) -> bytes | None:
+    @cached_property
+    def schema(self) -> SchemaText | None:
         """The JSON Schema that a text of it fits; None where it is no JSON."""
         if self.syntax is Syntax.JSON_OBJECT:
-            return b'{"type":"object"}'
-        return self.text.encode() if self.syntax is Syntax.JSON_SCHEMA else None
+            return _ANY_OBJECT
+        return SchemaText(self.text.encode()) if self.syntax is Syntax.JSON_SCHEMA else None
+
+
+_ANY_OBJECT = SchemaText(b'{"type":"object"}')
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from gateway.answer_shape import Part
@@ -54,7 +55,7 @@ class ResponseFormat:
         """Whether an index constrains the answer."""
         return self.kind is not FormatKind.TEXT
 
-    @property
+    @cached_property
     def part(self) -> Part | None:
         """What the content of an answer must look like; None: any text."""
         return Part(self.grammar, self.subject, self.strict) if self.is_structured else None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from gateway.errors import SchemaInvalidError, grammar_error
-from gateway.grammars import Grammar, Subject, Syntax
+from gateway.grammars import Grammar, SchemaText, Subject, Syntax
 from gateway.indexes import Indexes, IndexWish
 from gateway.prompt_writers import PromptWriters
 from gateway.schemas import StoredSchema
@@ -44,7 +44,7 @@ class SchemaIndexes:
         different = {wish.key: wish for wish in wishes}.values()
         try:
             handles = await do_all(map(self.indexes.ensure_index, different))
-            await self.validators.of(stored.body.encode(), stored.record.project_id)
+            await self.validators.of(SchemaText(stored.body.encode()), stored.record.project_id)
         except FormworkError as error:
             subject = Subject(f"schema '{stored.record.name}'", "schema", SchemaInvalidError.reason)
             raise grammar_error(error, subject) from error

@@ -5,8 +5,19 @@ it, only the gateway knows which text is content.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.answer_reader import Channel, Event, Said, overlap
+from gateway.request import ChatRequest
+
+
+def share_stops(request: ChatRequest, *, is_kept_to_form: bool) -> tuple[ChatRequest, ChatRequest]:
+    """Return a request as its worker is told it, and as its answer is read here.
+
+    One of the two looks for its stop strings.
+    """
+    without = replace(request, stop=())
+    return (without, request) if is_kept_to_form else (request, without)
 
 
 class StopReader:

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 from gateway.config import GatewayConfig
+from gateway.grammars import SchemaText
 from gateway.validation_client import ValidationBudgetError, ValidationProcess
 from gateway.validation_process import Finding, Verdict
 from mesh.clock import Clock
@@ -64,7 +64,7 @@ class Validators:
         """Return what making the validators of one request may take."""
         return BuildBudget(self._config.validation_request_seconds)
 
-    async def of(self, schema: bytes, project_id: str) -> "SchemaValidator":
+    async def of(self, schema: SchemaText, project_id: str) -> "SchemaValidator":
         """Return the validator of a schema.
 
         Raises:
@@ -74,24 +74,23 @@ class Validators:
         refusal = self.find_refusal(schema)
         if refusal is not None:
             raise refusal
-        key = sha256(schema).digest()
-        seconds = self._build_seconds.find(key)
+        seconds = self._build_seconds.find(schema.key)
         if seconds is None:
             finding = await self.check(schema, None, project_id)
             if finding.verdict is Verdict.UNUSABLE:
                 self._refuse(schema, f"The schema cannot be validated with: {finding.reason}")
             seconds = finding.build_seconds
-            self._build_seconds.record(key, seconds)
+            self._build_seconds.record(schema.key, seconds)
         return SchemaValidator(self, schema, project_id, seconds)
 
-    def find_refusal(self, schema: bytes) -> SchemaRefusedError | None:
+    def find_refusal(self, schema: SchemaText) -> SchemaRefusedError | None:
         """Return the refusal of this schema that is still remembered."""
-        refusal = self._refusals.find(sha256(schema).digest())
+        refusal = self._refusals.find(schema.key)
         if refusal is None or refusal.until <= self._clock.monotonic():
             return None
         return SchemaRefusedError(refusal.message)
 
-    async def check(self, schema: bytes, answer: bytes | None, project_id: str) -> Finding:
+    async def check(self, schema: SchemaText, answer: bytes | None, project_id: str) -> Finding:
         """Return what a process says of an answer, or of the schema alone.
 
         Raises:
@@ -100,7 +99,7 @@ class Validators:
         """
         async with self._process_for(project_id) as process:
             try:
-                return await process.check(schema, answer)
+                return await process.check(schema.text, answer)
             except ValidationBudgetError:
                 self._refuse(
                     schema,
@@ -120,11 +119,10 @@ class Validators:
             finally:
                 self._idle.put_nowait(process)
 
-    def _refuse(self, schema: bytes, message: str) -> NoReturn:
+    def _refuse(self, schema: SchemaText, message: str) -> NoReturn:
         until = self._clock.monotonic() + self._config.refusal_memory_seconds
-        key = sha256(schema).digest()
-        self._build_seconds.forget(key)
-        self._refusals.record(key, _Refusal(message, until))
+        self._build_seconds.forget(schema.key)
+        self._refusals.record(schema.key, _Refusal(message, until))
         raise SchemaRefusedError(message)
 
 
@@ -133,7 +131,7 @@ class SchemaValidator:
     """The validator of one schema, which a process makes when it is needed."""
 
     validators: Validators
-    schema: bytes
+    schema: SchemaText
     project_id: str
     build_seconds: float
     """Of processor time, that making it took: it may have to be made again."""
@@ -169,9 +167,9 @@ class BuildBudget:
         Raises:
             LimitExceededError: All together take more.
         """
-        if validator.schema in self._counted:
+        if validator.schema.key in self._counted:
             return
-        self._counted.add(validator.schema)
+        self._counted.add(validator.schema.key)
         self._spent += validator.build_seconds
         if self._spent > self._seconds:
             raise LimitExceededError(

@@ -18,6 +18,7 @@ from formwork.sampler.v1.sampler_pb2 import (
 from formwork.scheduler.v1.scheduler_pb2 import OUTCOME_COMPLETED, OUTCOME_FAILED
 from pydantic import BaseModel
 
+from gateway.grammars import SchemaText
 from gateway.testing import fail, say
 from gateway.validation import AnswerValidator
 from mesh.errors import CompileBudgetError, QueueFullError, SchemaRefusedError
@@ -385,7 +386,7 @@ async def test_a_sequence_is_bound_while_its_validator_is_made(
     validators, gate = bench.gateway.means.validators, asyncio.Event()
     make = validators.of
 
-    async def make_late(schema: bytes, project_id: str) -> AnswerValidator:
+    async def make_late(schema: SchemaText, project_id: str) -> AnswerValidator:
         await gate.wait()
         return await make(schema, project_id)
 
@@ -407,7 +408,7 @@ async def test_a_schema_that_no_validator_takes_is_refused_and_its_place_given_b
 ) -> None:
     bench.worker.script = lambda _: ANSWER
 
-    async def refuse(schema: bytes, project_id: str) -> AnswerValidator:
+    async def refuse(schema: SchemaText, project_id: str) -> AnswerValidator:
         del schema, project_id
         await until(lambda: len(bench.worker.binds) == 1)
         raise SchemaRefusedError("No.", metadata={"pointer": "", "keyword": "type"})

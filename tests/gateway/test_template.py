@@ -204,7 +204,7 @@ def test_a_text_that_is_normalized_already_is_searched_once(
 
 def test_tools_with_keys_that_normalizing_changes_are_shown() -> None:
     speaks = PromptWriter("m", Family(), PLAIN, template(WITH_TOOLS), normalizing("NFKC"))
-    ids = speaks.write(with_tools(tool("x", **{"\uff46": {"type": "string"}})))
+    ids = speaks.write(with_tools(tool("x", **{"\uff46-": {"type": "string"}})))
     assert [token for token in ids if token < 16] == [4, 2, 5]
 
 

@@ -16,6 +16,7 @@ from formwork.sampler.v1.sampler_pb2 import (
     TokenLogprob,
 )
 
+from gateway.grammars import SchemaText
 from gateway.validation_process import Finding
 from mesh.config import MeshConfig
 from mesh.errors import SchemaRefusedError
@@ -146,7 +147,7 @@ async def test_calls_of_one_tool_are_checked_one_after_the_other(
     validators, checked = bench.gateway.means.validators, []
     check = validators.check
 
-    async def spy(schema: bytes, answer: bytes | None, project_id: str) -> Finding:
+    async def spy(schema: SchemaText, answer: bytes | None, project_id: str) -> Finding:
         checked.append(schema)
         return await check(schema, answer, project_id)
 
@@ -227,8 +228,10 @@ async def test_an_answer_that_stopped_is_charged_up_to_there(mesh_config: MeshCo
 
 
 async def test_a_worker_looks_for_stop_where_all_of_an_answer_is_content(bench: Bench) -> None:
-    await create(bench, stop=["x"])
+    bench.worker.script = lambda _: pieces("no x is left to be found")
+    answer = await create(bench, stop=["x"])
     assert bench.worker.opens[0].sampling.stop == ["x"]
+    assert answer.choices[0].message.content == "no x is left to be found", "nor does anybody else"
 
 
 async def test_custom_tools_take_text_or_a_grammar(bench: Bench) -> None:

@@ -7,14 +7,15 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from gateway import validation_process
+from gateway import grammars, validation_process
 from gateway.config import GatewayConfig
-from gateway.grammars import Grammar, Syntax
+from gateway.grammars import Grammar, SchemaText, Syntax
 from gateway.schema_check import Validator
 from gateway.validation import Validators
 from gateway.validation_process import CHECK_HEAD, VERDICT_HEAD, Checker, Verdict, serve
@@ -24,8 +25,8 @@ from mesh.errors import InternalError, LimitExceededError, SchemaRefusedError
 PROJECT = "p"
 
 
-def form(schema: object) -> bytes:
-    return json.dumps(schema).encode()
+def form(schema: object) -> SchemaText:
+    return SchemaText(json.dumps(schema).encode())
 
 
 def make_validators(**config: object) -> Validators:
@@ -103,6 +104,24 @@ async def test_a_schema_that_cannot_be_checked_with_is_refused(
     assert shared.find_refusal(form(schema)) is not None
 
 
+async def test_a_schema_is_hashed_once_for_all_that_is_known_of_it(
+    validators: Validators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[bytes] = []
+
+    def spy(text: bytes) -> object:
+        hashed.append(text)
+        return sha256(text)
+
+    monkeypatch.setattr(grammars, "sha256", spy)
+    schema = Grammar(Syntax.JSON_SCHEMA, '{"type":"integer"}').schema
+    assert schema is not None
+    assert validators.find_refusal(schema) is None
+    for _ in range(2):
+        validators.open_budget().spend(await validators.of(schema, PROJECT))
+    assert hashed == [b'{"type":"integer"}']
+
+
 async def test_json_mode_wants_an_object(validators: Validators) -> None:
     schema = Grammar(Syntax.JSON_OBJECT).schema
     assert schema is not None
@@ -153,7 +172,7 @@ async def test_a_validator_beyond_its_memory_is_refused_and_the_refusal_remember
         await validators.close()
 
 
-def heavy(number: int) -> bytes:
+def heavy(number: int) -> SchemaText:
     """Return a small schema whose validator takes some tenths of a second to make."""
     return form({"pattern": f"^[\\p{{L}}\\p{{N}}]{{1,{300 + number}}}$"})
 
