@@ -23,9 +23,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from formwork_engine import Index, JsonSchema, Vocabulary, compile_index
+from formwork_engine import Index, JsonSchema, Vocabulary, compile_index, fill_masks
+from formwork_engine.cursor import MaskStatus
+from formwork_engine.errors import OutOfFuelError
 
-from bench.batch_masks import HOSTILE, IRREGULAR, Walk, load_vocabulary, schema_of
+from bench.batch_masks import HOSTILE, IRREGULAR, load_vocabulary, schema_of
 from mesh.clock import SystemClock
 from sampler_service.batch import Batch
 from sampler_service.config import SamplerConfig
@@ -35,6 +37,7 @@ from sampler_service.sequence import TokenRules
 
 HIDDEN, OTHERS = 64, 31
 MAX_SETTLING, WARMING = 200, 10.0
+MAX_MASKS, POLLING = 60, 0.002
 
 
 class Product:
@@ -122,7 +125,25 @@ def work_apart(schema: object) -> None:
     os.nice(19)
     vocabulary = load_vocabulary()
     for seed in itertools.count():
-        Walk(compiled(schema, vocabulary), seed)
+        walk_freely(compiled(schema, vocabulary), seed)
+
+
+def walk_freely(index: Index, seed: int) -> None:
+    """Take any allowed tokens, up to an end of the text, or of what its masks may take."""
+    random = np.random.default_rng(seed)
+    cursor, mask = index.cursor(), np.zeros(index.vocabulary.words, dtype=np.int32)
+    while not cursor.is_finished:
+        try:
+            cursor.fill_mask(mask)
+        except OutOfFuelError:
+            return
+        cursor.advance(any_allowed(mask, random))
+
+
+def any_allowed(mask: Masks, random: np.random.Generator) -> int:
+    """Return a token that a mask of shape (words,) allows."""
+    bits = np.unpackbits(mask.view(np.uint8), bitorder="little")
+    return int(random.choice(np.flatnonzero(bits)))
 
 
 class Neighbour:
@@ -183,6 +204,29 @@ class Case:
         )
 
 
+def report_masks(name: str, index: Index, fuel: int) -> None:
+    """Print how long the masks of a sequence hold up a step, and how long they take in all."""
+    random = np.random.default_rng(1)
+    cursor, mask = index.cursor(), np.zeros((1, index.vocabulary.words), dtype=np.int32)
+    held, waited = list[float](), list[float]()
+    while not cursor.is_finished and len(waited) < MAX_MASKS:
+        start, status = time.perf_counter(), MaskStatus.LATER
+        while status is MaskStatus.LATER:
+            before = time.thread_time()
+            (status,) = fill_masks([cursor], [0], mask, step_fuel=fuel)
+            held.append(time.thread_time() - before)
+            time.sleep(POLLING)
+        waited.append(time.perf_counter() - start)
+        if status is MaskStatus.FAILED:
+            break
+        cursor.advance(any_allowed(mask[0], random))
+    longest, (p50, p99) = max(held) * 1e3, np.quantile(waited, [0.5, 0.99]) * 1e3
+    print(
+        f"{name}: a mask holds up a step for {longest:.1f} ms at most; "
+        f"it is there after {p50:.0f} ms at the median, {p99:.0f} at p99"
+    )
+
+
 def filled(vocabulary: Vocabulary, indexes: Sequence[Index]) -> Load:
     """Return a batch of these, on its way."""
     load = Load(vocabulary, indexes)
@@ -222,6 +266,7 @@ def main() -> None:
     torch.set_num_threads(1)
     vocabulary = load_vocabulary()
     for name, schema in (("one pattern", HOSTILE), ("irregular sets", IRREGULAR)):
+        report_masks(name, compiled(schema, vocabulary), SamplerConfig().mask_step_fuel)
         compare(name, schema, vocabulary, given.rounds, given.steps)
 
 

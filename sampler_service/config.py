@@ -27,9 +27,9 @@ class SamplerConfig:
     threads: int = 1
     """Threads of the forward; on the machine's processor only."""
     mask_threads: int = 1
-    mask_step_fuel: int = 10_000
-    """Work of one mask within a step, in the engine's steps; all masks of a step may take twice
-    that. It bounds how long one sequence holds up the others of its batch: one whose mask needs
+    mask_step_fuel: int = 2_000
+    """Work of one mask within a step, in the engine's steps; all masks of a step may take five
+    times that. It bounds how long one sequence holds up the others of its batch: one whose mask needs
     more leaves the step, and rejoins when another thread has finished it. What that is in time on
     a machine, `bench/hostile_batch.py` prints."""
     max_waiting: int = 256

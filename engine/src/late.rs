@@ -18,7 +18,7 @@ use crate::ffi::give_way;
 use crate::grammar::STACK_BYTES;
 
 /// Masks of the costliest kind that a batch works out at once.
-const COSTLY_MASKS: u64 = 2;
+const COSTLY_MASKS: u64 = 5;
 /// Late masks of the costliest kind that a cursor may have before it fails.
 const MAX_LATE_MASKS: u64 = 16;
 

@@ -242,7 +242,7 @@ def fill_masks(
         rows: The row of each; others are left alone.
         out: Shape (batch, at least words), int32, contiguous.
         threads: To compute on.
-        step_fuel: Work of one mask; all together may take twice that. A cursor that needs more
+        step_fuel: Work of one mask; all together may take five times that. A cursor that needs more
             gets an all-zero row and is `LATER`: its mask is finished on another thread, and a later
             call finds it, or the cursor failed after its whole `mask_fuel`. None: every mask is
             finished here.
