@@ -37,7 +37,7 @@ from sampler_service.sequence import TokenRules
 
 HIDDEN, OTHERS = 64, 31
 MAX_SETTLING, WARMING = 200, 10.0
-MAX_MASKS, POLLING = 60, 0.002
+MAX_MASKS, POLLING = 100, 0.002
 
 
 class Product:
@@ -209,7 +209,9 @@ def report_masks(name: str, index: Index, fuel: int) -> None:
     random = np.random.default_rng(1)
     cursor, mask = index.cursor(), np.zeros((1, index.vocabulary.words), dtype=np.int32)
     held, waited = list[float](), list[float]()
-    while not cursor.is_finished and len(waited) < MAX_MASKS:
+    while len(waited) < MAX_MASKS:
+        if cursor.is_finished:
+            cursor = index.cursor()
         start, status = time.perf_counter(), MaskStatus.LATER
         while status is MaskStatus.LATER:
             before = time.thread_time()
