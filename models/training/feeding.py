@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Protocol, Self
 
 import torch
@@ -14,7 +17,8 @@ from models.training.tasks import WARM_MIX, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from multiprocessing.queues import Queue
+    from concurrent.futures import Future
+    from multiprocessing.connection import Connection
     from pathlib import Path
     from types import TracebackType
 
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
     Packed = tuple[int, tuple[NDArray[np.generic], ...]]
 
 _AHEAD = 8  # batches of each maker that may wait
+
+
+class MakersLostError(Exception):
+    """No process is left that makes batches."""
 
 
 class FeedPlan(Protocol):
@@ -43,6 +51,8 @@ class FeedPlan(Protocol):
 class Feed:
     """An endless source of batches; ends its processes when it is left.
 
+    Each has a pipe of its own, whose end tells that the process has ended, wherever it was.
+
     Args:
         tokenizer_file: Of the model.
         plan: How many makers, how large batches.
@@ -52,21 +62,24 @@ class Feed:
 
     def __init__(self, tokenizer_file: Path, plan: FeedPlan, *, seed: int, warm: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self._queue: Queue[Packed] = context.Queue(_AHEAD * plan.makers)
+        pipes = [context.Pipe(duplex=False) for _ in range(plan.makers)]
+        self._readers = [reader for reader, _ in pipes]
+        self._writers = [writer for _, writer in pipes]
         share = warm // plan.makers
         self._processes = [
             context.Process(
                 target=_make,
-                args=(tokenizer_file, plan.batch_tokens, (seed, maker), share, self._queue),
+                args=(tokenizer_file, plan.batch_tokens, (seed, maker), share, writer),
                 daemon=True,
             )
-            for maker in range(plan.makers)
+            for maker, writer in enumerate(self._writers)
         ]
 
     def __enter__(self) -> Self:
         """Start the makers."""
-        for process in self._processes:
+        for process, writer in zip(self._processes, self._writers, strict=True):
             process.start()
+            writer.close()  # the maker has its own
         return self
 
     def __exit__(
@@ -80,14 +93,47 @@ class Feed:
             process.kill()
         for process in self._processes:
             process.join()
+        for reader in self._readers:
+            reader.close()
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield batches in the order in which they are made."""
-        while True:
-            first, (tokens, positions, *answers) = self._queue.get()
-            shape = [torch.from_numpy(part).long() for part in (tokens, positions)]
-            where, targets, weights = map(torch.from_numpy, answers)
-            yield Batch(shape[0], shape[1], first, where, targets, weights)
+        """Yield batches in the order in which they are made, about.
+
+        Raises:
+            MakersLostError: All makers have ended, which none does by itself.
+        """
+        living = list(self._readers)
+        while living:
+            ready = wait(living)
+            for reader in [one for one in living if one in ready]:
+                packed = _receive(reader)
+                if packed is None:
+                    living.remove(reader)
+                else:
+                    yield _unpack(packed)
+        for process in self._processes:
+            process.join()
+        statuses = sorted({process.exitcode or 0 for process in self._processes})
+        raise MakersLostError(
+            f"All processes that make batches have ended, with the exit statuses {statuses}; what "
+            "they said is above."
+        )
+
+
+def _receive(reader: Connection) -> Packed | None:
+    """Return the next batch of a maker; None where it has ended."""
+    try:
+        packed: Packed = reader.recv()
+    except (EOFError, OSError):  # the second: in the middle of a batch
+        return None
+    return packed
+
+
+def _unpack(packed: Packed) -> Batch:
+    first, (tokens, positions, *answers) = packed
+    shape = [torch.from_numpy(part).long() for part in (tokens, positions)]
+    where, targets, weights = map(torch.from_numpy, answers)
+    return Batch(shape[0], shape[1], first, where, targets, weights)
 
 
 def _make(
@@ -95,19 +141,27 @@ def _make(
     budget: int,
     seed: tuple[int, int],
     warm: int,
-    queue: Queue[Packed],
+    writer: Connection,
 ) -> None:
     torch.set_num_threads(1)
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     number = hash(seed) % 2**32
     warmed, mixed = stream(number, WARM_MIX), stream(number + 1_000_000)
     made = 0
+    sending: deque[Future[None]] = deque()
 
     def draw() -> Sample:
         return next(warmed if made < warm else mixed)
 
-    for batch in batches(tokenizer, draw, budget, random.Random(number)):
-        answers = (batch.where, batch.targets, batch.weights)
-        small = (batch.tokens.short(), batch.positions.short())  # a vocabulary of 2,048
-        queue.put((batch.first, tuple(part.numpy() for part in (*small, *answers))))
-        made += 1
+    with ThreadPoolExecutor(1) as sender:
+        for batch in batches(tokenizer, draw, budget, random.Random(number)):
+            sending.append(sender.submit(writer.send, _pack(batch)))
+            if len(sending) > _AHEAD:
+                sending.popleft().result()
+            made += 1
+
+
+def _pack(batch: Batch) -> Packed:
+    answers = (batch.where, batch.targets, batch.weights)
+    small = (batch.tokens.short(), batch.positions.short())  # a vocabulary of 2,048
+    return batch.first, tuple(part.numpy() for part in (*small, *answers))
