@@ -22,17 +22,16 @@ from formwork_engine import Index, JsonSchema, Vocabulary, compile_index
 
 import sampler_service.batch as batch_module
 from bench.batch_masks import load_vocabulary, schema_of
+from bench.full_batch import FullBatch, deal
 from mesh.clock import SystemClock
 from sampler_service.batch import Batch
 from sampler_service.config import SamplerConfig
-from sampler_service.openings import Opening, SamplingOptions, SequenceKey
 from sampler_service.row_sampling import RowSampling
 from sampler_service.runner import KvBlock, Logits, Masks, Row, RunnerInfo, Slot
 from sampler_service.sampling import Failure, Sampled
 from sampler_service.sequence import TokenRules
 
 Made = TypeVar("Made")
-PROMPT = tuple(range(1000, 1030))
 
 
 class Uncounted:
@@ -82,6 +81,9 @@ def any_allowed(masks: torch.Tensor, rows: Sequence[RowSampling]) -> list[Sample
     tokens: list[Sampled | Failure] = []
     for mask, row in zip(masks.numpy(), rows, strict=True):
         words = np.flatnonzero(mask)
+        if not len(words):  # late
+            tokens.append(Failure.EMPTY_MASK)
+            continue
         word = int(words[hash((row.draw.seed, row.draw.position)) % len(words)])
         bits = int(mask[word]) & 0xFFFFFFFF
         tokens.append(Sampled(32 * word + (bits & -bits).bit_length() - 1))
@@ -89,45 +91,19 @@ def any_allowed(masks: torch.Tensor, rows: Sequence[RowSampling]) -> list[Sample
 
 
 class Load:
-    """Keeps a batch full: whoever ends is followed by another."""
+    """A full batch over the double, whose steps are timed without what the double stands for."""
 
     def __init__(self, count: int, vocabulary: Vocabulary, indexes: Sequence[Index]) -> None:
         self.uncounted = Uncounted()
-        self.failed = self.tokens = 0
-        self._indexes = indexes
-        self._opened = 0
         runner = NoForward(count, vocabulary.size, self.uncounted)
         config = SamplerConfig(slots=count, parked_slots=0, prefix_cache_bytes=0, mask_threads=2)
-        self._batch = Batch(runner, TokenRules(vocabulary, 1024, None), config, SystemClock())
-        for _ in range(count):
-            self._open()
+        batch = Batch(runner, TokenRules(vocabulary, 1024, None), config, SystemClock())
+        self.full = FullBatch(batch, deal(indexes, count), time.thread_time)
 
     def step(self) -> float:
         """Return the milliseconds of a step that are the batch's own."""
         self.uncounted.seconds = 0.0
-        start = time.thread_time()
-        outputs, _ = self._batch.step()
-        own = time.thread_time() - start - self.uncounted.seconds
-        for output in outputs:
-            self.tokens += output.tokens
-            self.failed += output.error is not None
-            if output.is_last:
-                self._open()
-        return own * 1e3
-
-    def close(self) -> None:
-        """Stop the batch."""
-        self._batch.close()
-
-    def _open(self) -> None:
-        self._opened += 1
-        key = SequenceKey(1, self._opened)
-        options = SamplingOptions(temperature=1.0, seed=self._opened, max_tokens=80)
-        constrained = bool(self._indexes)
-        opening = Opening(key, PROMPT, options, float("inf"), constrained=constrained)
-        self._batch.open(opening)
-        if constrained:
-            self._batch.bind(key, self._indexes[self._opened % len(self._indexes)].cursor())
+        return self.full.step() - self.uncounted.seconds * 1e3
 
 
 def main() -> None:
@@ -157,11 +133,12 @@ def main() -> None:
             if number >= 40:
                 times[kind].append(taken)
     for kind, load in loads.items():
-        load.close()
+        full = load.full
+        full.close()
         print(
             f"{kind:12} {np.median(times[kind]):8.2f} ms a step, p90 "
-            f"{np.quantile(times[kind], 0.9):.2f}; {load.tokens / (given.steps + 40):.0f} tokens, "
-            f"failed {load.failed}"
+            f"{np.quantile(times[kind], 0.9):.2f}; {full.tokens / (given.steps + 40):.0f} tokens, "
+            f"failed {full.failed}"
         )
     if given.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(32)

@@ -10,6 +10,7 @@ import torch
 from formwork_engine import AnyJson, Index, JsonSchema, Vocabulary, compile_index
 
 from bench.batch_masks import schema_of
+from bench.full_batch import Found
 from bench.gpu_checks import check_logits, open_on
 from mesh.clock import SystemClock
 from sampler_service.batch import Batch
@@ -20,7 +21,6 @@ from sampler_service.testing import Told, run_batch
 from sampler_service.testing_batches import decode, signature
 from sampler_service.testing_models import FAMILIES, make_model_folder
 
-Found = dict[str, object]
 LONGEST = 240  # tokens of an answer
 FIRST: dict[str, object] = {
     "type": "object",

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.full_batch import Found
 from mesh.models import ModelEntry
 from sampler_service.attention import Span, SpanAttention
 from sampler_service.config import SamplerConfig
@@ -14,7 +15,6 @@ from sampler_service.runner import BLOCK, Row, Runner, Slot
 from sampler_service.runners import open_runner
 from sampler_service.tiles import multiply
 
-Found = dict[str, object]
 CONTEXT = 1024
 
 

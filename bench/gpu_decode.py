@@ -23,8 +23,9 @@ from formwork_engine import Vocabulary
 
 from bench import gpu_checks
 from bench.batch_masks import load_vocabulary
+from bench.full_batch import Found
 from bench.gpu_answers import check_answers, check_families
-from bench.gpu_decoding import Decoding, Found, Size, sampled, time_work
+from bench.gpu_decoding import Decoding, Size, sampled, time_work
 from bench.gpu_masks import time_batches, time_masks
 from bench.gpu_models import billion, random_model
 from bench.gpu_race import check_race

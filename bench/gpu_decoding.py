@@ -18,7 +18,6 @@ from sampler_service.runner import Row, Slot
 from sampler_service.sampling import sample
 from sampler_service.tile_forward import TileForward
 
-Found = dict[str, object]
 PROMPT = 200  # tokens that a sequence has before it is timed
 
 

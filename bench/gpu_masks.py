@@ -2,20 +2,19 @@
 
 import json
 import time
-from collections.abc import Iterator
 
 import numpy as np
 from formwork_engine import JsonSchema, Vocabulary, compile_index, fill_masks
 from numpy.typing import NDArray
 
 from bench.batch_masks import Walk, schema_of
-from bench.gpu_decoding import Decoding, Found, Size, sampled
+from bench.full_batch import Found, FullBatch, deal
+from bench.gpu_decoding import Decoding, Size, sampled
 from mesh.clock import SystemClock
 from sampler_service.batch import Batch
 from sampler_service.config import SamplerConfig
 from sampler_service.llama import Llama
 from sampler_service.native_runner import NativeRunner
-from sampler_service.openings import Opening, SamplingOptions, SequenceKey
 from sampler_service.runner import Slot
 from sampler_service.sequence import TokenRules
 
@@ -98,55 +97,19 @@ def time_batches(size: Size, model: Llama, vocabulary: Vocabulary) -> Found:
                 slots=count, parked_slots=0, prefix_cache_bytes=0, mask_threads=size.threads
             )
             batch = Batch(runner, rules, config, SystemClock())
-            load = _Load(batch, indexes if name == "constrained" else [])
-            for _ in range(count):
-                load.open()
-            list(load.run(40))
-            start = time.perf_counter()
-            steps = list(load.run(size.steps))
+            load = FullBatch(batch, deal(indexes if name == "constrained" else [], count))
+            for _ in range(40):
+                load.step()
+            start, before = time.perf_counter(), load.tokens
+            times = [load.step() for _ in range(size.steps)]
             seconds = time.perf_counter() - start
-            batch.close()
+            load.close()
             for slot in range(count):
                 runner.free(Slot(slot))
-            tokens = sum(made for _, made in steps)
-            times = [took for took, _ in steps]
             how = f"{name} batch {count}"
-            found[f"{how}: tokens/s"] = tokens / seconds
+            found[f"{how}: tokens/s"] = (load.tokens - before) / seconds
             found[f"{how}: step p50 ms"], found[f"{how}: step p99 ms"] = (
                 float(np.quantile(times, quantile)) for quantile in (0.5, 0.99)
             )
             found[f"{how}: failed"] = load.failed
     return found
-
-
-class _Load:
-    """Keeps a batch full: whoever ends is followed by another."""
-
-    def __init__(self, batch: Batch, indexes: list[object]) -> None:
-        self._batch, self._indexes = batch, indexes
-        self._opened = 0
-        self.failed = 0
-
-    def open(self) -> None:
-        """Begin a sequence."""
-        self._opened += 1
-        key = SequenceKey(1, self._opened)
-        options = SamplingOptions(temperature=1.0, seed=self._opened, max_tokens=80)
-        constrained = bool(self._indexes)
-        prompt = tuple(range(1000, 1030))
-        self._batch.open(Opening(key, prompt, options, float("inf"), constrained=constrained))
-        if constrained:
-            index = self._indexes[self._opened % len(self._indexes)]
-            self._batch.bind(key, index.cursor())  # type: ignore[attr-defined] # an Index
-
-    def run(self, steps: int) -> Iterator[tuple[float, int]]:
-        """Return milliseconds and tokens of so many steps."""
-        for _ in range(steps):
-            start = time.perf_counter()
-            outputs, _ = self._batch.step()
-            took = (time.perf_counter() - start) * 1e3
-            for output in outputs:
-                self.failed += output.error is not None
-                if output.is_last:
-                    self.open()
-            yield took, sum(output.tokens for output in outputs)

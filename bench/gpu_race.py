@@ -2,11 +2,10 @@
 
 import torch
 
+from bench.full_batch import Found
 from sampler_service.philox import Draw
 from sampler_service.picking import pick_rows
 from sampler_service.row_sampling import RowSampling
-
-Found = dict[str, object]
 
 
 def check_race(device: torch.device) -> Found:
