@@ -10,13 +10,16 @@ import asyncio
 import structlog
 
 from gateway.config import GatewayConfig
-from gateway.schema_registry import SchemaRegistry
+from gateway.schema_registry import Made, SchemaRegistry
 from gateway.schemas import (
+    Maker,
+    ModelKind,
     SchemaStatus,
     SchemaStore,
     StoredSchema,
     WantedBounds,
     WantedSchema,
+    next_wait,
 )
 from mesh.clock import Clock
 from mesh.errors import (
@@ -77,7 +80,7 @@ class Prewarming:
         """Return whether everybody who was needed answered."""
         away: BaseException | None = None
         try:
-            wanted = await self._store.list_wanted(self._bounds, self._registry.maker)
+            wanted = await self._store.list_wanted(self._bounds, self._registry.makers)
             async with asyncio.TaskGroup() as group:
                 for schema in sorted(wanted, key=_has_failed):
                     group.create_task(self._settle(schema))
@@ -91,27 +94,42 @@ class Prewarming:
 
     async def _settle(self, wanted: WantedSchema) -> None:
         async with self._places:
-            fails = await self._fails(wanted)
-            if fails:
-                failures = wanted.fail_with(self._registry.maker)
-                config = self._config
-                wait = failures.next_wait(config.prewarm_seconds, config.prewarm_failed_seconds)
-                await self._store.record_failures(wanted.record.id, failures, wait)
-            elif fails is False and wanted.failures is not None:
-                await self._store.record_failures(wanted.record.id, None)
+            for model, outcome in (await self._make(wanted)).items():
+                await self._note(wanted, model, outcome)
 
-    async def _fails(self, wanted: WantedSchema) -> bool | None:
-        """Return whether the schema failed; None where a full queue leaves that open."""
+    async def _make(self, wanted: WantedSchema) -> Made:
+        """Have a schema compiled for the models that it does not wait for."""
+        makers = [maker for maker in self._registry.makers if not wanted.waits_for(maker)]
+        models = [maker.model for maker in makers]
         try:
             stored = await self._with_body(wanted)
-            if stored is None:  # removed meanwhile
-                return False
-            return (await self._registry.settle(stored)).status is SchemaStatus.FAILED
+            made = {} if stored is None else await self._registry.settle(stored, models)
         except _AWAY:
             raise
         except FormworkError as error:
-            log.warning("schema_not_prewarmed", schema_id=wanted.record.id, reason=error.reason)
-            return None if isinstance(error, CompileQueueFullError) else True
+            return dict.fromkeys(models, error)
+        away = next((error for error in made.values() if isinstance(error, _AWAY)), None)
+        if away is not None:
+            raise away
+        return made
+
+    async def _note(
+        self, wanted: WantedSchema, model: ModelKind, outcome: float | FormworkError
+    ) -> None:
+        """Keep that a schema has failed for a kind of model, or has done so no more."""
+        schema_id, engine = wanted.record.id, self._registry.engine
+        maker = Maker(model, engine)
+        earlier = wanted.failures.get(maker)
+        if isinstance(outcome, FormworkError):
+            log.warning("schema_not_prewarmed", schema_id=schema_id, reason=outcome.reason)
+            if isinstance(outcome, CompileQueueFullError):
+                return  # which leaves open whether it fails
+            times = 1 + (earlier.times if earlier is not None else 0)
+            config = self._config
+            wait = next_wait(times, config.prewarm_seconds, config.prewarm_failed_seconds)
+            await self._store.record_failures(schema_id, maker, times, wait)
+        elif earlier is not None:
+            await self._store.record_failures(schema_id, maker, 0)
 
     async def _with_body(self, wanted: WantedSchema) -> StoredSchema | None:
         """Return the whole schema; a body never changes, so that it is read once."""

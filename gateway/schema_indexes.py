@@ -1,18 +1,18 @@
 """Has the index of a registered schema made for every model that can answer in it."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
 from gateway.errors import SchemaInvalidError, grammar_error
 from gateway.grammars import Grammar, SchemaText, Subject, Syntax
-from gateway.indexes import Indexes, IndexWish
+from gateway.indexes import Indexes, IndexHandle, IndexWish
 from gateway.prompt_writers import PromptWriters
-from gateway.schemas import StoredSchema
+from gateway.schemas import Maker, ModelKind, StoredSchema
 from gateway.validation import Validators
 from mesh.errors import FormworkError
 from mesh.ids import Snapshot
 from mesh.models import ModelTable
-from mesh.tasks import do_all
 
 
 @dataclass(frozen=True)
@@ -25,30 +25,64 @@ class SchemaIndexes:
     validators: Validators
 
     @property
-    def maker(self) -> str:
-        """What indexes are made with now, engine and tokenizers; empty while that is not known."""
-        version = self.indexes.engine_version
-        fingerprints = {entry.tokenizer_fingerprint for entry in self.models.entries.values()}
-        return version and sha256("\0".join([version, *sorted(fingerprints)]).encode()).hexdigest()
+    def engine(self) -> str:
+        """The version of the engine that makes indexes; empty while that is not known."""
+        return self.indexes.engine_version
 
-    async def ensure(self, stored: StoredSchema) -> float:
-        """Return the seconds of the slowest model once every one has its index.
+    @property
+    def makers(self) -> tuple[Maker, ...]:
+        """What indexes are made with now, for every kind of model that can answer in a schema."""
+        return tuple(Maker(model, self.engine) for model in self._snapshots())
+
+    async def ensure(
+        self, stored: StoredSchema, models: Collection[ModelKind] | None = None
+    ) -> Mapping[ModelKind, float | FormworkError]:
+        """Return how many seconds the index of each kind of model took, or why there is none.
+
+        Args:
+            stored: The schema.
+            models: The kinds that are tried; None: all.
 
         Raises:
-            SchemaInvalidError: The schema cannot be enforced.
             FormworkError: Nobody can say now.
         """
         grammar = Grammar(Syntax.JSON_SCHEMA, stored.body)
-        snapshots = [name for name, entry in self.models.entries.items() if entry.structured]
-        wishes = [self._wish(grammar, stored, snapshot) for snapshot in snapshots]
-        different = {wish.key: wish for wish in wishes}.values()
+        wishes = {
+            model: self._wish(grammar, stored, snapshot)
+            for model, snapshot in self._snapshots().items()
+            if models is None or model in models
+        }
+        outcomes = await self.indexes.ensure_all(tuple(wishes.values()))
+        unusable = await self._find_unusable(stored)
+        subject = Subject(f"schema '{stored.record.name}'", "schema", SchemaInvalidError.reason)
+
+        def tell(outcome: IndexHandle | FormworkError) -> float | FormworkError:
+            if isinstance(outcome, FormworkError):
+                return grammar_error(outcome, subject)
+            return grammar_error(unusable, subject) if unusable else outcome.seconds
+
+        return {model: tell(made) for model, made in zip(wishes, outcomes, strict=True)}
+
+    async def _find_unusable(self, stored: StoredSchema) -> FormworkError | None:
+        """Return why answers cannot be validated with a schema; None where they can."""
         try:
-            handles = await do_all(map(self.indexes.ensure_index, different))
             await self.validators.of(SchemaText(stored.body.encode()), stored.record.project_id)
         except FormworkError as error:
-            subject = Subject(f"schema '{stored.record.name}'", "schema", SchemaInvalidError.reason)
-            raise grammar_error(error, subject) from error
-        return max((handle.seconds for handle in handles), default=0.0)
+            return error
+        return None
+
+    def _snapshots(self) -> dict[ModelKind, Snapshot]:
+        """Return a snapshot of each kind of model that can answer in a schema."""
+        entries = self.models.entries.items()
+        return {
+            self._kind_of(snapshot): snapshot for snapshot, entry in entries if entry.structured
+        }
+
+    def _kind_of(self, snapshot: Snapshot) -> ModelKind:
+        family = self.writers.of(snapshot).family
+        fingerprint = self.models.entries[snapshot].tokenizer_fingerprint
+        facts = (fingerprint, family.item_separator, family.key_separator)
+        return ModelKind(sha256("\0".join(facts).encode()).hexdigest())
 
     def _wish(self, grammar: Grammar, stored: StoredSchema, snapshot: Snapshot) -> IndexWish:
         return IndexWish(

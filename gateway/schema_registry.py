@@ -1,6 +1,7 @@
 """Registers schemas: kept first, then compiled for every model; refused ones are not kept."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -11,6 +12,8 @@ from gateway.errors import SchemaInvalidError, code_of
 from gateway.schema_indexes import SchemaIndexes
 from gateway.schema_resolver import SchemaResolver
 from gateway.schemas import (
+    Maker,
+    ModelKind,
     Outcome,
     SchemaBounds,
     SchemaDraft,
@@ -23,6 +26,9 @@ from mesh.errors import FormworkError
 from mesh.ids import ProjectId, SchemaId
 
 log = structlog.get_logger()
+
+Made = Mapping[ModelKind, float | FormworkError]
+"""Seconds, or what went wrong, by kind of model."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +68,35 @@ class SchemaRegistry:
         self.resolver.forget(project_id, schema_id)
         return is_removed
 
-    async def settle(self, stored: StoredSchema) -> Outcome:
-        """Return what became of compiling a schema, recorded where it is news.
+    async def settle(
+        self, stored: StoredSchema, models: Collection[ModelKind] | None = None
+    ) -> Made:
+        """Return what came of compiling a schema; what that makes of it is recorded as it is news.
+
+        Args:
+            stored: The schema.
+            models: The kinds of models that it is compiled for; None: all.
 
         Raises:
             FormworkError: Nobody can say now; nothing is recorded.
         """
-        try:
-            outcome = Outcome(SchemaStatus.READY, await self.indexes.ensure(stored))
-        except SchemaInvalidError as error:
-            said = {"code": code_of(error), "message": error.message}
-            outcome = Outcome(SchemaStatus.FAILED, None, said)
-        if _is_news(stored.record, outcome):
+        made = await self.indexes.ensure(stored, models)
+        outcome = _outcome_of(made)
+        is_whole = len(made) == len(self.makers)
+        is_certain = is_whole or (outcome is not None and outcome.status is SchemaStatus.FAILED)
+        if outcome is not None and is_certain and _is_news(stored.record, outcome):
             await self.store.record_outcome(stored.record.id, outcome)
-        return outcome
+        return made
 
     @property
-    def maker(self) -> str:
-        """What indexes are made with now; empty while that is not known."""
-        return self.indexes.maker
+    def engine(self) -> str:
+        """The version of the engine that makes indexes; empty while that is not known."""
+        return self.indexes.engine
+
+    @property
+    def makers(self) -> Collection[Maker]:
+        """What indexes are made with now, for every kind of model."""
+        return self.indexes.makers
 
     async def close(self) -> None:
         """End what still compiles; the next gateway that starts goes on with it."""
@@ -90,7 +106,7 @@ class SchemaRegistry:
 
     async def _wait_for(self, stored: StoredSchema) -> Outcome:
         """Return the outcome, or that it is open: what takes longer goes on by itself."""
-        task = asyncio.create_task(self.settle(stored))
+        task = asyncio.create_task(self._settle_whole(stored))
         self._tasks.add(task)
         task.add_done_callback(self._end)
         done, _ = await asyncio.wait({task}, timeout=self.config.schema_wait_seconds)
@@ -98,10 +114,30 @@ class SchemaRegistry:
             return Outcome(SchemaStatus.COMPILING)
         return task.result()
 
+    async def _settle_whole(self, stored: StoredSchema) -> Outcome:
+        made = await self.settle(stored)
+        outcome = _outcome_of(made)
+        if outcome is None:
+            raise next(error for error in made.values() if isinstance(error, FormworkError))
+        return outcome
+
     def _end(self, task: "asyncio.Task[Outcome]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.warning("schema_not_settled", cause=str(task.exception()))
+
+
+def _outcome_of(made: Made) -> Outcome | None:
+    """Return what becomes of a schema; None where nobody can say of all models."""
+    errors = [error for error in made.values() if isinstance(error, FormworkError)]
+    refused = next((error for error in errors if isinstance(error, SchemaInvalidError)), None)
+    if refused is not None:
+        said = {"code": code_of(refused), "message": refused.message}
+        return Outcome(SchemaStatus.FAILED, None, said)
+    if errors:
+        return None
+    seconds = [took for took in made.values() if not isinstance(took, FormworkError)]
+    return Outcome(SchemaStatus.READY, max(seconds, default=0.0))
 
 
 def _is_news(record: SchemaRecord, outcome: Outcome) -> bool:

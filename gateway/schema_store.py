@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +15,7 @@ from gateway.errors import ProjectBusyError, SchemaLimitError
 from gateway.pages import Page
 from gateway.schemas import (
     Failures,
+    Maker,
     Outcome,
     SchemaBounds,
     SchemaDraft,
@@ -93,21 +94,41 @@ WITH counted AS (
 )
 UPDATE gateway.schemas s SET uses = s.uses + counted.uses FROM counted WHERE s.id = counted.id
 """)
+# The lock keeps a schema that is being removed from being removed in between.
 _RECORD_FAILURES = text("""
-UPDATE gateway.schemas SET failed_with = :maker, failed_times = :times,
-    retry_at = now() + make_interval(secs => :seconds)
-WHERE id = :id
+INSERT INTO gateway.schema_failures (schema_id, model, engine, times, retry_at)
+SELECT s.id, :model, :engine, :times, now() + make_interval(secs => :seconds)
+FROM gateway.schemas s WHERE s.id = :id FOR KEY SHARE OF s
+ON CONFLICT (schema_id, model, engine)
+DO UPDATE SET times = excluded.times, retry_at = excluded.retry_at
+""")
+# With the maker: it did not fail. Makers that nobody tries any more leave failures behind, too.
+_FORGET_FAILURES = text("""
+DELETE FROM gateway.schema_failures
+WHERE schema_id = :id
+  AND (:times = 0 AND model = :model AND engine = :engine OR retry_at < now() - interval '1 day')
 """)
 # Project by project: everybody's first before anybody's second.
 _WANTED = text(f"""
 SELECT * FROM (
-    SELECT {_COLUMNS}, p.dialect, s.failed_with, s.failed_times, row_number() OVER (
+    SELECT {_COLUMNS}, p.dialect, row_number() OVER (
         PARTITION BY s.project_id ORDER BY s.uses DESC, s.id DESC
-    ) AS place
+    ) AS place, (
+        SELECT jsonb_agg(jsonb_build_array(f.model, f.engine, f.times, f.retry_at > now()))
+        FROM gateway.schema_failures f
+        WHERE f.schema_id = s.id AND f.model = ANY (CAST(:models AS text[]))
+    ) AS failures
     FROM gateway.schemas s JOIN gateway.projects p ON p.id = s.project_id
     WHERE p.archived_at IS NULL AND (s.status = 'compiling') = :is_unfinished
-      AND (s.retry_at IS NULL OR s.retry_at <= now()
-           OR (:maker <> '' AND s.failed_with <> :maker))
+      AND (cardinality(CAST(:models AS text[])) = 0 OR EXISTS (
+          SELECT 1
+          FROM unnest(CAST(:models AS text[]), CAST(:engines AS text[])) AS m (model, engine)
+          WHERE NOT EXISTS (
+              SELECT 1 FROM gateway.schema_failures f
+              WHERE f.schema_id = s.id AND f.model = m.model AND f.retry_at > now()
+                AND m.engine IN ('', f.engine)
+          )
+      ))
 ) AS wanted
 WHERE place <= :per_project ORDER BY place, uses DESC, id DESC LIMIT :rows
 """)  # noqa: S608 - columns of our own
@@ -181,30 +202,33 @@ class PostgresSchemaStore:
         async with self._database.transaction() as connection:
             await connection.execute(_RECORD_USES, values)
 
-    async def list_wanted(self, bounds: WantedBounds, maker: str) -> Sequence[WantedSchema]:
+    async def list_wanted(
+        self, bounds: WantedBounds, makers: Collection[Maker]
+    ) -> Sequence[WantedSchema]:
         """Return what should be compiled ahead."""
+        columns = {
+            "models": [maker.model for maker in makers],
+            "engines": [maker.engine for maker in makers],
+        }
         kinds = ((True, bounds.unfinished), (False, bounds.most_used))
         found: list[WantedSchema] = []
         async with self._database.transaction() as connection:
             for is_unfinished, most in kinds:
-                values = {"is_unfinished": is_unfinished, "rows": most, "maker": maker}
+                values = {"is_unfinished": is_unfinished, "rows": most, **columns}
                 values["per_project"] = bounds.per_project
                 rows = await connection.execute(_WANTED, values)
                 found += [WantedSchema(_record(row), row.dialect, _failures(row)) for row in rows]
         return found
 
     async def record_failures(
-        self, schema_id: SchemaId, failures: Failures | None, wait_seconds: float = 0.0
+        self, schema_id: SchemaId, maker: Maker, times: int, wait_seconds: float = 0.0
     ) -> None:
-        """Keep how often a schema failed, and how long it waits now."""
-        values = {
-            "id": schema_id,
-            "maker": failures and failures.maker,
-            "times": failures and failures.times,
-            "seconds": failures and wait_seconds,
-        }
+        """Keep how often a schema failed with a maker, and how long it waits."""
+        values = {"id": schema_id, "times": times, "seconds": wait_seconds, **maker._asdict()}
         async with self._database.transaction() as connection:
-            await connection.execute(_RECORD_FAILURES, values)
+            await connection.execute(_FORGET_FAILURES, values)
+            if times:
+                await connection.execute(_RECORD_FAILURES, values)
 
     @asynccontextmanager
     async def _change(self, project_id: ProjectId) -> AsyncIterator[AsyncConnection]:
@@ -252,8 +276,11 @@ async def _check_bounds(
         raise SchemaLimitError("max_schemas_bytes_per_project", bounds.size)
 
 
-def _failures(row: Any) -> Failures | None:  # noqa: ANN401 - a row
-    return None if row.failed_with is None else Failures(row.failed_with, row.failed_times)
+def _failures(row: Any) -> dict[Maker, Failures]:  # noqa: ANN401 - a row
+    return {
+        Maker(model, engine): Failures(times, is_waiting)
+        for model, engine, times, is_waiting in row.failures or ()
+    }
 
 
 def _record(row: Any) -> SchemaRecord:  # noqa: ANN401 - a row

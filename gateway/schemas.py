@@ -2,16 +2,19 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, NewType, Protocol
 
 from gateway.json_body import read_object
 from gateway.pages import Page
 from gateway.response_format import FormatKind, ResponseFormat
 from mesh.ids import ProjectId, SchemaId, new_id
+
+ModelKind = NewType("ModelKind", str)
+"""The hash of what an index depends on beside the schema and the engine."""
 
 LARGE_BYTES = 64 * 1024
 """Beyond it, reading JSON leaves the event loop."""
@@ -100,17 +103,28 @@ class SchemaBounds:
     size: int
 
 
+class Maker(NamedTuple):
+    """What makes an index: a version of the engine, for models of a kind.
+
+    `engine` is empty while it is not known.
+    """
+
+    model: ModelKind
+    engine: str
+
+
 @dataclass(frozen=True)
 class Failures:
-    """How often making indexes of a schema has failed in a row, and with what (`maker`)."""
+    """How often making an index of a schema has failed in a row, with one maker."""
 
-    maker: str
     times: int
+    is_waiting: bool
+    """It is not to be tried again yet."""
 
-    def next_wait(self, first_seconds: float, longest_seconds: float) -> float:
-        """Return how long it waits: twice as long each time."""
-        doublings = min(self.times - 1, _MOST_DOUBLINGS)
-        return min(first_seconds * 2.0**doublings, longest_seconds)
+
+def next_wait(times: int, first_seconds: float, longest_seconds: float) -> float:
+    """Return how long a schema waits that has failed so often: twice as long each time."""
+    return min(first_seconds * 2.0 ** min(times - 1, _MOST_DOUBLINGS), longest_seconds)
 
 
 @dataclass(frozen=True)
@@ -119,13 +133,16 @@ class WantedSchema:
 
     record: SchemaRecord
     dialect: str
-    failures: Failures | None = None
+    failures: Mapping[Maker, Failures] = field(default_factory=dict)
 
-    def fail_with(self, maker: str) -> Failures:
-        """Return its failures once it has failed with a maker."""
-        earlier = self.failures
-        is_same = earlier is not None and earlier.maker == maker
-        return Failures(maker, earlier.times + 1 if earlier is not None and is_same else 1)
+    def waits_for(self, maker: Maker) -> bool:
+        """Return whether it has failed with a maker, and is not to be tried with it again yet."""
+        return any(
+            failures.is_waiting
+            and failed.model == maker.model
+            and maker.engine in ("", failed.engine)
+            for failed, failures in self.failures.items()
+        )
 
     def with_body(self, body: str) -> StoredSchema:
         """Return the whole of it."""
@@ -172,18 +189,19 @@ class SchemaStore(Protocol):
     async def record_uses(self, uses: Mapping[SchemaId, int]) -> None:
         """Add to the uses of schemas; those that were removed are passed over."""
 
-    async def list_wanted(self, bounds: WantedBounds, maker: str) -> Sequence[WantedSchema]:
+    async def list_wanted(
+        self, bounds: WantedBounds, makers: Collection[Maker]
+    ) -> Sequence[WantedSchema]:
         """Return what should be compiled ahead, of all projects: unfinished, then most used.
 
         Either kind goes project by project: every one's first before any one's second. One that
-        has failed is left out until it has waited, or failed with another maker than the one of
-        now, which is empty where it is not known.
+        waits for all of the makers, because it has failed with each, is left out.
         """
 
     async def record_failures(
-        self, schema_id: SchemaId, failures: Failures | None, wait_seconds: float = 0.0
+        self, schema_id: SchemaId, maker: Maker, times: int, wait_seconds: float = 0.0
     ) -> None:
-        """Keep how often a schema failed, and how long it waits now; None: it did not fail."""
+        """Keep how often a schema failed with a maker, and how long it waits; 0: it did not."""
 
 
 def new_schema_id() -> SchemaId:

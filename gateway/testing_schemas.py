@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,6 +10,7 @@ from gateway.errors import SchemaLimitError
 from gateway.pages import Page
 from gateway.schemas import (
     Failures,
+    Maker,
     Outcome,
     SchemaBounds,
     SchemaDraft,
@@ -30,7 +31,7 @@ class MemorySchemaStore:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._failures: dict[SchemaId, tuple[Failures, float]] = {}
+        self._failures: dict[tuple[SchemaId, Maker], tuple[int, float]] = {}
         self.schemas: dict[SchemaId, StoredSchema] = {}
         self.dialects: dict[ProjectId, str] = {}
         self.lookups = 0
@@ -114,27 +115,41 @@ class MemorySchemaStore:
             record = self.schemas[schema_id].record
             self._change(schema_id, uses=record.uses + uses[schema_id])
 
-    async def list_wanted(self, bounds: WantedBounds, maker: str) -> Sequence[WantedSchema]:
+    async def list_wanted(
+        self, bounds: WantedBounds, makers: Collection[Maker]
+    ) -> Sequence[WantedSchema]:
         """Return what should be compiled ahead."""
         self._check_up()
         kinds: tuple[list[WantedSchema], list[WantedSchema]] = [], []
         for stored in self.schemas.values():
-            failures, until = self._failures.get(stored.record.id, (None, 0.0))
-            is_other = failures is not None and maker not in ("", failures.maker)
-            if is_other or until <= self._clock.monotonic():
+            failures = self._failures_of(stored.record.id)
+            wanted = WantedSchema(stored.record, stored.dialect, failures)
+            if not makers or not all(map(wanted.waits_for, makers)):
                 is_used = stored.record.outcome.status is not SchemaStatus.COMPILING
-                kinds[is_used].append(WantedSchema(stored.record, stored.dialect, failures))
+                kinds[is_used].append(wanted)
         unfinished, used = (_by_turns(kind, bounds.per_project) for kind in kinds)
         return [*unfinished[: bounds.unfinished], *used[: bounds.most_used]]
 
     async def record_failures(
-        self, schema_id: SchemaId, failures: Failures | None, wait_seconds: float = 0.0
+        self, schema_id: SchemaId, maker: Maker, times: int, wait_seconds: float = 0.0
     ) -> None:
-        """Keep how often a schema failed, and how long it waits now."""
+        """Keep how often a schema failed with a maker, and how long it waits."""
         self._check_up()
-        self._failures.pop(schema_id, None)
-        if failures is not None:
-            self._failures[schema_id] = failures, self._clock.monotonic() + wait_seconds
+        self._failures.pop((schema_id, maker), None)
+        if times and schema_id in self.schemas:
+            self._failures[schema_id, maker] = times, self._clock.monotonic() + wait_seconds
+
+    def failed_times(self, schema_id: SchemaId, maker: Maker) -> int:
+        """Return how often a schema has failed with a maker."""
+        return self._failures.get((schema_id, maker), (0, 0.0))[0]
+
+    def _failures_of(self, schema_id: SchemaId) -> dict[Maker, Failures]:
+        now = self._clock.monotonic()
+        return {
+            maker: Failures(times, until > now)
+            for (failed, maker), (times, until) in self._failures.items()
+            if failed == schema_id
+        }
 
     def _of(self, project_id: ProjectId) -> list[StoredSchema]:
         return [s for s in self.schemas.values() if s.record.project_id == project_id]

@@ -1,7 +1,7 @@
 """Indexes of the most used schemas are made before anybody asks for them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 
 import pytest
@@ -13,7 +13,15 @@ from gateway.prewarming import Prewarming
 from gateway.schema_registry import SchemaRegistry
 from gateway.schema_resolver import SchemaResolver
 from gateway.schema_uses import SchemaUses
-from gateway.schemas import Outcome, SchemaBounds, SchemaDraft, SchemaStatus, StoredSchema
+from gateway.schemas import (
+    Maker,
+    ModelKind,
+    Outcome,
+    SchemaBounds,
+    SchemaDraft,
+    SchemaStatus,
+    StoredSchema,
+)
 from gateway.testing_schemas import MemorySchemaStore
 from mesh.config import MeshConfig
 from mesh.errors import CompileQueueFullError, FormworkError, ServiceUnavailableError
@@ -34,18 +42,29 @@ class ScriptedIndexes:
     """Compiles every schema at once, unless told otherwise."""
 
     def __init__(self) -> None:
-        self.maker = "1"
+        self.engine = "1"
+        self.models = [ModelKind("x")]
         self.asked: list[str] = []
         self.errors: dict[str, FormworkError] = {}
+        """By name of the schema, or of schema and model."""
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def ensure(self, stored: StoredSchema) -> float:
-        self.asked.append(stored.record.name)
+    @property
+    def makers(self) -> list[Maker]:
+        return [Maker(model, self.engine) for model in self.models]
+
+    async def ensure(
+        self, stored: StoredSchema, models: Collection[ModelKind] | None = None
+    ) -> dict[ModelKind, float | FormworkError]:
+        name = stored.record.name
+        self.asked.append(name)
         await self.gate.wait()
-        if stored.record.name in self.errors:
-            raise self.errors[stored.record.name]
-        return 0.5
+        tried = self.models if models is None else models
+        return {
+            model: self.errors.get(name) or self.errors.get(f"{name} {model}") or 0.5
+            for model in tried
+        }
 
 
 class Fixture:
@@ -154,7 +173,7 @@ async def test_a_schema_that_failed_is_tried_at_once_by_another_engine(fixture: 
     fixture.indexes.errors = {"refused": SchemaInvalidError("No.")}
     await fixture.go_round()
     await fixture.go_on(60)
-    fixture.indexes.maker = "2"
+    fixture.indexes.engine = "2"
     assert await fixture.go_on(60) == ["refused"]
     assert await fixture.go_on(60) == ["refused"]
     assert await fixture.go_on(60) == []
@@ -168,6 +187,41 @@ async def test_another_gateway_does_not_try_again_what_failed_just_now(fixture: 
     await other.go_round()
     assert other.indexes.asked == []
     await other.background.close()
+
+
+async def test_gateways_with_other_models_leave_the_failures_of_a_model_alone(
+    fixture: Fixture,
+) -> None:
+    """In a slow rollout one gateway has a new model, for which a schema is refused."""
+    schema_id = await fixture.add("picky")
+    new = Fixture(beside=fixture)
+    new.indexes.models = [ModelKind("x"), ModelKind("new")]
+    new.indexes.errors = {"picky new": SchemaInvalidError("No.")}
+    await fixture.go_round()
+    await new.go_round()
+    refusals = []
+    for _ in range(8):
+        refusals.append(fixture.store.failed_times(schema_id, Maker(ModelKind("new"), "1")))
+        assert await fixture.go_on(60) == ["picky"], "which its own model takes"
+        await new.rest()
+    assert refusals == [1, 2, 2, 3, 3, 3, 3, 4]
+    await new.background.close()
+
+
+async def test_a_model_for_which_a_schema_failed_does_not_hold_up_the_others(
+    fixture: Fixture,
+) -> None:
+    schema_id = await fixture.add("picky")
+    fixture.indexes.models = [ModelKind("x"), ModelKind("y")]
+    fixture.indexes.errors = {"picky y": SchemaInvalidError("No.")}
+    await fixture.go_round()
+    assert fixture.outcome(schema_id).status is SchemaStatus.FAILED
+    for _ in range(4):
+        assert await fixture.go_on(60) == ["picky"]
+    assert fixture.outcome(schema_id).status is SchemaStatus.FAILED, "for it still is, for one"
+    fixture.indexes.errors = {}
+    await fixture.go_on(3600)
+    assert fixture.outcome(schema_id).status is SchemaStatus.READY
 
 
 async def test_what_failed_holds_up_nothing_that_may_not(fixture: Fixture) -> None:

@@ -13,12 +13,15 @@ from gateway.pages import Page
 from gateway.schema_store import _LOCK, PostgresSchemaStore
 from gateway.schemas import (
     Failures,
+    Maker,
+    ModelKind,
     Outcome,
     SchemaBounds,
     SchemaDraft,
     SchemaStatus,
     SchemaStore,
     WantedBounds,
+    WantedSchema,
     is_schema_id,
     new_schema_id,
 )
@@ -30,7 +33,7 @@ from mesh.errors import DatabaseUnavailableError
 from mesh.ids import ProjectId, SchemaId, new_id
 
 BOUNDS = SchemaBounds(count=5, size=1000)
-MAKER = "engine 1"
+MAKER, OTHER = Maker(ModelKind("m"), "1"), ModelKind("other")
 BODY = '{"type": "object", "title": "Größe"}'
 
 
@@ -194,42 +197,71 @@ async def test_uses_add_up_and_decide_what_is_wanted(kept: Fixture) -> None:
 
 async def wanted_of(kept: Fixture, project: ProjectId, **bounds: int) -> list[SchemaId]:
     every = {"unfinished": 1000, "most_used": 1000, "per_project": 1000, **bounds}
-    wanted = await kept.store.list_wanted(WantedBounds(**every), MAKER)
+    wanted = await kept.store.list_wanted(WantedBounds(**every), [MAKER])
     return [one.record.id for one in wanted if one.record.project_id == project]
 
 
 async def test_what_is_wanted_says_all_but_the_body(kept: Fixture) -> None:
     project = await kept.make_project()
     record, _ = await kept.store.add_schema(project, draft(), BOUNDS)
-    wanted = await kept.store.list_wanted(WantedBounds(1000, 0, 1000), MAKER)
+    wanted = await kept.store.list_wanted(WantedBounds(1000, 0, 1000), [MAKER])
     [mine] = [one for one in wanted if one.record.project_id == project]
     assert mine.with_body(BODY) == await kept.store.find_schema(project, record.id)
 
 
 @pytest.mark.parametrize(
-    ("maker", "wait_seconds", "is_wanted"),
+    ("makers", "wait_seconds", "is_wanted"),
     [
-        (MAKER, 3600.0, False),
-        ("engine 2", 3600.0, True),
-        ("", 3600.0, False),
-        (MAKER, 0.0, True),
+        ([MAKER], 3600.0, False),
+        ([MAKER._replace(engine="2")], 3600.0, True),
+        ([MAKER._replace(engine="")], 3600.0, False),
+        ([MAKER._replace(model=OTHER)], 3600.0, True),
+        ([MAKER, MAKER._replace(model=OTHER)], 3600.0, True),
+        ([], 3600.0, True),
+        ([MAKER], 0.0, True),
     ],
 )
 async def test_what_failed_waits_for_its_time_or_for_another_maker(
     kept: Fixture,
-    maker: str,
+    makers: list[Maker],
     wait_seconds: float,
     is_wanted: bool,  # noqa: FBT001 - a parameter of the table
 ) -> None:
     project = await kept.make_project()
     record, _ = await kept.store.add_schema(project, draft(), BOUNDS)
-    failures = Failures(MAKER, 2)
-    await kept.store.record_failures(record.id, failures, wait_seconds)
-    wanted = await kept.store.list_wanted(WantedBounds(1000, 0, 1000), maker)
-    found = [one.failures for one in wanted if one.record.id == record.id]
-    assert found == ([failures] if is_wanted else [])
-    await kept.store.record_failures(record.id, None)
+    await kept.store.record_failures(record.id, MAKER, 2, wait_seconds)
+    wanted = await kept.store.list_wanted(WantedBounds(1000, 0, 1000), makers)
+    assert (record.id in [one.record.id for one in wanted]) == is_wanted
+    await kept.store.record_failures(record.id, MAKER, 0)
     assert await wanted_of(kept, project) == [record.id]
+
+
+async def test_failures_are_those_of_one_model_and_one_engine(kept: Fixture) -> None:
+    project = await kept.make_project()
+    record, _ = await kept.store.add_schema(project, draft(), BOUNDS)
+    newer, other = MAKER._replace(engine="2"), MAKER._replace(model=OTHER)
+    for maker, times, seconds in ((MAKER, 1, 0), (other, 2, 3600), (newer, 3, 0), (newer, 4, 3600)):
+        await kept.store.record_failures(record.id, maker, times, seconds)
+    expected = {
+        MAKER: Failures(1, is_waiting=False),
+        other: Failures(2, is_waiting=True),
+        newer: Failures(4, is_waiting=True),
+    }
+    assert (await wanted_one(kept, project)).failures == expected
+    await kept.store.record_failures(record.id, newer, 0)
+    del expected[newer]
+    assert (await wanted_one(kept, project)).failures == expected
+    await kept.store.remove_schema(project, record.id)
+    await kept.store.record_failures(record.id, MAKER, 1, 0.0)
+    assert await wanted_of(kept, project) == []
+
+
+async def wanted_one(kept: Fixture, project: ProjectId) -> WantedSchema:
+    """Return what is wanted of a project that has one schema."""
+    makers = [MAKER, MAKER._replace(model=OTHER)]
+    wanted = await kept.store.list_wanted(WantedBounds(1000, 0, 1000), makers)
+    [mine] = [one for one in wanted if one.record.project_id == project]
+    return mine
 
 
 async def test_a_project_does_not_crowd_out_what_others_want(kept: Fixture) -> None:
@@ -239,7 +271,7 @@ async def test_a_project_does_not_crowd_out_what_others_want(kept: Fixture) -> N
             record, _ = await kept.store.add_schema(project, draft(f"n{number}"), BOUNDS)
             await kept.store.record_outcome(record.id, Outcome(SchemaStatus.READY, 0.1))
             await kept.store.record_uses({record.id: uses})
-    wanted = await kept.store.list_wanted(WantedBounds(0, 2, 1000), MAKER)
+    wanted = await kept.store.list_wanted(WantedBounds(0, 2, 1000), [MAKER])
     assert [one.record.project_id for one in wanted] == [busy, quiet]
 
 
@@ -299,4 +331,4 @@ async def test_the_gateways_role_cannot_change_a_body(postgres: PostgresForTests
 async def test_a_database_that_is_away_is_said_to_be() -> None:
     store = PostgresSchemaStore(Database("postgresql+psycopg://nobody@127.0.0.1:1/none"))
     with pytest.raises(DatabaseUnavailableError):
-        await store.list_wanted(WantedBounds(1, 1, 1), MAKER)
+        await store.list_wanted(WantedBounds(1, 1, 1), [MAKER])
