@@ -8,12 +8,13 @@ from formwork.sampler.v1.sampler_pb2 import Open
 from formwork.scheduler.v1.scheduler_pb2 import OUTCOME_FAILED, AcquireRequest, TokenCounts
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.answer_checks import AnswerChecks, make_checks
+from gateway.answer_checks import AnswerChecks
 from gateway.authentication import Caller
 from gateway.constraint import Constraint, Wishes
 from gateway.generation import Opened
 from gateway.placement import SERVICE_TIERS, Place
 from gateway.plan import Plan, affinity, cache_salt, check_shortest
+from gateway.preparation import Preparation
 from gateway.request import ChatRequest
 from mesh.context import current_request_id, current_traceparent
 from mesh.errors import FormworkError, IndexNotFoundError
@@ -36,22 +37,24 @@ class Attempt:
     deadline: Timestamp
     has_fallback: bool
 
-    async def start(self) -> tuple[Opened, Constraint | None, AnswerChecks]:
-        """Acquire and open while indexes and checks are made; bind as soon as indexes are there.
+    async def start(
+        self, preparation: Preparation | None
+    ) -> tuple[Opened, Constraint | None, AnswerChecks]:
+        """Acquire and open, then bind as soon as the indexes are there.
 
         What is refused late is taken back: nobody has been told of a token by then.
         """
+        if preparation is None:
+            return await self._open_first(), None, AnswerChecks()
+        self._raise_refusal(preparation)
         opening = asyncio.create_task(self._open_first())
-        ensuring = asyncio.create_task(self._ensure_indexes())
-        checking = asyncio.create_task(self._make_checks())
         try:
-            await _wait_until_bindable(opening, ensuring, checking)
-            opened, constraint = opening.result(), ensuring.result()
+            await self._wait_for_both(opening, preparation)
+            opened, constraint = opening.result(), preparation.ensuring.result()
             opened.bind(constraint)
-            checks = await checking
+            checks = await preparation.checking
         except BaseException:
-            await _cancel(opening, ensuring, checking)
-            self._take_back(opening)
+            await self._take_back(opening)
             raise
         return opened, constraint, checks
 
@@ -70,19 +73,27 @@ class Attempt:
     async def _open_first(self) -> Opened:
         return self._open(await self.flow.placement.acquire(self._acquire_request()))
 
-    async def _ensure_indexes(self) -> Constraint | None:
-        if self.wishes is None:
-            return None
-        constraint = await self.wishes.ensure(self.flow.indexes)
-        context = self.flow.models.entries[self.snapshot].context
-        check_shortest(self.request, self.plan, constraint.shortest_answer_tokens, context)
-        return constraint
+    async def _wait_for_both(
+        self, opening: "asyncio.Task[Opened]", preparation: Preparation
+    ) -> None:
+        """Return once there are sequences and indexes; raise as soon as anything has failed.
 
-    async def _make_checks(self) -> AnswerChecks:
-        if self.wishes is None:
-            return AnswerChecks()
-        content, use = self.request.format.part, self.request.tool_use
-        return await make_checks(content, use, self.flow.validators, self.caller.project_id)
+        A refusal says more than a full queue.
+        """
+        while not (opening.done() and preparation.ensuring.done()):
+            tasks = (opening, preparation.ensuring, preparation.checking)
+            running = [task for task in tasks if not task.done()]
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            self._raise_refusal(preparation)
+            if opening.done():
+                opening.result()
+
+    def _raise_refusal(self, preparation: Preparation) -> None:
+        """Raise what is known already to stand against an answer."""
+        constraint = preparation.constraint()
+        if constraint is not None:
+            context = self.flow.models.entries[self.snapshot].context
+            check_shortest(self.request, self.plan, constraint.shortest_answer_tokens, context)
 
     def _open(self, place: Place) -> Opened:
         opens = [self._open_message(place, choice) for choice in range(self.request.choices)]
@@ -126,36 +137,12 @@ class Attempt:
     def _salt(self) -> str:
         return cache_salt(self.flow.salt_secret, self.caller.project_id)
 
-    def _take_back(self, opening: "asyncio.Task[Opened]") -> None:
+    async def _take_back(self, opening: "asyncio.Task[Opened]") -> None:
         """Give back a place got for nothing: the request is refused, so nothing is charged."""
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
         if opening.cancelled() or opening.exception() is not None:
             return
         opened = opening.result()
         opened.group.abort()
         self.flow.placement.settle(opened.place, TokenCounts(), OUTCOME_FAILED)
-
-
-async def _wait_until_bindable(
-    opening: "asyncio.Task[Opened]",
-    ensuring: "asyncio.Task[Constraint | None]",
-    checking: "asyncio.Task[AnswerChecks]",
-) -> None:
-    """Return once there are sequences and indexes; raise as soon as one of the three has failed.
-
-    The compiler's refusal says more than a validator's, and that more than a full queue.
-    """
-    while not (opening.done() and ensuring.done()):
-        running = [task for task in (opening, ensuring, checking) if not task.done()]
-        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        if ensuring.done():
-            ensuring.result()
-            if checking.done():
-                checking.result()
-        if opening.done():
-            opening.result()
-
-
-async def _cancel(*tasks: "asyncio.Task[object]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

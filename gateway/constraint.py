@@ -84,7 +84,7 @@ class Constraint:
         """How long its indexes took, side by side."""
         return max((handle.seconds for handle in self.handles), default=0.0)
 
-    @property
+    @cached_property
     def shortest_answer_tokens(self) -> int:
         """Tokens that no answer has fewer of, without the end token."""
         return _shortest(self.shape.piece, self.handles)

@@ -19,6 +19,7 @@ from gateway.indexes import Indexes
 from gateway.metrics import Metrics
 from gateway.placement import Placement
 from gateway.plan import Plan, check_characters, make_plan
+from gateway.preparation import prepared
 from gateway.prompt_writers import PromptWriters
 from gateway.request import ChatRequest, read_chat_request
 from gateway.sampler_stream import WorkerStreams
@@ -80,11 +81,12 @@ class ChatFlow:
         wishes = self._wishes(caller, request, snapshot, entry)
         self._refuse_early(wishes)
         check_characters(request, entry.context, self.writers.of(snapshot).longest_token)
-        prompt = await self.writers.write(snapshot, request, entry.context, caller.project_id)
         told, read = share_stops(request, is_kept_to_form=wishes is not None)
-        plan = self._plan(told, snapshot, entry, prompt)
-        attempt = Attempt(self, caller, request, snapshot, plan, wishes, deadline, has_fallback)
-        opened, constraint, checks = await attempt.start()
+        async with prepared(request, wishes, self.indexes, self.validators) as preparation:
+            prompt = await self.writers.write(snapshot, request, entry.context, caller.project_id)
+            plan = self._plan(told, snapshot, entry, prompt)
+            attempt = Attempt(self, caller, request, snapshot, plan, wishes, deadline, has_fallback)
+            opened, constraint, checks = await attempt.start(preparation)
         job = self._job(read, snapshot, entry, plan, checks)
         generation = Generation(
             job, opened, attempt, self.placement, self.metrics, self.config.max_attempts

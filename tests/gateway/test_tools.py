@@ -120,6 +120,31 @@ async def test_one_index_for_each_tool_and_only_new_ones_are_asked_for(bench: Be
     assert len(bench.compiler.requests) == 3
 
 
+async def test_indexes_are_asked_for_before_a_prompt_is_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.worker.script = lambda _: calls(("get_time", "{}"))
+    writers = bench.gateway.means.writers
+    write = writers.write
+
+    async def write_late(*arguments: Any) -> list[int]:  # noqa: ANN401 - as they are passed on
+        await until(lambda: len(bench.compiler.requests) == 1)
+        return await write(*arguments)
+
+    monkeypatch.setattr(writers, "write", write_late)
+    completion = await create(bench, tools=[TIME])
+    assert completion.choices[0].finish_reason == "tool_calls"
+
+
+async def test_a_prompt_is_refused_whatever_its_indexes_are_still_waiting_for(bench: Bench) -> None:
+    bench.compiler.gate.clear()
+    messages = [{"role": "user", "content": "word " * 1000}]
+    response = await bench.post({"model": ALIAS, "messages": messages, "tools": [TIME]})
+    assert response.json()["error"]["code"] == "context_length_exceeded"
+    assert len(bench.compiler.requests) == 1
+    assert not bench.scheduler.acquired
+
+
 async def test_grammars_are_sent_to_a_worker_once_for_all_choices(bench: Bench) -> None:
     bench.compiler.grammar = b"its grammar"
     bench.worker.script = lambda _: calls(("get_time", "{}"))

@@ -1,0 +1,65 @@
+"""What an answer needs besides its prompt and its place: its indexes, and the checks of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.answer_checks import AnswerChecks, make_checks
+from gateway.constraint import Constraint, Wishes
+from gateway.indexes import Indexes
+from gateway.request import ChatRequest
+from gateway.validation import Validators
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Indexes and checks of one request, under way while its prompt is written and placed."""
+
+    ensuring: asyncio.Task[Constraint]
+    checking: asyncio.Task[AnswerChecks]
+
+    def constraint(self) -> Constraint | None:
+        """Return what an answer is bound to, once it is there.
+
+        Raises:
+            FormworkError: As a client is told it: what stands against an answer, as far as that is
+                known. The compiler's refusal says more than a validator's.
+        """
+        if not self.ensuring.done():
+            return None
+        constraint = self.ensuring.result()
+        if self.checking.done():
+            self.checking.result()
+        return constraint
+
+    async def close(self) -> None:
+        """End what is still under way: the request is refused, or its client has left."""
+        tasks: tuple[asyncio.Task[Any], ...] = (self.ensuring, self.checking)
+        running = [task for task in tasks if not task.done()]
+        for task in running:
+            task.cancel()
+        if running:  # else nothing may come between an opened sequence and whoever closes it
+            await asyncio.gather(*running, return_exceptions=True)
+        for task in tasks:
+            _ = task.cancelled() or task.exception()  # seen, also where another was told
+
+
+@asynccontextmanager
+async def prepared(
+    request: ChatRequest, wishes: Wishes | None, indexes: Indexes, validators: Validators
+) -> AsyncIterator[Preparation | None]:
+    """Have an answer prepared as long as the context lasts; None where nothing constrains it."""
+    if wishes is None:
+        yield None
+        return
+    checks = make_checks(request.format.part, request.tool_use, validators, wishes.project_id)
+    preparation = Preparation(
+        asyncio.create_task(wishes.ensure(indexes)), asyncio.create_task(checks)
+    )
+    try:
+        await asyncio.sleep(0)  # what is known is had by now, before a thread takes the interpreter
+        yield preparation
+    finally:
+        await preparation.close()
