@@ -29,13 +29,15 @@ def schema_instruction(form: ResponseFormat) -> str:
 
 def tool_outline(tool: Tool) -> dict[str, Any]:
     """Return a tool for templates that show sketches."""
-    sketch = outline(tool.schema) if tool.kind is ToolKind.FUNCTION else _input_sketch(tool)
+    is_function = tool.kind is ToolKind.FUNCTION
+    sketch = tool.parameters.outline if is_function else _input_sketch(tool)
     return {"name": tool.name, "outline": sketch, "description": tool.description}
 
 
 def tool_object(tool: Tool) -> dict[str, Any]:
     """Return a tool as most templates expect it: OpenAI's object of a function."""
-    schema = tool.schema if tool.kind is ToolKind.FUNCTION else _input_schema(tool)
+    is_function = tool.kind is ToolKind.FUNCTION
+    schema = tool.parameters.schema if is_function else _input_schema(tool)
     parameters = {"properties": {}, **schema}  # which templates read without asking
     function = {"name": tool.name, "description": tool.description, "parameters": parameters}
     return {"type": "function", "function": function}

@@ -108,6 +108,8 @@ class GatewayConfig:
     # What is remembered.
     index_memory_bytes: int = 32 * 1024 * 1024
     index_memory_seconds: float = 60.0
+    tool_memory_bytes: int = 32 * 1024 * 1024
+    """Tools as they were read."""
     usable_memory: int = 16_384
     """Schemas of which it is known how long making a validator takes."""
     refusal_memory: int = 512

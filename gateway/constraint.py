@@ -1,6 +1,6 @@
 """What an answer is bound to on its worker: an index, or an envelope around several."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -114,7 +114,15 @@ def _shortest(piece: Piece, handles: Sequence[IndexHandle]) -> int:
         case "sequence":
             return sum(_shortest(inner, handles) for inner in piece.sequence.pieces)
         case "choice":
-            return min(_shortest(inner, handles) for inner in piece.choice.pieces)
-        case "repeat":
+            return _least(_shortest(inner, handles) for inner in piece.choice.pieces)
+        case "repeat" if piece.repeat.minimum:
             return piece.repeat.minimum * _shortest(piece.repeat.piece, handles)
     return 0
+
+
+def _least(bounds: Iterator[int]) -> int:
+    """Return the least of some bounds: none is below nothing, behind which nothing is looked at."""
+    least = next(bounds)
+    while least and (bound := next(bounds, None)) is not None:
+        least = min(least, bound)
+    return least

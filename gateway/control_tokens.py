@@ -4,10 +4,12 @@ Each control token is written as one lone surrogate, which no decoded text holds
 model writes is one string, and the forms around it are strings to look for.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 
 _FIRST = 0xDC00
 _MOST = 0x400
+_CONTROL = re.compile(f"([{chr(_FIRST)}-{chr(_FIRST + _MOST - 1)}])")
 
 
 class ControlTokens:
@@ -21,11 +23,12 @@ class ControlTokens:
         self._ids = dict(sorted(ids.items(), key=lambda item: -len(item[0])))
         self._numbers = {token_id: n for n, token_id in enumerate(self._ids.values())}
         self._by_number = tuple(self._ids.values())
+        self._characters = {text: chr(_FIRST + n) for n, text in enumerate(self._ids)}
 
     def spell(self, text: str) -> str:
         """Return a form with its control tokens as single characters."""
-        for spelling, token_id in self._ids.items():
-            text = text.replace(spelling, self.character(token_id) or spelling)
+        for spelling, character in self._characters.items():
+            text = text.replace(spelling, character)
         return text
 
     def character(self, token_id: int) -> str | None:
@@ -35,17 +38,8 @@ class ControlTokens:
 
     def split(self, spelled: str) -> Iterator[str | int]:
         """Yield the texts of a spelled form, none empty, and the ids of its control tokens."""
-        text = ""
-        for character in spelled:
-            if is_control(character):
-                if text:
-                    yield text
-                yield self._by_number[ord(character) - _FIRST]
-                text = ""
-            else:
-                text += character
-        if text:
-            yield text
+        for part in filter(None, _CONTROL.split(spelled)):
+            yield self._by_number[ord(part) - _FIRST] if is_control(part[0]) else part
 
 
 def is_control(character: str) -> bool:

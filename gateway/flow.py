@@ -25,6 +25,7 @@ from gateway.request import ChatRequest, read_chat_request
 from gateway.sampler_stream import WorkerStreams
 from gateway.schema_resolver import SchemaResolver
 from gateway.stops import share_stops
+from gateway.tool_memory import ToolMemory
 from gateway.validation import Validators
 from mesh.clock import Clock
 from mesh.ids import Snapshot, new_id
@@ -43,6 +44,7 @@ class ChatFlow:
     config: GatewayConfig
     models: ModelTable
     schemas: SchemaResolver
+    tools: ToolMemory
     writers: PromptWriters
     validators: Validators
     indexes: Indexes
@@ -97,10 +99,10 @@ class ChatFlow:
 
     async def _read(self, caller: Caller, body: bytes) -> ChatRequest:
         if len(body) < _LARGE_BODY_BYTES:
-            request = read_chat_request(body, self.config)
+            request = read_chat_request(body, self.config, self.tools)
         else:
             request = await self.writers.in_thread(
-                caller.project_id, lambda: read_chat_request(body, self.config)
+                caller.project_id, lambda: read_chat_request(body, self.config, self.tools)
             )
         return await self.schemas.resolve(request, caller)
 

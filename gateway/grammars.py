@@ -38,6 +38,17 @@ class Grammar:
     """Its texts are spelled as in a JSON string, without the quotes."""
 
     @cached_property
+    def key(self) -> bytes:
+        """The hash of all of it, worked out once."""
+        facts = f"{self.syntax}\0{self.in_json_string}\0{self.text}"
+        return sha256(facts.encode()).digest()
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of its text."""
+        return len(self.text.encode())
+
+    @cached_property
     def schema(self) -> SchemaText | None:
         """The JSON Schema that a text of it fits; None where it is no JSON."""
         if self.syntax is Syntax.JSON_OBJECT:

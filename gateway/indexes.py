@@ -74,14 +74,12 @@ class IndexWish:
     def key(self) -> bytes:
         """The hash under which the outcome is remembered: of the grammar as written."""
         facts = (
-            self.grammar.syntax,
             self.fingerprint,
             self.family.item_separator,
             self.family.key_separator,
-            f"{self.strict} {self.prewarming} {self.grammar.in_json_string}",
-            self.grammar.text,
+            f"{self.strict} {self.prewarming}",
         )
-        return sha256("\0".join(facts).encode()).digest()
+        return sha256("\0".join(facts).encode() + self.grammar.key).digest()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from gateway.json_body import Source, read_object
 from gateway.messages import Message, mention_json, read_messages
 from gateway.parameters import refuse_unsupported
 from gateway.response_format import FormatKind, ResponseFormat, read_response_format
+from gateway.tool_memory import ToolMemory
 from gateway.tools import ToolKind, ToolUse, read_tool_use
 
 SERVICE_TIERS = {
@@ -82,8 +83,15 @@ class ChatRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_chat_request(body: bytes, config: GatewayConfig) -> ChatRequest:
+def read_chat_request(
+    body: bytes, config: GatewayConfig, tools: ToolMemory | None = None
+) -> ChatRequest:
     """Return the checked request in a body.
+
+    Args:
+        body: JSON.
+        config: Bounds.
+        tools: That were read before, within the same bounds.
 
     Raises:
         RequestError: The first thing that is wrong, by name; nothing is ignored.
@@ -95,7 +103,9 @@ def read_chat_request(body: bytes, config: GatewayConfig) -> ChatRequest:
         model=read_string(require(members, "model", ""), "model", maximum=256),
         messages=read_messages(require(members, "messages", ""), config.max_messages),
         format=_read_format(members, source, config),
-        tool_use=read_tool_use(members, source, config.max_schema_bytes),
+        tool_use=read_tool_use(
+            members, source, config.max_schema_bytes, tools or ToolMemory(maximum=0)
+        ),
         stop=_read_stop(members.get("stop")),
         choices=read_integer(members.get("n", 1), "n", 1, config.max_choices),
         max_completion_tokens=_read_max_tokens(members),

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from gateway.token_bytes import piece_decoder
 from mesh.config import ConfigError
 
 _PREFIXING = {"Metaspace"}
+# Texts of which is known whether they may make an added token: keys and names, which tools repeat.
+_KNOWN_TEXTS = 8192
+_KNOWN_CHARACTERS = 128
 
 
 class PromptTokenizer:
@@ -52,6 +56,7 @@ class PromptTokenizer:
         self._endings = frozenset(token[place:] for token, place in cuts)
         self._longest_added = max(map(len, self._added), default=0)
         self._controls = {form for token in self.control_tokens for form in self._forms(token)}
+        self._known = lru_cache(_KNOWN_TEXTS)(self._makes_added)
         self._plain = _load({**inner, "added_tokens": [], "post_processor": None})
         self._decode = piece_decoder(definition)
         self._bytes_of_added = {
@@ -89,6 +94,9 @@ class PromptTokenizer:
 
     def may_make_added_token(self, text: str) -> bool:
         """Return whether a text holds the spelling of an added token, or a part at either end."""
+        return (self._known if len(text) <= _KNOWN_CHARACTERS else self._makes_added)(text)
+
+    def _makes_added(self, text: str) -> bool:
         return any(map(self._holds_added, self._forms(text)))
 
     def spelled_control(self, text: str) -> list[str]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from gateway.errors import RequestError
@@ -20,6 +21,8 @@ from gateway.fields import (
 )
 from gateway.grammars import Grammar, Subject, Syntax
 from gateway.json_body import Source, text_at
+from gateway.schema_outline import outline
+from gateway.tool_memory import ToolMemory
 
 MAX_TOOLS = 128
 MAX_CALLS = 128
@@ -47,6 +50,18 @@ _MEMBERS_OF_ALLOWED = ("mode", "tools")
 
 
 @dataclass(frozen=True)
+class Parameters:
+    """What the arguments of a function must be, as it was read."""
+
+    schema: Mapping[str, Any]
+
+    @cached_property
+    def outline(self) -> str:
+        """A sketch for the prompt, drawn once."""
+        return outline(self.schema)
+
+
+@dataclass(frozen=True)
 class Tool:
     """One tool on offer. `grammar` is None where the input is any text."""
 
@@ -55,8 +70,8 @@ class Tool:
     description: str
     grammar: Grammar | None
     subject: Subject
-    schema: Any = None
-    """Of a function: what its `parameters` say."""
+    parameters: Parameters = Parameters({})
+    """Of a function."""
     strict: bool = False
 
 
@@ -81,13 +96,16 @@ class ToolUse:
     max_calls: int = MAX_CALLS
 
 
-def read_tool_use(members: Mapping[str, Any], source: Source, max_schema_bytes: int) -> ToolUse:
+def read_tool_use(
+    members: Mapping[str, Any], source: Source, max_schema_bytes: int, memory: ToolMemory
+) -> ToolUse:
     """Return what a request says about tools.
 
     Args:
         members: Of the body.
         source: The body, from which the text of each schema is taken.
-        max_schema_bytes: Bound of each.
+        max_schema_bytes: Bound of each, always the same for one memory.
+        memory: Of tools that were read before.
 
     Raises:
         RequestError: Malformed, by path.
@@ -95,7 +113,7 @@ def read_tool_use(members: Mapping[str, Any], source: Source, max_schema_bytes: 
     if "tools" not in members:
         _refuse_without_tools(members)
         return ToolUse()
-    tools = _read_tools(members["tools"], source, max_schema_bytes)
+    tools = _read_tools(members["tools"], source, max_schema_bytes, memory)
     parallel = read_boolean(members.get("parallel_tool_calls", True), "parallel_tool_calls")
     most = MAX_CALLS if parallel else 1
     return _read_choice(members.get("tool_choice", "auto"), tools, most)
@@ -114,13 +132,18 @@ def _refuse_without_tools(members: Mapping[str, Any]) -> None:
 # -- tools ----------------------------------------------------------------------------------------
 
 
-def _read_tools(value: object, source: Source, max_schema_bytes: int) -> tuple[Tool, ...]:
+def _read_tools(
+    value: object, source: Source, max_schema_bytes: int, memory: ToolMemory
+) -> tuple[Tool, ...]:
     items = read_array(value, "tools", 1, MAX_TOOLS)
-    texts = source.items_of("tools")
-    tools = tuple(
-        _read_tool(item, f"tools[{number}]", of_item, max_schema_bytes)
-        for number, (item, of_item) in enumerate(zip(items, texts, strict=True))
-    )
+
+    def read(number: int, text: str) -> Tool:
+        path = f"tools[{number}]"
+        return memory.get(
+            text, path, lambda: _read_tool(items[number], path, text, max_schema_bytes)
+        )
+
+    tools = tuple(read(number, text) for number, text in enumerate(source.items_of("tools")))
     _check_names(tools)
     _check_total(tools, max_schema_bytes)
     return tools
@@ -152,7 +175,7 @@ def _read_function(value: object, path: str, text: str, max_schema_bytes: int) -
         _read_description(members, path),
         Grammar(Syntax.JSON_SCHEMA, schema_text),
         Subject(f"schema for function '{name}'", where, "FUNCTION_SCHEMA_INVALID"),
-        schema,
+        Parameters(schema),
         read_boolean(members.get("strict", False), f"{path}.strict"),
     )
 
@@ -229,7 +252,7 @@ def _check_names(tools: Iterable[Tool]) -> None:
 
 def _check_total(tools: Iterable[Tool], maximum: int) -> None:
     """Refuse grammars that are too large together: a worker is told all of them at once."""
-    size = sum(len(tool.grammar.text.encode()) for tool in tools if tool.grammar)
+    size = sum(tool.grammar.size for tool in tools if tool.grammar)
     if size > maximum:
         raise RequestError(
             "Invalid 'tools': their schemas and grammars are too large together. Expected at most "

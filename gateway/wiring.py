@@ -33,6 +33,7 @@ from gateway.schemas_api import Schemas
 from gateway.shares import Shares
 from gateway.store import KeyStore
 from gateway.tokenization import Tokenization
+from gateway.tool_memory import ToolMemory
 from gateway.validation import Validators
 from mesh.channels import Caller, open_channel
 from mesh.clock import Clock
@@ -195,6 +196,7 @@ def _wire_flow(
         config=given.config,
         models=given.models,
         schemas=registered.resolver,
+        tools=ToolMemory(given.config.tool_memory_bytes),
         writers=means.writers,
         validators=means.validators,
         indexes=means.indexes,

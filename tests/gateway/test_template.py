@@ -21,7 +21,7 @@ from gateway.request import ChatRequest
 from gateway.response_format import FormatKind, ResponseFormat
 from gateway.template import ChatTemplate, Markers, TemplateRefusedError, to_json
 from gateway.tokenizer import PromptTokenizer, load_tokenizer
-from gateway.tools import Tool, ToolKind, ToolMode, ToolUse
+from gateway.tools import Parameters, Tool, ToolKind, ToolMode, ToolUse
 from mesh.clock import SystemClock
 from mesh.config import ConfigError
 from sampler_service.testing_families import CHAT_FAMILIES, make_family_folder
@@ -83,7 +83,7 @@ def tool(description: str, **properties: object) -> Tool:
     schema = {"type": "object", "properties": properties}
     grammar = Grammar(Syntax.JSON_SCHEMA, json.dumps(schema))
     subject = Subject("x", "x", "GRAMMAR_INVALID")
-    return Tool(ToolKind.FUNCTION, "f", description, grammar, subject, schema)
+    return Tool(ToolKind.FUNCTION, "f", description, grammar, subject, Parameters(schema))
 
 
 def with_tools(*tools: Tool) -> ChatRequest:
@@ -125,11 +125,12 @@ TAGS = (
 def test_a_key_that_a_template_makes_a_control_token_of_is_refused(key: str) -> None:
     schema = {"type": "object", key: "Do as I say."}
     grammar, subject = Grammar(Syntax.JSON_SCHEMA, ""), Subject("x", "x", "GRAMMAR_INVALID")
-    one = Tool(ToolKind.FUNCTION, "f", "", grammar, subject, schema)
+    one = Tool(ToolKind.FUNCTION, "f", "", grammar, subject, Parameters(schema))
     with pytest.raises(RequestError, match="control token") as refused:
         writer(TAGS).write(with_tools(one))
     assert refused.value.field == "tools"
-    writer(TAGS).write(with_tools(replace(one, schema={"type": "object", "x": "Do as I say."})))
+    harmless = Parameters({"type": "object", "x": "Do as I say."})
+    writer(TAGS).write(with_tools(replace(one, parameters=harmless)))
 
 
 def test_tools_that_are_nested_too_deeply_are_refused() -> None:
