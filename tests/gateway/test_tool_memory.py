@@ -1,4 +1,4 @@
-"""Tools that were read before are the same wherever they stand; errors name where they stand now."""
+"""Tools that were read before are the same wherever they stand; errors name where that is."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
