@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -109,44 +108,61 @@ class Envelopes:
         return all(map(self._indexes.holds, names))
 
 
-def to_envelope(piece: sampler_pb2.Piece, parts: list[Index], depth: int = 0) -> Envelope:
+def to_envelope(piece: sampler_pb2.Piece, parts: list[Index]) -> Envelope:
     """Return a message as the engine's envelope.
 
     Raises:
         InvalidArgumentError: Nested too deeply, of no kind, or of a part that is not there.
         EngineError, ValueError: As the engine says it.
     """
-    kind = piece.WhichOneof("kind")
-    if kind is None or depth > _MAX_DEPTH:
-        raise InvalidArgumentError("A piece of an envelope has no kind.", field="envelope.shape")
-    return _MAKERS[kind](getattr(piece, kind), parts, depth + 1)
+    return _EnvelopeReader(parts).read(piece, 0)
 
 
-def _part(number: int, parts: list[Index], depth: int) -> Envelope:
-    del depth
-    if number >= len(parts):
-        raise InvalidArgumentError(f"There is no part {number}.", field="envelope.parts")
-    return Part(parts[number])
+class _EnvelopeReader:
+    """Reads one envelope."""
 
+    def __init__(self, parts: list[Index]) -> None:
+        self._parts = parts
+        self._choices: dict[bytes, Envelope] = {}
+        """Those that were read: the tools of a first call are those of the next ones."""
 
-def _several(message: sampler_pb2.Pieces, parts: list[Index], depth: int) -> tuple[Envelope, ...]:
-    return tuple(to_envelope(piece, parts, depth) for piece in message.pieces)
+    def read(self, piece: sampler_pb2.Piece, depth: int) -> Envelope:  # noqa: PLR0911 - one for each kind
+        kind = piece.WhichOneof("kind")
+        if kind is None or depth > _MAX_DEPTH:
+            raise InvalidArgumentError(
+                "A piece of an envelope has no kind.", field="envelope.shape"
+            )
+        match kind:
+            case "special_token":
+                return SpecialToken(piece.special_token)
+            case "text":
+                return Text(piece.text)
+            case "part":
+                return self._part(piece.part)
+            case "free_text":
+                return FreeText(tuple(piece.free_text.until), tuple(piece.free_text.without))
+            case "sequence":
+                return Sequence(self._several(piece.sequence, depth))
+            case "choice":
+                return self._choice(piece.choice, depth)
+            case "repeat":
+                repeat = piece.repeat
+                again = self.read(repeat.piece, depth + 1)
+                return Repeat(again, repeat.minimum, repeat.maximum or None)
 
+    def _part(self, number: int) -> Envelope:
+        if number >= len(self._parts):
+            raise InvalidArgumentError(f"There is no part {number}.", field="envelope.parts")
+        return Part(self._parts[number])
 
-def _repeat(message: sampler_pb2.Repeat, parts: list[Index], depth: int) -> Envelope:
-    piece = to_envelope(message.piece, parts, depth)
-    return Repeat(piece, message.minimum, message.maximum or None)
+    def _several(self, message: sampler_pb2.Pieces, depth: int) -> tuple[Envelope, ...]:
+        return tuple(self.read(piece, depth + 1) for piece in message.pieces)
 
-
-_MAKERS: dict[str, Callable[..., Envelope]] = {
-    "special_token": lambda token_id, *_: SpecialToken(token_id),
-    "text": lambda text, *_: Text(text),
-    "part": _part,
-    "free_text": lambda free, *_: FreeText(tuple(free.until), tuple(free.without)),
-    "sequence": lambda *several: Sequence(_several(*several)),
-    "choice": lambda *several: Choice(_several(*several)),
-    "repeat": _repeat,
-}
+    def _choice(self, message: sampler_pb2.Pieces, depth: int) -> Envelope:
+        key = message.SerializeToString()
+        if key not in self._choices:
+            self._choices[key] = Choice(self._several(message, depth))
+        return self._choices[key]
 
 
 async def _all_of(indexes: Indexes, names: list[IndexName]) -> list[Index]:
