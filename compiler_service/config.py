@@ -64,6 +64,10 @@ class CompilerConfig:
     """Between looks at what another replica is compiling."""
     wait_seconds: float = 30.0
     """Most time that an index may take, queue and other replicas included."""
+    inline_bytes: int = 8 * 1024
+    """An index of at most so many bytes is sent with its name: nobody has to fetch it."""
+    inline_call_bytes: int = 256 * 1024
+    """Of all indexes that are sent so in one call."""
     chunk_bytes: int = 256 * 1024
     """Of an index that is fetched, per message."""
 

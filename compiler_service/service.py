@@ -79,7 +79,8 @@ class CompilerServicer(compiler_pb2_grpc.CompilerServiceServicer):
         (outcome,) = await self._ensure_all([request])
         if isinstance(outcome, FormworkError):
             raise outcome
-        return _pack(outcome)
+        (packed,) = self._pack_all([request], [outcome])
+        return packed.index
 
     async def EnsureIndexes(  # noqa: N802 - the contract's name
         self,
@@ -89,7 +90,7 @@ class CompilerServicer(compiler_pb2_grpc.CompilerServiceServicer):
         """Name the index of each of several grammars, or say why there is none."""
         _check_count(request.requests)
         outcomes = await self._ensure_all(request.requests)
-        return pb.EnsureIndexesResponse(outcomes=map(_pack_outcome, outcomes))
+        return pb.EnsureIndexesResponse(outcomes=self._pack_all(request.requests, outcomes))
 
     async def FetchIndex(  # noqa: N802 - the contract's name
         self,
@@ -158,6 +159,22 @@ class CompilerServicer(compiler_pb2_grpc.CompilerServiceServicer):
         for outcome in outcomes:
             self._count(outcome)
         return outcomes
+
+    def _pack_all(
+        self,
+        requests: Sequence[pb.EnsureIndexRequest],
+        outcomes: Sequence[Obtained | FormworkError],
+    ) -> Iterator[pb.IndexOutcome]:
+        """Yield the outcomes as messages, small indexes in them as long as there is room."""
+        room = self._config.inline_call_bytes
+        for request, outcome in zip(requests, outcomes, strict=True):
+            packed = _pack_outcome(outcome)
+            if isinstance(outcome, Obtained) and not request.prewarming:
+                data = outcome.held.index.data
+                if len(data) <= min(room, self._config.inline_bytes):
+                    packed.index.inline_index = data
+                    room -= len(data)
+            yield packed
 
     def _read(self, request: pb.EnsureIndexRequest) -> CanonicalGrammar | FormworkError:
         try:

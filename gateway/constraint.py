@@ -98,6 +98,7 @@ class Constraint:
                 index_id=handle.index_id,
                 revision=handle.revision,
                 canonical_grammar=handle.canonical_grammar,
+                inline_index=handle.inline_index,
             )
             for handle in self.handles
         ]

@@ -48,6 +48,8 @@ class IndexHandle:
     shortest_answer_tokens: int | None
     canonical_grammar: bytes
     seconds: float
+    inline_index: bytes = b""
+    """Its bytes, where the compiler has just sent them: passed on once, not remembered."""
 
     def to_bind(self) -> Bind:
         """Return the message that ties a sequence to the index."""
@@ -55,6 +57,7 @@ class IndexHandle:
             index_id=self.index_id,
             revision=self.revision,
             canonical_grammar=self.canonical_grammar,
+            inline_index=self.inline_index,
         )
 
 
@@ -175,7 +178,7 @@ class Indexes:
         if isinstance(outcome, FormworkError):
             seconds *= _REFUSAL_SHARE
         else:
-            outcome = replace(outcome, seconds=0.0)
+            outcome = replace(outcome, seconds=0.0, inline_index=b"")
         self._memory.record(key, _Remembered(outcome, self._clock.monotonic() + seconds))
 
 
@@ -192,7 +195,12 @@ def _read_outcome(message: messages.IndexOutcome, seconds: float) -> IndexHandle
     answer = message.index
     shortest = answer.shortest_answer_tokens if answer.HasField("shortest_answer_tokens") else None
     return IndexHandle(
-        answer.index_id, answer.revision, shortest, answer.canonical_grammar, seconds
+        answer.index_id,
+        answer.revision,
+        shortest,
+        answer.canonical_grammar,
+        seconds,
+        answer.inline_index,
     )
 
 

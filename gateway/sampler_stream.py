@@ -78,12 +78,12 @@ class WorkerStream:
         return group
 
     def bind(self, group: SequenceGroup, bind: Bind) -> None:
-        """Bind every sequence of a group to an index; the first brings grammars for all of them."""
+        """Bind every sequence of a group; the first brings what is sent of indexes for all."""
         first, *others = group.ids
         self._send_bind(first, bind)
-        without = _without_grammars(bind) if others else bind
+        names = _names_alone(bind) if others else bind
         for sequence_id in others:
-            self._send_bind(sequence_id, without)
+            self._send_bind(sequence_id, names)
 
     def _send_bind(self, sequence_id: int, bind: Bind) -> None:
         message = DecodeRequest(bind=bind)
@@ -157,13 +157,14 @@ class WorkerStream:
         return WorkerLostError("The worker went away.", metadata={"worker_address": self._address})
 
 
-def _without_grammars(bind: Bind) -> Bind:
-    """Return a bind that names its indexes alone."""
+def _names_alone(bind: Bind) -> Bind:
+    """Return a bind that names its indexes, and brings nothing of them."""
     names = Bind()
     names.CopyFrom(bind)
-    names.ClearField("canonical_grammar")
-    for part in names.envelope.parts if names.HasField("envelope") else ():
-        part.ClearField("canonical_grammar")
+    parts = names.envelope.parts if names.HasField("envelope") else ()
+    for message in (names, *parts):
+        message.ClearField("canonical_grammar")
+        message.ClearField("inline_index")
     return names
 
 

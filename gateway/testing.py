@@ -83,6 +83,7 @@ class ScriptedCompiler(compiler_pb2_grpc.CompilerServiceServicer):
         self.refusal: FormworkError | None = None
         self.shortest: int | None = None
         self.grammar = b""
+        self.inline = b""
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -106,6 +107,7 @@ class ScriptedCompiler(compiler_pb2_grpc.CompilerServiceServicer):
             revision=1,
             shortest_answer_tokens=self.shortest,
             canonical_grammar=self.grammar,
+            inline_index=self.inline,
         )
         return compiler_pb2.IndexOutcome(index=index)
 

@@ -59,18 +59,20 @@ class Envelopes:
             FormworkError: As `Indexes.get`, for any part.
         """
         names = [
-            IndexName(part.index_id, part.revision, part.canonical_grammar)
+            IndexName(part.index_id, part.revision, part.canonical_grammar, part.inline_index)
             for part in envelope.parts
         ]
         key = _key(envelope, names)
         is_held = self._holds(names)
+        await self._indexes.take_in(names)
         parts = await _all_of(self._indexes, names)  # also where they are held: they are in use
         kept = self._linked.get(key)
         if kept is not None and is_held:
             linked = kept.index
         else:
             linked = await self._link_once(key, envelope.shape, parts)
-        self._keep(key, _Linked(linked, names))
+        bare = [IndexName(name.index_id, name.revision) for name in names]
+        self._keep(key, _Linked(linked, bare))
         return linked
 
     async def _link_once(self, key: bytes, shape: sampler_pb2.Piece, parts: list[Index]) -> Index:

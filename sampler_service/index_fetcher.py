@@ -33,11 +33,15 @@ _CALL_BYTES = 2 * 1024 * 1024
 
 @dataclass(frozen=True)
 class IndexName:
-    """An index as a Bind names it; `grammar` is empty where the compiler has persisted it."""
+    """An index as a Bind names it; `grammar` is empty where the compiler has persisted it.
+
+    `data` are its bytes, where they came with the name: then nothing is fetched.
+    """
 
     index_id: str
     revision: int
     grammar: bytes = b""
+    data: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(frozen=True)

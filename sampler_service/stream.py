@@ -210,7 +210,9 @@ class DecodeStream:
     async def _index_of(self, message: sampler_pb2.Bind) -> Index:
         if message.HasField("envelope"):
             return await self._services.envelopes.get(message.envelope)
-        name = IndexName(message.index_id, message.revision, message.canonical_grammar)
+        name = IndexName(
+            message.index_id, message.revision, message.canonical_grammar, message.inline_index
+        )
         return await self._services.indexes.get(name)
 
     def _abort(self, message: sampler_pb2.Abort) -> None:

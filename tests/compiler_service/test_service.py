@@ -198,6 +198,38 @@ async def test_several_have_an_outcome_each_and_are_fetched_in_one_stream(
     assert fetched[0] == b"".join(part.chunk for part in alone)
 
 
+async def test_a_small_index_comes_with_its_name(service: Service) -> None:
+    schema = pb.GrammarInput(json_schema=PERSON)
+    for _ in range(2):  # compiled, and held
+        named = await service.ensure(input=schema)
+        fetched = await service.fetch(named.index_id, named.canonical_grammar)
+        assert named.inline_index == b"".join(message.chunk for message in fetched)
+    ahead = await service.ensure(input=schema, prewarming=True)
+    assert not ahead.inline_index  # nobody waits for it
+
+
+async def test_what_comes_with_names_is_bounded(url: str) -> None:
+    schemas = [PERSON, PERSON.replace("20", "21"), PERSON.replace("20", "22")]
+    config = CompilerConfig(inline_bytes=1000, inline_call_bytes=1000)
+    async with running_service(url, config) as service:
+        requests = [
+            pb.EnsureIndexRequest(
+                input=pb.GrammarInput(json_schema=schema), tokenizer_fingerprint=service.fingerprint
+            )
+            for schema in schemas
+        ]
+        answer = await service.caller.unary(
+            service.stub.EnsureIndexes,
+            pb.EnsureIndexesRequest(requests=requests),
+            timeout_seconds=30,
+        )
+        sizes = [len(outcome.index.inline_index) for outcome in answer.outcomes]
+        assert 0 in sizes
+        assert 0 < sum(sizes) <= 1000
+    async with running_service(url, CompilerConfig(inline_bytes=100)) as service:
+        assert not (await service.ensure_schema(PERSON)).inline_index
+
+
 async def test_a_call_for_too_many_is_refused(service: Service) -> None:
     request = pb.EnsureIndexesRequest(requests=[pb.EnsureIndexRequest()] * 257)
     with pytest.raises(LimitExceededError):

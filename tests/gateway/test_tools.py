@@ -146,14 +146,26 @@ async def test_a_prompt_that_is_too_long_is_refused_while_its_indexes_are_awaite
     assert not bench.scheduler.acquired
 
 
-async def test_grammars_are_sent_to_a_worker_once_for_all_choices(bench: Bench) -> None:
-    bench.compiler.grammar = b"its grammar"
+async def test_a_worker_is_sent_an_index_once_for_all_choices(
+    bench: Bench,
+) -> None:
+    bench.compiler.grammar, bench.compiler.inline = b"its grammar", b"its bytes"
     bench.worker.script = lambda _: calls(("get_time", "{}"))
     await create(bench, tools=[TIME], n=3)
-    grammars = [bind.envelope.parts[0].canonical_grammar for bind in bench.worker.binds]
-    assert grammars == [b"its grammar", b"", b""]
+    parts = [bind.envelope.parts[0] for bind in bench.worker.binds]
+    assert [part.canonical_grammar for part in parts] == [b"its grammar", b"", b""]
+    assert [part.inline_index for part in parts] == [b"its bytes", b"", b""]
     assert len({bind.envelope.parts[0].index_id for bind in bench.worker.binds}) == 1
     assert len({bind.sequence_id for bind in bench.worker.binds}) == 3
+
+
+async def test_the_bytes_of_an_index_are_passed_on_by_who_has_just_got_them(bench: Bench) -> None:
+    bench.compiler.inline = b"its bytes"
+    bench.worker.script = lambda _: calls(("get_time", "{}"))
+    for _ in range(2):
+        await create(bench, tools=[TIME])
+    brought = [bind.envelope.parts[0].inline_index for bind in bench.worker.binds]
+    assert brought == [b"its bytes", b""]
 
 
 async def test_tools_are_bounded_together(mesh_config: MeshConfig) -> None:

@@ -44,6 +44,15 @@ def spelled(frames: list[sampler_pb2.Frame]) -> str:
     return text
 
 
+async def test_parts_that_come_with_their_names_are_not_fetched(
+    mesh: WorkerMesh, gateway: StreamClient, index: Index
+) -> None:
+    part = {"index_id": "a" * 64, "revision": 1, "inline_index": index.dump()}
+    await decode(mesh, gateway, 1, {"shape": one_or_two_calls("get"), "parts": [part]})
+    assert gateway.last(1) is not None
+    assert not mesh.compiler.requests
+
+
 async def test_calls_keep_their_envelope_at_any_temperature_and_say_where_control_tokens_stand(
     mesh: WorkerMesh, gateway: StreamClient, index: Index
 ) -> None:

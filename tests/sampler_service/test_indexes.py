@@ -13,7 +13,7 @@ from formwork_engine.inputs import Regex
 
 from mesh.channels import Caller, open_channel
 from mesh.clock import SystemClock
-from mesh.errors import IndexNotFoundError, LimitExceededError
+from mesh.errors import IndexNotFoundError, InternalError, LimitExceededError
 from sampler_service.config import SamplerConfig
 from sampler_service.envelopes import Envelopes
 from sampler_service.index_fetcher import IndexFetcher, IndexName
@@ -57,6 +57,28 @@ async def test_an_index_is_fetched_once_and_kept(
     found.append(await indexes.get(IndexName(FIRST, 1)))
     assert all(one is found[0] for one in found)
     assert len(mesh.compiler.requests) == 1
+
+
+async def test_an_index_that_comes_with_its_name_is_not_fetched(
+    mesh: WorkerMesh, indexes: Indexes, index: Index
+) -> None:
+    found = await indexes.get(IndexName(FIRST, 1, data=index.dump()))
+    assert await indexes.get(IndexName(FIRST, 1)) is found
+    await indexes.take_in([IndexName(letter * 64, 1, data=index.dump()) for letter in "abcde"])
+    assert all(indexes.holds(IndexName(letter * 64, 1)) for letter in "abcde")
+    assert await indexes.get(IndexName(FIRST, 1)) is found  # held already
+    assert not mesh.compiler.requests
+
+
+async def test_bytes_that_are_no_index_fail_who_brought_them(
+    mesh: WorkerMesh, indexes: Indexes, index: Index
+) -> None:
+    for taken in (indexes.get, lambda name: indexes.take_in([name])):
+        with pytest.raises(InternalError):
+            await taken(IndexName(FIRST, 1, data=b"no index"))
+    assert not indexes.holds(IndexName(FIRST, 1))
+    mesh.hold(index, FIRST)
+    assert await indexes.get(IndexName(FIRST, 1))
 
 
 async def test_indexes_that_are_asked_for_together_come_in_one_call(

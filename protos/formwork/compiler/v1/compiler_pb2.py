@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#formwork/compiler/v1/compiler.proto\x12\x14\x66ormwork.compiler.v1\x1a\x1egoogle/protobuf/duration.proto\"\x81\x01\n\x0cGrammarInput\x12\x15\n\x0bjson_schema\x18\x01 \x01(\tH\x00\x12\x31\n\x08\x61ny_json\x18\x02 \x01(\x0b\x32\x1d.formwork.compiler.v1.AnyJsonH\x00\x12\x0f\n\x05regex\x18\x03 \x01(\tH\x00\x12\x0e\n\x04lark\x18\x04 \x01(\tH\x00\x42\x06\n\x04kind\"\x1e\n\x07\x41nyJson\x12\x13\n\x0bobject_only\x18\x01 \x01(\x08\"\x94\x02\n\x0cIndexOptions\x12\x34\n\nwhitespace\x18\x01 \x01(\x0e\x32 .formwork.compiler.v1.Whitespace\x12\x16\n\x0emax_whitespace\x18\x02 \x01(\r\x12;\n\x0eproperty_order\x18\x03 \x01(\x0e\x32#.formwork.compiler.v1.PropertyOrder\x12\x32\n\tspellings\x18\x04 \x01(\x0e\x32\x1f.formwork.compiler.v1.Spellings\x12\x16\n\x0eitem_separator\x18\x05 \x01(\t\x12\x15\n\rkey_separator\x18\x06 \x01(\t\x12\x16\n\x0ein_json_string\x18\x07 \x01(\x08\"\xf3\x01\n\x12\x45nsureIndexRequest\x12\x31\n\x05input\x18\x01 \x01(\x0b\x32\".formwork.compiler.v1.GrammarInput\x12\x1d\n\x15tokenizer_fingerprint\x18\x02 \x01(\t\x12\x33\n\x07options\x18\x03 \x01(\x0b\x32\".formwork.compiler.v1.IndexOptions\x12.\n\x07\x64ialect\x18\x04 \x01(\x0e\x32\x1d.formwork.compiler.v1.Dialect\x12\x12\n\nproject_id\x18\x05 \x01(\t\x12\x12\n\nprewarming\x18\x06 \x01(\x08\"\x90\x02\n\x13\x45nsureIndexResponse\x12\x10\n\x08index_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12#\n\x16shortest_answer_tokens\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x19\n\x11\x63\x61nonical_grammar\x18\x04 \x01(\x0c\x12\x31\n\x06source\x18\x05 \x01(\x0e\x32!.formwork.compiler.v1.IndexSource\x12/\n\x0c\x63ompile_time\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0e\x65ngine_version\x18\x07 \x01(\tB\x19\n\x17_shortest_answer_tokens\"R\n\x14\x45nsureIndexesRequest\x12:\n\x08requests\x18\x01 \x03(\x0b\x32(.formwork.compiler.v1.EnsureIndexRequest\"M\n\x15\x45nsureIndexesResponse\x12\x34\n\x08outcomes\x18\x01 \x03(\x0b\x32\".formwork.compiler.v1.IndexOutcome\"d\n\x0cIndexOutcome\x12:\n\x05index\x18\x01 \x01(\x0b\x32).formwork.compiler.v1.EnsureIndexResponseH\x00\x12\x10\n\x06status\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04kind\"R\n\x11\x46\x65tchIndexRequest\x12\x10\n\x08index_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x19\n\x11\x63\x61nonical_grammar\x18\x03 \x01(\x0c\"J\n\x12\x46\x65tchIndexResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\"P\n\x13\x46\x65tchIndexesRequest\x12\x39\n\x08requests\x18\x01 \x03(\x0b\x32\'.formwork.compiler.v1.FetchIndexRequest\"z\n\x14\x46\x65tchIndexesResponse\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x38\n\x04part\x18\x02 \x01(\x0b\x32(.formwork.compiler.v1.FetchIndexResponseH\x00\x12\x10\n\x06status\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04kind*L\n\x07\x44ialect\x12\x17\n\x13\x44IALECT_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44IALECT_STRICT\x10\x01\x12\x14\n\x10\x44IALECT_EXTENDED\x10\x02*X\n\nWhitespace\x12\x1a\n\x16WHITESPACE_UNSPECIFIED\x10\x00\x12\x16\n\x12WHITESPACE_COMPACT\x10\x01\x12\x16\n\x12WHITESPACE_BOUNDED\x10\x02*b\n\rPropertyOrder\x12\x1e\n\x1aPROPERTY_ORDER_UNSPECIFIED\x10\x00\x12\x19\n\x15PROPERTY_ORDER_SCHEMA\x10\x01\x12\x16\n\x12PROPERTY_ORDER_ANY\x10\x02*L\n\tSpellings\x12\x19\n\x15SPELLINGS_UNSPECIFIED\x10\x00\x12\x11\n\rSPELLINGS_ONE\x10\x01\x12\x11\n\rSPELLINGS_ALL\x10\x02*z\n\x0bIndexSource\x12\x1c\n\x18INDEX_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n\x13INDEX_SOURCE_MEMORY\x10\x01\x12\x19\n\x15INDEX_SOURCE_DATABASE\x10\x02\x12\x19\n\x15INDEX_SOURCE_COMPILED\x10\x03\x32\xab\x03\n\x0f\x43ompilerService\x12\x62\n\x0b\x45nsureIndex\x12(.formwork.compiler.v1.EnsureIndexRequest\x1a).formwork.compiler.v1.EnsureIndexResponse\x12h\n\rEnsureIndexes\x12*.formwork.compiler.v1.EnsureIndexesRequest\x1a+.formwork.compiler.v1.EnsureIndexesResponse\x12\x61\n\nFetchIndex\x12\'.formwork.compiler.v1.FetchIndexRequest\x1a(.formwork.compiler.v1.FetchIndexResponse0\x01\x12g\n\x0c\x46\x65tchIndexes\x12).formwork.compiler.v1.FetchIndexesRequest\x1a*.formwork.compiler.v1.FetchIndexesResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#formwork/compiler/v1/compiler.proto\x12\x14\x66ormwork.compiler.v1\x1a\x1egoogle/protobuf/duration.proto\"\x81\x01\n\x0cGrammarInput\x12\x15\n\x0bjson_schema\x18\x01 \x01(\tH\x00\x12\x31\n\x08\x61ny_json\x18\x02 \x01(\x0b\x32\x1d.formwork.compiler.v1.AnyJsonH\x00\x12\x0f\n\x05regex\x18\x03 \x01(\tH\x00\x12\x0e\n\x04lark\x18\x04 \x01(\tH\x00\x42\x06\n\x04kind\"\x1e\n\x07\x41nyJson\x12\x13\n\x0bobject_only\x18\x01 \x01(\x08\"\x94\x02\n\x0cIndexOptions\x12\x34\n\nwhitespace\x18\x01 \x01(\x0e\x32 .formwork.compiler.v1.Whitespace\x12\x16\n\x0emax_whitespace\x18\x02 \x01(\r\x12;\n\x0eproperty_order\x18\x03 \x01(\x0e\x32#.formwork.compiler.v1.PropertyOrder\x12\x32\n\tspellings\x18\x04 \x01(\x0e\x32\x1f.formwork.compiler.v1.Spellings\x12\x16\n\x0eitem_separator\x18\x05 \x01(\t\x12\x15\n\rkey_separator\x18\x06 \x01(\t\x12\x16\n\x0ein_json_string\x18\x07 \x01(\x08\"\xf3\x01\n\x12\x45nsureIndexRequest\x12\x31\n\x05input\x18\x01 \x01(\x0b\x32\".formwork.compiler.v1.GrammarInput\x12\x1d\n\x15tokenizer_fingerprint\x18\x02 \x01(\t\x12\x33\n\x07options\x18\x03 \x01(\x0b\x32\".formwork.compiler.v1.IndexOptions\x12.\n\x07\x64ialect\x18\x04 \x01(\x0e\x32\x1d.formwork.compiler.v1.Dialect\x12\x12\n\nproject_id\x18\x05 \x01(\t\x12\x12\n\nprewarming\x18\x06 \x01(\x08\"\xa6\x02\n\x13\x45nsureIndexResponse\x12\x10\n\x08index_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12#\n\x16shortest_answer_tokens\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x19\n\x11\x63\x61nonical_grammar\x18\x04 \x01(\x0c\x12\x31\n\x06source\x18\x05 \x01(\x0e\x32!.formwork.compiler.v1.IndexSource\x12/\n\x0c\x63ompile_time\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0e\x65ngine_version\x18\x07 \x01(\t\x12\x14\n\x0cinline_index\x18\x08 \x01(\x0c\x42\x19\n\x17_shortest_answer_tokens\"R\n\x14\x45nsureIndexesRequest\x12:\n\x08requests\x18\x01 \x03(\x0b\x32(.formwork.compiler.v1.EnsureIndexRequest\"M\n\x15\x45nsureIndexesResponse\x12\x34\n\x08outcomes\x18\x01 \x03(\x0b\x32\".formwork.compiler.v1.IndexOutcome\"d\n\x0cIndexOutcome\x12:\n\x05index\x18\x01 \x01(\x0b\x32).formwork.compiler.v1.EnsureIndexResponseH\x00\x12\x10\n\x06status\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04kind\"R\n\x11\x46\x65tchIndexRequest\x12\x10\n\x08index_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x19\n\x11\x63\x61nonical_grammar\x18\x03 \x01(\x0c\"J\n\x12\x46\x65tchIndexResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\"P\n\x13\x46\x65tchIndexesRequest\x12\x39\n\x08requests\x18\x01 \x03(\x0b\x32\'.formwork.compiler.v1.FetchIndexRequest\"z\n\x14\x46\x65tchIndexesResponse\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x38\n\x04part\x18\x02 \x01(\x0b\x32(.formwork.compiler.v1.FetchIndexResponseH\x00\x12\x10\n\x06status\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04kind*L\n\x07\x44ialect\x12\x17\n\x13\x44IALECT_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44IALECT_STRICT\x10\x01\x12\x14\n\x10\x44IALECT_EXTENDED\x10\x02*X\n\nWhitespace\x12\x1a\n\x16WHITESPACE_UNSPECIFIED\x10\x00\x12\x16\n\x12WHITESPACE_COMPACT\x10\x01\x12\x16\n\x12WHITESPACE_BOUNDED\x10\x02*b\n\rPropertyOrder\x12\x1e\n\x1aPROPERTY_ORDER_UNSPECIFIED\x10\x00\x12\x19\n\x15PROPERTY_ORDER_SCHEMA\x10\x01\x12\x16\n\x12PROPERTY_ORDER_ANY\x10\x02*L\n\tSpellings\x12\x19\n\x15SPELLINGS_UNSPECIFIED\x10\x00\x12\x11\n\rSPELLINGS_ONE\x10\x01\x12\x11\n\rSPELLINGS_ALL\x10\x02*z\n\x0bIndexSource\x12\x1c\n\x18INDEX_SOURCE_UNSPECIFIED\x10\x00\x12\x17\n\x13INDEX_SOURCE_MEMORY\x10\x01\x12\x19\n\x15INDEX_SOURCE_DATABASE\x10\x02\x12\x19\n\x15INDEX_SOURCE_COMPILED\x10\x03\x32\xab\x03\n\x0f\x43ompilerService\x12\x62\n\x0b\x45nsureIndex\x12(.formwork.compiler.v1.EnsureIndexRequest\x1a).formwork.compiler.v1.EnsureIndexResponse\x12h\n\rEnsureIndexes\x12*.formwork.compiler.v1.EnsureIndexesRequest\x1a+.formwork.compiler.v1.EnsureIndexesResponse\x12\x61\n\nFetchIndex\x12\'.formwork.compiler.v1.FetchIndexRequest\x1a(.formwork.compiler.v1.FetchIndexResponse0\x01\x12g\n\x0c\x46\x65tchIndexes\x12).formwork.compiler.v1.FetchIndexesRequest\x1a*.formwork.compiler.v1.FetchIndexesResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'formwork.compiler.v1.compiler_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIALECT']._serialized_start=1688
-  _globals['_DIALECT']._serialized_end=1764
-  _globals['_WHITESPACE']._serialized_start=1766
-  _globals['_WHITESPACE']._serialized_end=1854
-  _globals['_PROPERTYORDER']._serialized_start=1856
-  _globals['_PROPERTYORDER']._serialized_end=1954
-  _globals['_SPELLINGS']._serialized_start=1956
-  _globals['_SPELLINGS']._serialized_end=2032
-  _globals['_INDEXSOURCE']._serialized_start=2034
-  _globals['_INDEXSOURCE']._serialized_end=2156
+  _globals['_DIALECT']._serialized_start=1710
+  _globals['_DIALECT']._serialized_end=1786
+  _globals['_WHITESPACE']._serialized_start=1788
+  _globals['_WHITESPACE']._serialized_end=1876
+  _globals['_PROPERTYORDER']._serialized_start=1878
+  _globals['_PROPERTYORDER']._serialized_end=1976
+  _globals['_SPELLINGS']._serialized_start=1978
+  _globals['_SPELLINGS']._serialized_end=2054
+  _globals['_INDEXSOURCE']._serialized_start=2056
+  _globals['_INDEXSOURCE']._serialized_end=2178
   _globals['_GRAMMARINPUT']._serialized_start=94
   _globals['_GRAMMARINPUT']._serialized_end=223
   _globals['_ANYJSON']._serialized_start=225
@@ -51,21 +51,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENSUREINDEXREQUEST']._serialized_start=537
   _globals['_ENSUREINDEXREQUEST']._serialized_end=780
   _globals['_ENSUREINDEXRESPONSE']._serialized_start=783
-  _globals['_ENSUREINDEXRESPONSE']._serialized_end=1055
-  _globals['_ENSUREINDEXESREQUEST']._serialized_start=1057
-  _globals['_ENSUREINDEXESREQUEST']._serialized_end=1139
-  _globals['_ENSUREINDEXESRESPONSE']._serialized_start=1141
-  _globals['_ENSUREINDEXESRESPONSE']._serialized_end=1218
-  _globals['_INDEXOUTCOME']._serialized_start=1220
-  _globals['_INDEXOUTCOME']._serialized_end=1320
-  _globals['_FETCHINDEXREQUEST']._serialized_start=1322
-  _globals['_FETCHINDEXREQUEST']._serialized_end=1404
-  _globals['_FETCHINDEXRESPONSE']._serialized_start=1406
-  _globals['_FETCHINDEXRESPONSE']._serialized_end=1480
-  _globals['_FETCHINDEXESREQUEST']._serialized_start=1482
-  _globals['_FETCHINDEXESREQUEST']._serialized_end=1562
-  _globals['_FETCHINDEXESRESPONSE']._serialized_start=1564
-  _globals['_FETCHINDEXESRESPONSE']._serialized_end=1686
-  _globals['_COMPILERSERVICE']._serialized_start=2159
-  _globals['_COMPILERSERVICE']._serialized_end=2586
+  _globals['_ENSUREINDEXRESPONSE']._serialized_end=1077
+  _globals['_ENSUREINDEXESREQUEST']._serialized_start=1079
+  _globals['_ENSUREINDEXESREQUEST']._serialized_end=1161
+  _globals['_ENSUREINDEXESRESPONSE']._serialized_start=1163
+  _globals['_ENSUREINDEXESRESPONSE']._serialized_end=1240
+  _globals['_INDEXOUTCOME']._serialized_start=1242
+  _globals['_INDEXOUTCOME']._serialized_end=1342
+  _globals['_FETCHINDEXREQUEST']._serialized_start=1344
+  _globals['_FETCHINDEXREQUEST']._serialized_end=1426
+  _globals['_FETCHINDEXRESPONSE']._serialized_start=1428
+  _globals['_FETCHINDEXRESPONSE']._serialized_end=1502
+  _globals['_FETCHINDEXESREQUEST']._serialized_start=1504
+  _globals['_FETCHINDEXESREQUEST']._serialized_end=1584
+  _globals['_FETCHINDEXESRESPONSE']._serialized_start=1586
+  _globals['_FETCHINDEXESRESPONSE']._serialized_end=1708
+  _globals['_COMPILERSERVICE']._serialized_start=2181
+  _globals['_COMPILERSERVICE']._serialized_end=2608
 # @@protoc_insertion_point(module_scope)

@@ -277,6 +277,7 @@ class EnsureIndexResponse(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     COMPILE_TIME_FIELD_NUMBER: _builtins.int
     ENGINE_VERSION_FIELD_NUMBER: _builtins.int
+    INLINE_INDEX_FIELD_NUMBER: _builtins.int
     index_id: _builtins.str
     """Content key: lower-case hexadecimal SHA-256."""
     revision: _builtins.int
@@ -288,6 +289,8 @@ class EnsureIndexResponse(_message.Message):
     source: Global___IndexSource.ValueType
     engine_version: _builtins.str
     """Of the engine that compiles here: what it refused, another version may take."""
+    inline_index: _builtins.bytes
+    """The bytes of the index, where they are few: FetchIndex would send the same. Empty for prewarming."""
     @_builtins.property
     def compile_time(self) -> _duration_pb2.Duration:
         """Time spent compiling for this call; zero when found."""
@@ -302,10 +305,11 @@ class EnsureIndexResponse(_message.Message):
         source: Global___IndexSource.ValueType = ...,
         compile_time: _duration_pb2.Duration | None = ...,
         engine_version: _builtins.str = ...,
+        inline_index: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_shortest_answer_tokens", b"_shortest_answer_tokens", "compile_time", b"compile_time", "shortest_answer_tokens", b"shortest_answer_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shortest_answer_tokens", b"_shortest_answer_tokens", "canonical_grammar", b"canonical_grammar", "compile_time", b"compile_time", "engine_version", b"engine_version", "index_id", b"index_id", "revision", b"revision", "shortest_answer_tokens", b"shortest_answer_tokens", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shortest_answer_tokens", b"_shortest_answer_tokens", "canonical_grammar", b"canonical_grammar", "compile_time", b"compile_time", "engine_version", b"engine_version", "index_id", b"index_id", "inline_index", b"inline_index", "revision", b"revision", "shortest_answer_tokens", b"shortest_answer_tokens", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__shortest_answer_tokens: _TypeAlias = _typing.Literal["shortest_answer_tokens"]  # noqa: Y015
     _WhichOneofArgType__shortest_answer_tokens: _TypeAlias = _typing.Literal["_shortest_answer_tokens", b"_shortest_answer_tokens"]  # noqa: Y015

@@ -270,12 +270,15 @@ class Bind(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     CANONICAL_GRAMMAR_FIELD_NUMBER: _builtins.int
     ENVELOPE_FIELD_NUMBER: _builtins.int
+    INLINE_INDEX_FIELD_NUMBER: _builtins.int
     sequence_id: _builtins.int
     index_id: _builtins.str
     """Empty where there is an envelope."""
     revision: _builtins.int
     canonical_grammar: _builtins.bytes
     """As EnsureIndex answered it; empty where the index is persisted."""
+    inline_index: _builtins.bytes
+    """The index itself, as EnsureIndex answered it; empty: a worker that does not hold it fetches it."""
     @_builtins.property
     def envelope(self) -> Global___Envelope: ...
     def __init__(
@@ -286,10 +289,11 @@ class Bind(_message.Message):
         revision: _builtins.int = ...,
         canonical_grammar: _builtins.bytes = ...,
         envelope: Global___Envelope | None = ...,
+        inline_index: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical_grammar", b"canonical_grammar", "envelope", b"envelope", "index_id", b"index_id", "revision", b"revision", "sequence_id", b"sequence_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical_grammar", b"canonical_grammar", "envelope", b"envelope", "index_id", b"index_id", "inline_index", b"inline_index", "revision", b"revision", "sequence_id", b"sequence_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -332,19 +336,22 @@ class EnvelopePart(_message.Message):
     INDEX_ID_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     CANONICAL_GRAMMAR_FIELD_NUMBER: _builtins.int
+    INLINE_INDEX_FIELD_NUMBER: _builtins.int
     index_id: _builtins.str
     revision: _builtins.int
     canonical_grammar: _builtins.bytes
+    inline_index: _builtins.bytes
     def __init__(
         self,
         *,
         index_id: _builtins.str = ...,
         revision: _builtins.int = ...,
         canonical_grammar: _builtins.bytes = ...,
+        inline_index: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical_grammar", b"canonical_grammar", "index_id", b"index_id", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical_grammar", b"canonical_grammar", "index_id", b"index_id", "inline_index", b"inline_index", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
