@@ -57,13 +57,14 @@ async def check_answer(generation: Generation, choice: Choice) -> None:
 
 
 async def _fits(job: Job, choice: Choice) -> bool:
+    budget = job.checks.open_budget()
     for call in sorted(choice.calls, key=lambda call: call.name):  # each validator is made once
         validator = job.checks.inputs.get(call.name)
-        if validator is not None and not await validator.is_valid(call.input):
+        if validator is not None and not await validator.is_valid(call.input, budget):
             return False
     if choice.calls or job.checks.content is None:
         return True
-    return await job.checks.content.is_valid(choice.text(Channel.CONTENT) or "")
+    return await job.checks.content.is_valid(choice.text(Channel.CONTENT) or "", budget)
 
 
 def head_of(job: Job, kind: str) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 from gateway.answer_shape import Part
 from gateway.errors import grammar_error
 from gateway.grammars import Grammar, Subject
 from gateway.tools import ToolUse
-from gateway.validation import AnswerValidator, Validators
+from gateway.validation import AnswerValidator, CheckBudget, Validators
 from mesh.errors import FormworkError
 
 
@@ -18,6 +19,12 @@ class AnswerChecks:
     content: AnswerValidator | None = None
     inputs: Mapping[str, AnswerValidator] = field(default_factory=dict)
     """By name of the tool."""
+    seconds: float = inf
+    """Of processor time, that checking one answer may take."""
+
+    def open_budget(self) -> CheckBudget:
+        """Return what the checks of one answer share."""
+        return CheckBudget(self.seconds)
 
 
 async def make_checks(
@@ -44,4 +51,5 @@ async def make_checks(
 
     of_content = None if content is None else await of(content.grammar, content.subject)
     inputs = [(tool.name, await of(tool.grammar, tool.subject)) for tool in use.callable]
-    return AnswerChecks(of_content, {name: one for name, one in inputs if one is not None})
+    of_tools = {name: one for name, one in inputs if one is not None}
+    return AnswerChecks(of_content, of_tools, validators.answer_seconds)

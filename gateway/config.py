@@ -38,6 +38,9 @@ class GatewayConfig:
     """Both, by the clock on the wall."""
     validation_request_seconds: float = 4.0
     """Processor time to make the validators of all schemas of one request."""
+    validation_answer_seconds: float = 4.0
+    """Processor time to check one answer with them, all of its calls together; a check that has
+    begun is finished."""
     queue_seconds: float = 120.0
     reconnect_seconds: float = 2.0
     """Waiting once for the compiler or the scheduler to come back."""

@@ -19,11 +19,15 @@ from mesh.memory import BoundedMemory
 class AnswerValidator(Protocol):
     """Tells whether an answer's text is what was promised."""
 
-    async def is_valid(self, text: str) -> bool:
+    async def is_valid(self, text: str, budget: "CheckBudget | None" = None) -> bool:
         """Return whether the text is JSON, without repeated keys, that fits.
 
+        Args:
+            text: Of the answer, or of one of its calls.
+            budget: That all checks of the answer share.
+
         Raises:
-            InternalError: It could not be told.
+            InternalError: It could not be told, within its budget.
         """
 
 
@@ -63,6 +67,11 @@ class Validators:
     def open_budget(self) -> "BuildBudget":
         """Return what making the validators of one request may take."""
         return BuildBudget(self._config.validation_request_seconds)
+
+    @property
+    def answer_seconds(self) -> float:
+        """Processor time that checking one answer may take."""
+        return self._config.validation_answer_seconds
 
     async def of(self, schema: SchemaText, project_id: str) -> "SchemaValidator":
         """Return the validator of a schema.
@@ -136,17 +145,48 @@ class SchemaValidator:
     build_seconds: float
     """Of processor time, that making it took: it may have to be made again."""
 
-    async def is_valid(self, text: str) -> bool:
+    async def is_valid(self, text: str, budget: "CheckBudget | None" = None) -> bool:
         """Return whether the text is JSON, without repeated keys, that fits.
 
         Raises:
-            InternalError: It could not be told.
+            InternalError: It could not be told, within its budget.
         """
+        budget = budget or CheckBudget(self.validators.answer_seconds)
+        budget.begin()
         try:
             finding = await self.validators.check(self.schema, text.encode(), self.project_id)
         except SchemaRefusedError as error:  # too late to refuse: the answer is made
             raise InternalError("The answer could not be checked within its budget.") from error
+        budget.spend(finding.check_seconds)
         return finding.verdict is Verdict.FITS
+
+
+class CheckBudget:
+    """Processor time that checking one answer may take: its content, or all of its calls.
+
+    Args:
+        seconds: `validation_answer_seconds`.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._spent = 0.0
+
+    def begin(self) -> None:
+        """Begin a check.
+
+        Raises:
+            InternalError: It is all spent; too late to refuse: the answer is made.
+        """
+        if self._spent >= self._seconds:
+            raise InternalError(
+                "The answer could not be checked within its budget: validation_answer_seconds is "
+                f"{self._seconds:g}."
+            )
+
+    def spend(self, seconds: float) -> None:
+        """Count a check."""
+        self._spent += seconds
 
 
 class BuildBudget:

@@ -131,6 +131,6 @@ async def _read_verdict(process: asyncio.subprocess.Process) -> tuple[Finding, b
     if process.stdout is None:
         raise InternalError("The validating process has no output.")
     head = await process.stdout.readexactly(VERDICT_HEAD.size)
-    verdict, is_worn, seconds, size = VERDICT_HEAD.unpack(head)
+    verdict, is_worn, build_seconds, check_seconds, size = VERDICT_HEAD.unpack(head)
     reason = await process.stdout.readexactly(size)
-    return Finding(Verdict(verdict), seconds, reason.decode()), is_worn
+    return Finding(Verdict(verdict), build_seconds, check_seconds, reason.decode()), is_worn

@@ -28,9 +28,9 @@ T = TypeVar("T")
 CHECK_HEAD = struct.Struct(">?II")
 """Whether there is an answer to check, then the sizes of schema and answer, which follow."""
 
-VERDICT_HEAD = struct.Struct(">B?dH")
-"""The verdict, whether the process should be replaced, the seconds that the validator took to make,
-and the size of a reason, which follows."""
+VERDICT_HEAD = struct.Struct(">B?ddH")
+"""The verdict, whether the process should be replaced, the seconds that the validator took to make
+and the answer to check, and the size of a reason, which follows."""
 
 _TIMES_TEXT = 32
 """About how much larger than its schema's text a validator is, where no pattern is: 26 for objects
@@ -48,10 +48,14 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a process says: the verdict, and the seconds that making the validator took."""
+    """What a process says: the verdict, and the seconds that making the validator took.
+
+    `check_seconds` are those of checking the answer.
+    """
 
     verdict: Verdict
     build_seconds: float = 0.0
+    check_seconds: float = 0.0
     reason: str = ""
     """Why the schema cannot be used."""
 
@@ -85,8 +89,10 @@ class Checker:
             return Finding(Verdict.UNUSABLE, reason=str(error))
         if answer is None:
             return Finding(Verdict.READY, built.seconds)
+        started = time.process_time()
         is_valid = self._timed(lambda: fits(built.validator, answer))
-        return Finding(Verdict.FITS if is_valid else Verdict.MISFITS, built.seconds)
+        verdict = Verdict.FITS if is_valid else Verdict.MISFITS
+        return Finding(verdict, built.seconds, time.process_time() - started)
 
     def _get(self, schema: bytes) -> _Built:
         key = sha256(schema).digest()
@@ -138,7 +144,9 @@ def serve(checker: Checker, checks: BinaryIO, verdicts: BinaryIO, worn_bytes: in
 
 def _say(verdicts: BinaryIO, finding: Finding, *, is_worn: bool = False) -> None:
     reason = finding.reason.encode(errors="replace")
-    head = VERDICT_HEAD.pack(finding.verdict, is_worn, finding.build_seconds, len(reason))
+    head = VERDICT_HEAD.pack(
+        finding.verdict, is_worn, finding.build_seconds, finding.check_seconds, len(reason)
+    )
     verdicts.write(head + reason)
     verdicts.flush()
 

@@ -200,6 +200,27 @@ async def test_calls_of_one_tool_are_checked_one_after_the_other(
     assert of_calls[2] == of_calls[3] != of_calls[0]
 
 
+@pytest.mark.parametrize(("seconds", "status"), [(60.0, 200), (0.02, 500)])
+async def test_checks_of_all_calls_of_an_answer_are_bounded_together(
+    mesh_config: MeshConfig, seconds: float, status: int
+) -> None:
+    """Each takes a hundredth of a second or so: a number that is looked at 2 ** 16 times."""
+    doubled = {
+        f"d{level}": {"allOf": [{"$ref": f"#/$defs/d{level - 1}"}] * 2} for level in range(1, 17)
+    }
+    parameters = {
+        "type": "object",
+        "properties": {"n": {"$ref": "#/$defs/d16"}},
+        "$defs": {"d0": {"minimum": 0}, **doubled},
+    }
+    heavy = {"type": "function", "function": {"name": "heavy", "parameters": parameters}}
+    patient = {"validation_wall_seconds": 60.0, "validation_answer_seconds": seconds}
+    async with open_bench(mesh_config, **patient) as bench:
+        bench.worker.script = lambda _: calls(*[("heavy", '{"n":5}')] * 20)
+        response = await bench.post(bench.chat(tools=[heavy]))
+    assert response.status_code == status
+
+
 async def test_validators_of_a_tool_set_are_bounded_together(mesh_config: MeshConfig) -> None:
     letters = {"type": "string", "pattern": r"^\p{L}{1,600}$"}
     parameters = {"type": "object", "properties": {"text": letters}}

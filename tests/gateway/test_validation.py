@@ -17,7 +17,7 @@ from gateway import grammars, validation_process
 from gateway.config import GatewayConfig
 from gateway.grammars import Grammar, SchemaText, Syntax
 from gateway.schema_check import Validator
-from gateway.validation import Validators
+from gateway.validation import CheckBudget, Validators
 from gateway.validation_process import CHECK_HEAD, VERDICT_HEAD, Checker, Verdict, serve
 from mesh.clock import SystemClock
 from mesh.errors import InternalError, LimitExceededError, SchemaRefusedError
@@ -159,6 +159,19 @@ async def test_a_check_that_never_ends_is_a_fault_and_holds_up_nobody() -> None:
         await validators.close()
 
 
+async def test_checks_of_one_answer_share_a_budget() -> None:
+    validators = make_validators(validation_answer_seconds=0.01)
+    try:
+        slow = await validators.of(form(doubling(22)), PROJECT)
+        budget = CheckBudget(validators.answer_seconds)
+        assert await slow.is_valid("5", budget), "what has begun is finished"
+        with pytest.raises(InternalError, match=r"validation_answer_seconds is 0\.01"):
+            await slow.is_valid("5", budget)
+        assert await slow.is_valid("5"), "another answer has its own"
+    finally:
+        await validators.close()
+
+
 async def test_a_validator_beyond_its_memory_is_refused_and_the_refusal_remembered() -> None:
     patterns = {f"p{n}": {"pattern": f"^\\p{{L}}{{1,{900 + n}}}$"} for n in range(60)}
     large = form({"properties": patterns})
@@ -286,5 +299,5 @@ def test_a_worn_process_says_so() -> None:
         verdicts = io.BytesIO()
         serve(checker, checks, verdicts, worn_bytes)
         said = verdicts.getvalue()[-VERDICT_HEAD.size :]
-        verdict, is_worn, _, reason_size = VERDICT_HEAD.unpack(said)
+        verdict, is_worn, *_, reason_size = VERDICT_HEAD.unpack(said)
         assert (verdict, is_worn, reason_size) == (Verdict.FITS, expected, 0)
