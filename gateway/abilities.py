@@ -19,11 +19,13 @@ def check_abilities(request: ChatRequest, entry: ModelEntry, writer: PromptWrite
     if use.tools and not (entry.tools and writer.traits.has_tools and writer.chat.form.call):
         raise _unsupported("'tools'", "tools")
     may_do_either = form.is_structured and use.callable and use.mode is ToolMode.AUTO
-    if may_do_either and not writer.chat.tells_calls_from_json:
+    if may_do_either and not writer.chat.tells_calls_from(form.schema_of_any):
+        keys = " and ".join(f"'{key}'" for key in writer.chat.form.call_keys)
         raise RequestError(
             "Invalid parameter: 'response_format' together with 'tools' is not supported with this "
-            "model, whose calls begin like JSON content. Set 'tool_choice' to 'required' or "
-            "'none', or leave one of them out.",
+            f"model, whose calls are JSON objects that begin with {keys}, where content might "
+            "begin so, too. Set 'tool_choice' to 'required' or 'none', leave one of them out, or "
+            "use a schema with other keys first and 'additionalProperties' false.",
             "response_format",
             "unsupported_value",
         )

@@ -74,6 +74,7 @@ class AnswerReader:
     ) -> None:
         self._forms = forms
         self._kinds = kinds
+        self._is_structured = is_structured
         self._may_call_later = bool(kinds) and forms.text_before_calls and not is_structured
         self._text = ""
         self._state: Callable[[], Iterator[Event]] = self._begin
@@ -120,26 +121,38 @@ class AnswerReader:
 
     def _begin(self) -> Iterator[Event]:
         """Tell thoughts, calls and content apart by how they begin."""
-        forms = self._forms
-        openings: list[tuple[str, Callable[[], Iterator[Event]]]] = []
+        forms, call = self._forms, self._forms.calls_opening + self._forms.call_opening
+        # what is taken off the text, what must follow it, and what comes next
+        openings: list[tuple[str, str, Callable[[], Iterator[Event]]]] = []
         if self._may_think:
-            openings.append((forms.thought_opening, self._open_thoughts))
-        if self._kinds:
-            openings.append((forms.calls_opening + forms.call_opening, self._name))
+            openings.append((forms.thought_opening, "", self._open_thoughts))
+        openings += [(call, name, self._name) for name in self._telling_names()]
         if forms.content_opening:
-            openings.append((forms.content_opening, self._say))
-        for opening, state in openings:
-            if self._text.startswith(opening):
+            openings.append((forms.content_opening, "", self._say))
+        for opening, further, state in openings:
+            if self._text.startswith(opening + further):
                 self._take(len(opening))
                 self._may_think = False
                 self._state = state
                 return
-        if any(opening.startswith(self._text) for opening, _ in openings):
+        if any((opening + further).startswith(self._text) for opening, further, _ in openings):
             return  # more must come to tell
         if forms.content_opening:
             raise _broken("an answer without its opening")
         self._state = self._say
         yield from ()
+
+    def _telling_names(self) -> Iterator[str]:
+        """Yield what must follow the opening of a call before it is one.
+
+        Nothing, but where content is JSON and calls begin like it: then the name, and what stands
+        behind it.
+        """
+        forms = self._forms
+        if self._is_structured and (forms.calls_opening + forms.call_opening).startswith("{"):
+            yield from (name + forms.after_name for name in self._kinds)
+        elif self._kinds:
+            yield ""
 
     def _open_thoughts(self) -> Iterator[Event]:
         if self._text:

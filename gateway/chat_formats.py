@@ -5,6 +5,7 @@ token, it is that token, else it is text. The same row makes the envelope that c
 (`gateway.answer_shape`) and the reader that takes it apart (`gateway.answer_reader`).
 """
 
+import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -71,6 +72,14 @@ class ChatFormat:
         texts += [call.opening, call.after_name, call.closing] if call else []
         texts += [thinking.opening, thinking.until, thinking.after] if thinking else []
         return any(spelling in text for text in texts)
+
+    @property
+    def call_keys(self) -> tuple[str, ...]:
+        """Keys that every call begins with, where it is a JSON object with nothing before it."""
+        call = self.call
+        if call is None or not (self.calls_opening + call.opening).startswith("{"):
+            return ()
+        return tuple(json.loads(call.opening + call.after_name + "null}"))
 
     def goes_on_behind(self, spelling: str) -> bool:
         """Return whether an answer goes on behind a control token of one of the forms."""

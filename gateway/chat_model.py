@@ -11,6 +11,7 @@ from gateway.answer_reader import AnswerReader
 from gateway.answer_shape import AnswerShape, Part, ShapeWriter
 from gateway.chat_formats import ChatFormat
 from gateway.control_tokens import ControlTokens
+from gateway.first_keys import may_begin_with
 from gateway.tools import Tool, ToolUse
 from mesh.errors import InternalError
 from mesh.memory import BoundedMemory
@@ -72,11 +73,10 @@ class ChatModel:
     def _forms(self) -> AnswerForms:
         return AnswerForms.of(self.form, self.tokens)
 
-    @property
-    def tells_calls_from_json(self) -> bool:
-        """Whether a call cannot be taken for JSON content."""
-        call = self.form.call
-        return call is None or not (self.form.calls_opening + call.opening).startswith("{")
+    def tells_calls_from(self, schema: object) -> bool:
+        """Return whether it is certain that no content under a schema begins like a call."""
+        keys = self.form.call_keys
+        return not keys or not may_begin_with(schema, keys)
 
     def text_of(self, frame: Frame) -> str:
         """Return the text of a frame with its control tokens in their places.

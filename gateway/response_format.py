@@ -61,6 +61,11 @@ class ResponseFormat:
         return Part(self.grammar, self.subject, self.strict) if self.is_structured else None
 
     @property
+    def schema_of_any(self) -> object:
+        """The schema of the content, of any format."""
+        return self.schema if self.kind is FormatKind.JSON_SCHEMA else True
+
+    @property
     def grammar(self) -> Grammar:
         """What the compiler is asked for; of a structured format."""
         return Grammar(Syntax(self.kind), self.schema_text)

@@ -65,8 +65,8 @@ def tool(rng: random.Random, name: str, *, is_custom: bool) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "parameters": obj(rng)}}
 
 
-def request(rng: random.Random, *, has_both: bool = True) -> dict[str, Any]:
-    """Return parameters that ask for tools, a format, or both where a model can be given both."""
+def request(rng: random.Random) -> dict[str, Any]:
+    """Return parameters that ask for tools, a format, or both."""
     stream = rng.random() < 0.5
     asked: dict[str, Any] = {
         "stream": stream,
@@ -86,7 +86,7 @@ def request(rng: random.Random, *, has_both: bool = True) -> dict[str, Any]:
         ]
         asked["tool_choice"] = tool_choice(rng, asked["tools"])
         asked["parallel_tool_calls"] = rng.random() < 0.7
-    if "tools" not in asked or (has_both and rng.random() < 0.4):
+    if "tools" not in asked or rng.random() < 0.4:
         form = {"name": "n", "schema": obj(rng)}
         asked["response_format"] = {"type": "json_schema", "json_schema": form}
     return asked

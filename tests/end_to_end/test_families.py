@@ -50,6 +50,8 @@ ONE = {
 GET = {"type": "function", "function": {"name": "get", "parameters": ONE, "strict": True}}
 NOW = {"type": "function", "function": {"name": "now"}}
 FORM = {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": ONE}}
+ANY_FORM, IN_JSON = {"type": "json_object"}, {"messages": [{"role": "user", "content": "JSON!"}]}
+OPEN_FORM = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
 
 
 class FindTown(BaseModel):
@@ -114,7 +116,7 @@ def test_whatever_is_asked_of_a_family_the_answer_fits(
     served: Served, name: str, seed: int
 ) -> None:
     rng = random.Random(f"{name} {seed}")
-    asked = request(rng, has_both=name != "llama3")
+    asked = request(rng)
     # so that its markers come often, and in places where they make no sense
     most = rng.choice([4, 8, 12])
     markers = served.ids[name].values()
@@ -276,7 +278,8 @@ def test_a_format_beside_required_calls_needs_no_telling_apart(served: Served) -
 @pytest.mark.parametrize(
     ("name", "asked", "param"),
     [
-        ("llama3", {"tools": [GET], "response_format": FORM}, "response_format"),
+        ("llama3", {"tools": [GET], "response_format": OPEN_FORM}, "response_format"),
+        ("llama3", {"tools": [GET], "response_format": ANY_FORM, **IN_JSON}, "response_format"),
         ("harmony", {"tools": [GET], "stop": "x", "response_format": FORM}, "stop"),
     ],
 )

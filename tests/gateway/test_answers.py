@@ -7,6 +7,7 @@ handed to the reader in pieces, as frames would bring them.
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
@@ -85,18 +86,23 @@ def make(row: str, markers: str) -> tuple[ChatModel, Vocabulary]:
 
 
 @cache
-def compiled(grammar: Grammar, vocabulary: Vocabulary) -> Index:
+def compiled(grammar: Grammar, vocabulary: Vocabulary, *, is_spaced: bool = False) -> Index:
     kinds: dict[Syntax, Any] = {
         Syntax.JSON_SCHEMA: JsonSchema,
         Syntax.REGEX: Regex,
         Syntax.LARK: Lark,
     }
-    options = IndexOptions(in_json_string=grammar.in_json_string)
+    separators = (", ", ": ") if is_spaced else (",", ":")
+    options = IndexOptions(
+        item_separator=separators[0],
+        key_separator=separators[1],
+        in_json_string=grammar.in_json_string,
+    )
     return compile_index(kinds[grammar.syntax](grammar.text), vocabulary, options)
 
 
-def link(shape: AnswerShape, vocabulary: Vocabulary) -> Cursor:
-    parts = [compiled(part.grammar, vocabulary) for part in shape.parts]
+def link(shape: AnswerShape, vocabulary: Vocabulary, *, is_spaced: bool = False) -> Cursor:
+    parts = [compiled(part.grammar, vocabulary, is_spaced=is_spaced) for part in shape.parts]
     return link_index(to_envelope(shape.piece, parts), vocabulary).cursor()
 
 
@@ -178,9 +184,7 @@ def cases() -> Iterator[tuple[str, str, ToolMode, Part | None]]:
     ):
         # as text, nothing would end the free text of these two
         can_be_text = row not in ("formwork", "harmony")
-        # a request for both is refused
-        is_told_apart = make(row, markers)[0].tells_calls_from_json or mode is not ToolMode.AUTO
-        if (markers == "control" or can_be_text) and (content is None or is_told_apart):
+        if markers == "control" or can_be_text:
             yield row, markers, mode, content
 
 
@@ -218,6 +222,36 @@ def test_every_answer_is_content_or_valid_calls_of_known_tools(
         if calls and (content is not None or not model.form.text_before_calls):
             assert texts[Channel.CONTENT] == ""
     assert ended >= 5
+
+
+def test_json_that_begins_like_a_call_is_content_where_it_goes_on_otherwise() -> None:
+    model, vocabulary = make("llama3", "text")
+    schema = {
+        "type": "object",
+        "properties": {"name": {"enum": ["get", "get_all", "nobody"]}, "age": {"const": 7}},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+    assert model.tells_calls_from(schema)
+    assert not model.tells_calls_from({**schema, "additionalProperties": True})
+    content = Part(Grammar(Syntax.JSON_SCHEMA, json.dumps(schema)), SUBJECT)
+    use = ToolUse(FUNCTIONS, FUNCTIONS, ToolMode.AUTO, 1)
+    shape = model.shape(content, use)
+    assert shape is not None
+    rng, found = random.Random(5), Counter[str]()
+    lures = ['{"name": "get', '{"name": "get", "', '{"name": "get_all", "age', '", "parameters']
+    for _ in range(120):
+        tokens = walk(link(shape, vocabulary, is_spaced=True), vocabulary, rng, lures)
+        texts, calls = read(model, use, frames_of(tokens, vocabulary, rng), is_structured=True)
+        if calls:
+            assert all(fits(*one) for one in calls)
+            assert texts[Channel.CONTENT] == ""
+        elif tokens:
+            value = json.loads(texts[Channel.CONTENT])
+            assert value.pop("name") in schema["properties"]["name"]["enum"]
+            assert value in ({}, {"age": 7})
+        found[calls[0][0] if calls else texts[Channel.CONTENT]] += 1
+    assert {"get", "get_all", '{"name": "get"}', '{"name": "get_all", "age": 7}'} <= found.keys()
 
 
 def test_a_cut_answer_says_what_is_certain_and_no_more() -> None:
