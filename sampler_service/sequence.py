@@ -7,14 +7,14 @@ from formwork_engine.vocabulary import Vocabulary
 
 from mesh.errors import FormworkError, InvalidArgumentError, LimitExceededError
 from sampler_service.openings import Opening, SequenceKey
-from sampler_service.outputs import Channel, Finish, Mark, Output, Timings, TokenOutput
+from sampler_service.outputs import Channel, Finish, Output
 from sampler_service.philox import Draw
 from sampler_service.prefix_cache import block_keys
 from sampler_service.refusal_probe import Verdict, judge
 from sampler_service.row_sampling import RowSampling
 from sampler_service.runner import BLOCK, Masks, Slot
 from sampler_service.sampling import Sampled
-from sampler_service.text import TextStream
+from sampler_service.telling import Telling
 
 if TYPE_CHECKING:
     from formwork_engine.cursor import Cursor
@@ -58,21 +58,15 @@ class Sequence:
         """Of the next token, shape (vocabulary,), kept while its index or its mask is awaited."""
         self.finish: Finish | None = None
         self.error: FormworkError | None = None
-        self.stamps = {"opened": now}
         self._rules = rules
         self._jumps = jumps and opening.options.top_logprobs is None
         self._limit = min(opening.options.max_tokens, rules.context - len(opening.prompt))
         self._counts: dict[int, int] = {}
-        self._channel = Channel.CONTENT
-        self._text = TextStream(rules.vocabulary, opening.options.stop)
+        self._telling = Telling(opening.key, rules.vocabulary, opening.options.stop, now)
         self._probed: Cursor | None = None
         """The cursor that waits while a refusal is looked for."""
         self._may_probe = bool(opening.refusal_phrases)
-        self._cached: int | None = None
-        self._told_cached = False
         self._is_cut_short = False
-        self._forced_tokens = 0
-        self._output = Output(opening.key)
 
     # -- where it stands ------------------------------------------------------------------------
 
@@ -99,7 +93,7 @@ class Sequence:
     @property
     def bound(self) -> bool:
         """It has the index that it needs."""
-        free = not self.opening.constrained or self._channel is Channel.REFUSAL
+        free = not self.opening.constrained or self._telling.channel is Channel.REFUSAL
         return free or self.is_probing or self.cursor is not None
 
     @property
@@ -137,14 +131,13 @@ class Sequence:
 
     def stamp(self, name: str, now: float) -> None:
         """Remember when something first happened."""
-        self.stamps.setdefault(name, now)
+        self._telling.stamps.setdefault(name, now)
 
     def start(self, cached: int) -> None:
         """Begin the prompt behind its first `cached` tokens, which are reused."""
         self.computed = cached
         self.started = True
-        if self._cached is None:
-            self._cached = cached
+        self._telling.note_cached(cached)
 
     def lose_place(self) -> Slot | None:
         """Give the slot back; what was in it is computed again later."""
@@ -227,7 +220,7 @@ class Sequence:
         A bias steers the answer: a refusal, and what is tried to find one, are the model's own.
         """
         options = self.opening.options
-        is_answer = self._channel is Channel.CONTENT and not self.is_probing
+        is_answer = self._telling.channel is Channel.CONTENT and not self.is_probing
         return RowSampling(
             draw=Draw(options.seed, self.opening.choice, self.generated),
             temperature=options.temperature,
@@ -276,9 +269,9 @@ class Sequence:
     def probe(self, sampled: Sampled) -> bool:
         """Append a token of the probe; return whether the tokens were taken back."""
         self.accept(sampled, forced=False)
-        verdict = judge(self._output.text, self.generated, self.opening.refusal_phrases)
+        verdict = judge(self._telling.text, self.generated, self.opening.refusal_phrases)
         if verdict is Verdict.REFUSAL:
-            self._probed, self._channel = None, Channel.REFUSAL
+            self._probed, self._telling.channel = None, Channel.REFUSAL
             return False
         if verdict is Verdict.UNDECIDED and not self.ended:
             return False
@@ -292,8 +285,7 @@ class Sequence:
         self.computed = min(self.computed, len(self.opening.prompt) - 1)
         self.finish = None
         self._counts.clear()
-        self._text = TextStream(self._rules.vocabulary, self.opening.options.stop)
-        self._output = Output(self.key)
+        self._telling.start_over()
 
     # -- moving on ------------------------------------------------------------------------------
 
@@ -313,8 +305,8 @@ class Sequence:
             self._begin_refusal()
         elif self.cursor is not None:
             self.cursor.advance(token_id)
-        self._say(token_id, is_refusal=is_refusal)
-        if self._text.stopped:
+        self._telling.say(token_id, is_silent=is_refusal)
+        if self._telling.stopped:
             self.end(Finish.STOP)
         elif self.generated >= self._limit:
             self.end(Finish.LENGTH)
@@ -341,7 +333,7 @@ class Sequence:
             return
         is_cut = self._is_cut_short and finish is Finish.STOP
         self.finish = Finish.LENGTH if is_cut else finish
-        self._output.text += self._text.finish()
+        self._telling.finish()
 
     def fail(self, error: FormworkError) -> None:
         """End with an error."""
@@ -353,53 +345,21 @@ class Sequence:
         if self.is_probing:
             if not self.ended:
                 return None
-            self._output = Output(self.key)  # what was tried is nobody's to see
-        if not self.ended and (not self._output.tokens or self._cached is None):
-            return None  # the first output tells what was reused, which is known at the start
-        output, self._output = self._output, Output(self.key)
-        output.channel = self._channel
-        if not self._told_cached:
-            output.cached_prompt_tokens, self._told_cached = self._cached or 0, True
-        output.finish, output.error = self.finish, self.error
-        if self.ended:
-            output.timings = self._timings(now)
-        return output
+            self._telling.forget()  # what was tried is nobody's to see
+        finish, error = self.finish, self.error
+        return self._telling.take(now, finish=finish, error=error, is_bound=self.bound)
 
     def _count(self, sampled: Sampled, *, forced: bool) -> None:
         self.tokens.append(sampled.token_id)
         self.logits = None
-        self._output.tokens += 1
-        if forced:
-            self._forced_tokens += 1
-        else:
+        self._telling.count(sampled, forced=forced)
+        if not forced:
             self._counts[sampled.token_id] = self._counts.get(sampled.token_id, 0) + 1
-        if sampled.logprob is not None:
-            logprob = TokenOutput(sampled.token_id, sampled.logprob, sampled.top)
-            self._output.logprobs.append(logprob)
-
-    def _say(self, token_id: int, *, is_refusal: bool) -> None:
-        """Add what a token says: text, or a mark where the token stands for none."""
-        if token_id in self._rules.vocabulary.special_ids and not is_refusal:
-            self._output.marks.append(Mark(token_id, len(self._output.text)))
-        self._output.text += self._text.feed(token_id)
 
     def _begin_refusal(self) -> None:
         """Go on as unconstrained text of another channel."""
-        self._channel = Channel.REFUSAL
+        self._telling.channel = Channel.REFUSAL
         self.cursor = None
-
-    def _timings(self, now: float) -> Timings:
-        opened = self.stamps["opened"]
-        placed = self.stamps.get("placed", now)
-        prefilled = max(self.stamps.get("prefilled", now), placed)
-        decoding = max(self.stamps.get("bound", opened), prefilled) if self.bound else now
-        return Timings(
-            waited=placed - opened,
-            prefill=prefilled - placed,
-            index_wait=decoding - prefilled,
-            decode=max(now - decoding, 0.0),
-            forced_tokens=self._forced_tokens,
-        )
 
 
 def _cannot_close(shortest: int | None, limit: int) -> FormworkError:
