@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from formwork_engine import EngineError
 from compiler_service.canonical import CanonicalGrammar
 from compiler_service.compile_process import FORK_BYTE
 from compiler_service.compile_wire import (
+    Answer,
     CompiledIndex,
     Job,
     read_answer,
@@ -45,6 +46,19 @@ class Compiler(Protocol):
         Raises:
             EngineError: What the engine refuses.
             CompileBudgetError: It took more than `seconds` of wall-clock time, or its memory.
+            ServiceUnavailableError: There is no process to compile in.
+        """
+
+    async def compile_short(
+        self, grammars: Sequence[CanonicalGrammar], *, seconds: float
+    ) -> list[CompiledIndex | EngineError]:
+        """Return what comes of several grammars, compiled one after the other in their order.
+
+        Of those that are not done within `seconds`, all together, and of one that takes too much
+        memory and all behind it, nothing is returned: they are for `compile`. Cancelling ends the
+        work.
+
+        Raises:
             ServiceUnavailableError: There is no process to compile in.
         """
 
@@ -117,6 +131,29 @@ class ForkingCompiler:
         """Return the index of a grammar, as `Compiler.compile` says."""
         return await self._run(await self._take_fork(), Job(grammar.to_bytes(), seconds))
 
+    async def compile_short(
+        self, grammars: Sequence[CanonicalGrammar], *, seconds: float
+    ) -> list[CompiledIndex | EngineError]:
+        """Return what comes of several grammars in time, as `Compiler.compile_short` says.
+
+        The process has all jobs at once, and is working on one while the last is read here.
+        """
+        fork = await self._take_fork()
+        answers: list[Answer] = []
+        try:
+            async with asyncio.timeout(seconds):
+                await fork.send(b"".join(write_job(Job(g.to_bytes(), seconds)) for g in grammars))
+                while len(answers) < len(grammars) and not (answers and answers[-1].is_last):
+                    answers.append(read_answer(await read_frame(fork.reader)))
+        except (EOFError, ConnectionError, TimeoutError):
+            fork.end()
+        except asyncio.CancelledError:
+            fork.end()
+            raise
+        else:
+            self._give_back(fork, answers[-1])
+        return [answer.result for answer in answers]
+
     async def fill(self, grammar: CanonicalGrammar) -> CompiledIndex:
         """Return the filled index of a grammar, as `Compiler.fill` says."""
         config = self._config
@@ -136,13 +173,17 @@ class ForkingCompiler:
         except asyncio.CancelledError:
             fork.end()
             raise
+        self._give_back(fork, answer)
+        if isinstance(answer.result, EngineError):
+            raise answer.result
+        return answer.result
+
+    def _give_back(self, fork: _Fork, answer: Answer) -> None:
+        """Keep a process for the next job, unless its answer was its last."""
         if answer.is_last:
             fork.end()
         else:
             self._idle.append(fork)
-        if isinstance(answer.result, EngineError):
-            raise answer.result
-        return answer.result
 
     async def _take_fork(self) -> _Fork:
         while self._idle:

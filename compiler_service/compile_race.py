@@ -4,6 +4,7 @@ What takes longer is compiled in its project's turn, by one replica, and stored.
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -22,7 +23,7 @@ from compiler_service.refusals import as_refusal, queue_is_full
 from mesh.clock import Clock
 from mesh.errors import CompileBudgetError, FormworkError, InvalidArgumentError
 from mesh.fair_gate import FairGate
-from mesh.ids import ProjectId
+from mesh.ids import IndexId, ProjectId
 
 _FIRST_REVISION = 1
 
@@ -109,6 +110,29 @@ class CompileRace:
         finally:
             await _end(attempt)
 
+    async def run_short(
+        self, grammars: Sequence[CanonicalGrammar], is_wanted: Callable[[IndexId], bool]
+    ) -> dict[IndexId, Obtained | FormworkError]:
+        """Return what comes of those grammars that take a moment, compiled in one go.
+
+        Args:
+            grammars: Canonical, a few: they hold up other short compiles together.
+            is_wanted: Whether an index is still wanted once their turn has come.
+
+        Raises:
+            ServiceUnavailableError: There is no process to compile in.
+        """
+        async with self._short_slots:
+            wanted = [grammar for grammar in grammars if is_wanted(grammar.index_id)]
+            if not wanted:
+                return {}
+            seconds = self._config.short_compile_seconds * len(wanted)
+            outcomes = await self._compiler.compile_short(wanted, seconds=seconds)
+        return {
+            grammar.index_id: _as_refusal_or_obtained(grammar, outcome)
+            for grammar, outcome in zip(wanted, outcomes, strict=False)
+        }
+
     async def _first_of(
         self, attempt: asyncio.Task[Obtained], grammar: CanonicalGrammar, *, is_stored: bool
     ) -> Obtained | None:
@@ -177,13 +201,25 @@ class CompileRace:
             compiled = await self._compiler.compile(grammar, seconds=self._config.compile_seconds)
         except EngineError as error:
             raise as_refusal(error, grammar.grammar) from error
-        held = HeldIndex(_as_stored(grammar, compiled), grammar.to_bytes(), is_persisted=False)
-        return Obtained(held, Source.COMPILED, compiled.compile_seconds)
+        return _as_obtained(grammar, compiled)
 
 
 def is_about_input(error: FormworkError) -> bool:
     """Return whether a failure is the grammar's own, so that it would fail again."""
     return isinstance(error, InvalidArgumentError | CompileBudgetError)
+
+
+def _as_refusal_or_obtained(
+    grammar: CanonicalGrammar, outcome: CompiledIndex | EngineError
+) -> Obtained | FormworkError:
+    if isinstance(outcome, EngineError):
+        return as_refusal(outcome, grammar.grammar)
+    return _as_obtained(grammar, outcome)
+
+
+def _as_obtained(grammar: CanonicalGrammar, compiled: CompiledIndex) -> Obtained:
+    held = HeldIndex(_as_stored(grammar, compiled), grammar.to_bytes(), is_persisted=False)
+    return Obtained(held, Source.COMPILED, compiled.compile_seconds)
 
 
 def _as_stored(grammar: CanonicalGrammar, compiled: CompiledIndex) -> StoredIndex:

@@ -1,7 +1,7 @@
 """How an index is had: from memory, else by one race for everybody who asks meanwhile."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import structlog
 from formwork_engine import ENGINE_VERSION
@@ -13,8 +13,9 @@ from compiler_service.compile_race import CompileRace, Obtained, Source, is_abou
 from compiler_service.config import CompilerConfig
 from compiler_service.filler import Filler
 from compiler_service.forgiving_store import ForgivingStore
+from compiler_service.index_batches import IndexBatches
 from compiler_service.index_store import StoredIndex
-from compiler_service.memory import FailureMemory, HeldIndex
+from compiler_service.memory import FailureMemory, HeldIndex, IndexMemory
 from mesh.clock import Clock
 from mesh.errors import (
     CompileQueueFullError,
@@ -26,13 +27,11 @@ from mesh.errors import (
     to_status,
 )
 from mesh.ids import IndexId, ProjectId
-from mesh.memory import BoundedMemory
 from mesh.tasks import do_all
 
 log = structlog.get_logger()
 
 _STORED_USES = 2
-_MOST_AT_ONCE = 32  # indexes read by one query: each may be large
 
 
 class IndexFlow:
@@ -57,13 +56,12 @@ class IndexFlow:
         self._store = store
         self._config = config
         self._clock = clock
-        self._memory: BoundedMemory[IndexId, HeldIndex] = BoundedMemory(
-            config.memory_bytes, lambda held: held.size
-        )
-        self._failures = FailureMemory(config.memory_failures, config.failure_seconds, clock)
+        failures = FailureMemory(config.memory_failures, config.failure_seconds, clock)
+        self._memory = IndexMemory(config.memory_bytes, failures)
         self._tasks = BackgroundTasks()
         self._race = CompileRace(compiler, store, config, clock, owner, self._tasks)
-        self._filler = Filler(compiler, store, config, owner, self._hold)
+        self._batches = IndexBatches(self._race, store, self._memory, self._tasks)
+        self._filler = Filler(compiler, store, config, owner, self._memory.hold)
         self._flights: dict[IndexId, asyncio.Task[Obtained]] = {}
 
     async def ensure(
@@ -79,29 +77,38 @@ class IndexFlow:
         Raises:
             FormworkError: As EnsureIndex says.
         """
-        return await self._ensure(grammar, project, is_use=is_use, is_stored=True)
+        obtained = await self._obtain(grammar, project, is_stored=True)
+        if is_use:
+            self._count_uses([obtained], project)
+        return obtained
 
     async def ensure_all(
         self, grammars: Sequence[CanonicalGrammar], project: ProjectId, *, is_use: bool = True
     ) -> list[Obtained | FormworkError]:
         """Return of each what `ensure` returns or raises.
 
-        The store is asked once for all that memory lacks, and no more than `ensure_at_once` are
-        compiled at a time: they do not fill the queue of their project.
+        What memory lacks is obtained together, as far as that takes a moment; of the others no more
+        than `ensure_at_once` are compiled at a time: they do not fill the queue of their project.
         """
-        unknown = {one.index_id: one for one in grammars if not self._knows(one.index_id)}
-        stored = await self._recall_stored(unknown) if len(unknown) > 1 else unknown
+        lacking = {one.index_id: one for one in grammars if self._is_lacking(one.index_id)}
+        compiled = await self._batches.obtain(lacking) if len(lacking) > 1 else {}
+        is_stored = len(lacking) <= 1  # else the store was asked
         slots = asyncio.Semaphore(self._config.ensure_at_once)
 
-        async def outcome(grammar: CanonicalGrammar) -> Obtained | FormworkError:
-            is_stored = grammar.index_id in stored or grammar.index_id not in unknown
+        async def obtain(grammar: CanonicalGrammar) -> Obtained | FormworkError:
             try:
                 async with slots:
-                    return await self._ensure(grammar, project, is_use=is_use, is_stored=is_stored)
+                    return await self._obtain(grammar, project, is_stored=is_stored)
             except FormworkError as error:
                 return error
 
-        return await do_all(map(outcome, grammars))
+        found = [compiled.get(one.index_id) or self._recall(one.index_id) for one in grammars]
+        late = [one for one, known in zip(grammars, found, strict=True) if known is None]
+        obtained = iter(await do_all(map(obtain, late)))
+        outcomes = [known or next(obtained) for known in found]
+        if is_use:
+            self._count_uses(outcomes, project)
+        return outcomes
 
     async def fetch(self, index_id: IndexId, revision: int, canonical: bytes) -> StoredIndex:
         """Return an index by its id, at this revision or a higher one if there is one.
@@ -118,7 +125,7 @@ class IndexFlow:
             InvalidArgumentError: The grammar is of another index.
         """
         held = self._memory.find(index_id)
-        index = held.index if held is not None else None
+        index = held.index if isinstance(held, HeldIndex) else None
         if index is None or index.revision < revision:
             index = await self._store.find_index(index_id) or index
         if index is None and canonical:
@@ -162,47 +169,26 @@ class IndexFlow:
         """Let what is under way end within `seconds`, then cancel the rest."""
         await self._tasks.drain(seconds)
 
-    async def _ensure(
-        self, grammar: CanonicalGrammar, project: ProjectId, *, is_use: bool, is_stored: bool
+    async def _obtain(
+        self, grammar: CanonicalGrammar, project: ProjectId, *, is_stored: bool
     ) -> Obtained:
-        obtained = self._recall(grammar.index_id)
-        if obtained is None:
-            obtained = await self._join_flight(grammar, project, is_stored=is_stored)
-        if is_use:
-            self._count_use(obtained.held, project)
-        return obtained
+        known = self._recall(grammar.index_id)
+        if known is None:
+            await self._batches.wait_for(grammar.index_id)
+            known = self._recall(grammar.index_id)
+        if isinstance(known, FormworkError):
+            raise known
+        return known or await self._join_flight(grammar, project, is_stored=is_stored)
 
-    # What memory holds, and what the store is asked for at once.
+    def _recall(self, index_id: IndexId) -> Obtained | FormworkError | None:
+        """Return what memory knows of an index."""
+        known = self._memory.find(index_id)
+        if isinstance(known, HeldIndex):
+            return Obtained(known, Source.MEMORY)
+        return None if known is None else _fresh(known)
 
-    def _recall(self, index_id: IndexId) -> Obtained | None:
-        held = self._memory.find(index_id)
-        if held is not None:
-            return Obtained(held, Source.MEMORY)
-        failure = self._failures.find(index_id)
-        if failure is not None:
-            raise _fresh(failure)
-        return None
-
-    def _knows(self, index_id: IndexId) -> bool:
-        return self._memory.find(index_id) is not None or self._failures.find(index_id) is not None
-
-    async def _recall_stored(
-        self, unknown: Mapping[IndexId, CanonicalGrammar]
-    ) -> Mapping[IndexId, StoredIndex | FormworkError]:
-        """Remember, and return, what the store knows of several grammars."""
-        stored: dict[IndexId, StoredIndex | FormworkError] = {}
-        ids = list(unknown)
-        for start in range(0, len(ids), _MOST_AT_ONCE):
-            stored |= await self._store.find_all(ids[start : start + _MOST_AT_ONCE])
-        for index_id, found in stored.items():
-            if isinstance(found, FormworkError):
-                self._failures.record(index_id, found)
-            else:
-                self._hold(HeldIndex(found, unknown[index_id].to_bytes(), is_persisted=True))
-        return stored
-
-    def _hold(self, held: HeldIndex) -> None:
-        self._memory.record(held.index.index_id, held)
+    def _is_lacking(self, index_id: IndexId) -> bool:
+        return index_id not in self._flights and not self._memory.knows(index_id)
 
     # One flight per index: everybody who asks meanwhile waits for the same.
 
@@ -232,12 +218,17 @@ class IndexFlow:
             raise  # says nothing about the grammar
         except FormworkError as error:
             if is_about_input(error):
-                self._failures.record(grammar.index_id, _fresh(error))
+                self._memory.refuse(grammar.index_id, _fresh(error))
             raise
-        self._hold(obtained.held)
+        self._memory.hold(obtained.held)
         return obtained
 
     # What is used a second time is worth storing, what is used more is worth filling.
+
+    def _count_uses(self, outcomes: Iterable[Obtained | FormworkError], project: ProjectId) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Obtained):
+                self._count_use(outcome.held, project)
 
     def _count_use(self, held: HeldIndex, project: ProjectId) -> None:
         held.uses += 1

@@ -59,3 +59,34 @@ class FailureMemory:
         """Remember why a grammar was refused."""
         expires_at = self._clock.monotonic() + self._seconds
         self._failures.record(index_id, _Failure(error, expires_at))
+
+
+class IndexMemory:
+    """What this process knows of indexes: the bytes of one, or why there is none.
+
+    Args:
+        max_bytes: Of all indexes; those that nobody asked for the longest go first.
+        failures: Kept beside them.
+    """
+
+    def __init__(self, max_bytes: int, failures: FailureMemory) -> None:
+        self._indexes: BoundedMemory[IndexId, HeldIndex] = BoundedMemory(
+            max_bytes, lambda held: held.size
+        )
+        self._failures = failures
+
+    def find(self, index_id: IndexId) -> HeldIndex | FormworkError | None:
+        """Return what is known of an index."""
+        return self._indexes.find(index_id) or self._failures.find(index_id)
+
+    def knows(self, index_id: IndexId) -> bool:
+        """Return whether anything is known of an index."""
+        return self.find(index_id) is not None
+
+    def hold(self, held: HeldIndex) -> None:
+        """Remember an index, in place of another revision of it."""
+        self._indexes.record(held.index.index_id, held)
+
+    def refuse(self, index_id: IndexId, error: FormworkError) -> None:
+        """Remember for a while why there is no index."""
+        self._failures.record(index_id, error)

@@ -1,6 +1,7 @@
 """Fakes of this package's own protocols, for unit tests."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from formwork_engine import EngineError
@@ -9,7 +10,7 @@ from compiler_service.canonical import CanonicalGrammar
 from compiler_service.compile_wire import CompiledIndex
 from compiler_service.index_store import StoredIndex
 from mesh.clock import Clock
-from mesh.errors import FormworkError, from_status, to_status
+from mesh.errors import CompileBudgetError, FormworkError, from_status, to_status
 from mesh.ids import IndexId
 
 
@@ -117,6 +118,25 @@ class FakeCompiler:
         if refusal is not None:
             raise refusal
         return CompiledIndex(b"filled index of " + grammar.to_bytes(), None, 0.01)
+
+    async def compile_short(
+        self, grammars: Sequence[CanonicalGrammar], *, seconds: float
+    ) -> list[CompiledIndex | EngineError]:
+        """Return bytes that stand for indexes, as far as the test lets compiles end in time."""
+        outcomes: list[CompiledIndex | EngineError] = []
+        with contextlib.suppress(TimeoutError, CompileBudgetError):
+            async with asyncio.timeout(seconds):
+                for grammar in grammars:
+                    outcomes += [await self._outcome(grammar, seconds)]
+        return outcomes
+
+    async def _outcome(
+        self, grammar: CanonicalGrammar, seconds: float
+    ) -> CompiledIndex | EngineError:
+        try:
+            return await self.compile(grammar, seconds=seconds)
+        except EngineError as error:
+            return error
 
     async def compile(self, grammar: CanonicalGrammar, *, seconds: float) -> CompiledIndex:
         """Return bytes that stand for an index."""

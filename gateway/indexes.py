@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -75,14 +75,16 @@ class IndexWish:
 
     @cached_property
     def key(self) -> bytes:
-        """The hash under which the outcome is remembered: of the grammar as written."""
-        facts = (
-            self.fingerprint,
-            self.family.item_separator,
-            self.family.key_separator,
-            f"{self.strict} {self.prewarming}",
-        )
-        return sha256("\0".join(facts).encode() + self.grammar.key).digest()
+        """Under which the outcome is remembered: hashes of the grammar as written, and the rest."""
+        separators = (self.family.item_separator, self.family.key_separator)
+        facts = (self.fingerprint, *separators, f"{self.strict} {self.prewarming}")
+        return _hash_of(facts) + self.grammar.key
+
+
+@lru_cache(maxsize=256)
+def _hash_of(facts: tuple[str, ...]) -> bytes:
+    """Return the hash of what the wishes of a model have in common."""
+    return sha256("\0".join(facts).encode()).digest()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from formwork_engine.testing import accepts
 
 from compiler_service.canonical import CanonicalGrammar
 from compiler_service.compile_client import ForkingCompiler
+from compiler_service.compile_wire import CompiledIndex
 from compiler_service.config import CompilerConfig
 from mesh.clock import SystemClock
 from mesh.config import ConfigError
@@ -132,6 +133,37 @@ async def test_a_compile_that_takes_too_long_is_ended_and_the_next_goes_well(
     assert asyncio.get_running_loop().time() - start < 5
     assert caught.value.metadata["limit"] == "compile_seconds"
     await compiler.compile(canonical(vocabulary, JsonSchema("{}")), seconds=30)
+
+
+async def test_several_are_compiled_in_one_go_and_refusals_stand_in_their_places(
+    compiler: ForkingCompiler, vocabulary: Vocabulary
+) -> None:
+    texts = ['{"const":1}', '{"type":"strin"}', '{"const":2}']
+    grammars = [canonical(vocabulary, JsonSchema(text)) for text in texts]
+    first, refused, second = await compiler.compile_short(grammars, seconds=30)
+    assert isinstance(refused, MalformedError)
+    for outcome, text in ((first, "1"), (second, "2")):
+        assert isinstance(outcome, CompiledIndex)
+        assert accepts(Index.load(outcome.data, vocabulary), text)
+
+
+async def test_one_that_takes_too_long_costs_those_behind_it_another_go(
+    compiler: ForkingCompiler, vocabulary: Vocabulary
+) -> None:
+    small = canonical(vocabulary, JsonSchema("{}"))
+    grammars = [small, *[slow(vocabulary)] * 9, small]
+    outcomes = await compiler.compile_short(grammars, seconds=0.3)
+    assert isinstance(outcomes[0], CompiledIndex)
+    assert len(outcomes) < len(grammars)
+    assert len(await compiler.compile_short([small, small], seconds=30)) == 2
+
+
+async def test_a_process_that_has_done_enough_leaves_the_rest_to_the_next(
+    compiler: ForkingCompiler, vocabulary: Vocabulary
+) -> None:
+    small = canonical(vocabulary, JsonSchema("{}"))
+    assert len(await compiler.compile_short([small] * 201, seconds=60)) == 200
+    assert len(await compiler.compile_short([small], seconds=30)) == 1
 
 
 async def test_a_compile_that_takes_too_much_memory_is_ended(vocabulary: Vocabulary) -> None:

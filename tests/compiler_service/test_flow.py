@@ -158,6 +158,63 @@ async def test_more_than_may_wait_are_had_in_one_call(
     assert ids == [each.index_id for each in several if each != several[3]]
 
 
+async def test_a_tool_set_is_compiled_a_few_at_a_time_and_each_once(
+    one: Replica, grammar: CanonicalGrammar
+) -> None:
+    one.compiler.gate.clear()
+    several = grammars_like(grammar, 20)
+    asked = [asyncio.create_task(one.flow.ensure_all(several, P)) for _ in range(3)]
+    alone = asyncio.create_task(one.flow.ensure(several[7], P))
+    await until(lambda: bool(one.compiler.started))
+    one.compiler.gate.set()
+    outcomes = await asyncio.gather(*asked)
+    assert all(isinstance(outcome, Obtained) for each in outcomes for outcome in each)
+    assert (await alone).held.index.index_id == several[7].index_id
+    assert sorted(each.index_id for each in one.compiler.started) == sorted(
+        each.index_id for each in several
+    )
+
+
+async def test_one_slow_tool_is_compiled_alone_and_the_others_are_had(
+    one: Replica, grammar: CanonicalGrammar
+) -> None:
+    several = grammars_like(grammar, 6)
+    slow = several[2]
+    one.compiler.refuse = lambda asked: CompileBudgetError("No.") if asked == slow else None
+    outcomes = await one.flow.ensure_all(several, P)
+    refused = [place for place, outcome in enumerate(outcomes) if not isinstance(outcome, Obtained)]
+    assert refused == [2]
+    assert isinstance(outcomes[2], CompileBudgetError)
+
+
+async def test_a_tool_set_is_compiled_to_its_end_for_who_has_left(
+    one: Replica, grammar: CanonicalGrammar
+) -> None:
+    several = grammars_like(grammar, 4)
+    one.compiler.gate.clear()
+    asked = asyncio.create_task(one.flow.ensure_all(several, P))
+    await until(lambda: bool(one.compiler.started))
+    asked.cancel()
+    await asyncio.wait({asked})
+    one.compiler.gate.set()
+    await until(lambda: one.compiler.finished == 4)
+    outcomes = await one.flow.ensure_all(several, P)
+    assert {o.source for o in outcomes if isinstance(o, Obtained)} == {Source.MEMORY}
+
+
+async def test_uses_of_a_tool_set_count_for_each_index(
+    one: Replica, store: FakeIndexStore, grammar: CanonicalGrammar
+) -> None:
+    several = grammars_like(grammar, 3)
+    for _ in range(2):
+        await one.flow.ensure_all(several, P)
+
+    async def are_stored() -> bool:
+        return len(await store.find_all([each.index_id for each in several])) == 3
+
+    await until_async(are_stored)
+
+
 async def test_what_is_stored_of_several_is_found_at_once(
     one: Replica, other: Replica, store: FakeIndexStore, grammar: CanonicalGrammar
 ) -> None:
