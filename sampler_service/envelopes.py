@@ -6,17 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from formwork.sampler.v1 import sampler_pb2
-from formwork_engine.envelope import (
-    Choice,
-    Envelope,
-    FreeText,
-    Part,
-    Repeat,
-    Sequence,
-    SpecialToken,
-    Text,
-    link_index,
-)
+from formwork_engine.envelope import EnvelopeWriter
 from formwork_engine.errors import EngineError
 from formwork_engine.index import Index
 from formwork_engine.vocabulary import Vocabulary
@@ -91,7 +81,7 @@ class Envelopes:
 
     def _link(self, shape: sampler_pb2.Piece, parts: list[Index]) -> Index:
         try:
-            return link_index(to_envelope(shape, parts), self._vocabulary)
+            return link_shape(shape, parts, self._vocabulary)
         except (EngineError, ValueError) as error:
             raise InvalidArgumentError(f"The envelope: {error}", field="envelope") from error
 
@@ -110,60 +100,65 @@ class Envelopes:
         return all(map(self._indexes.holds, names))
 
 
-def to_envelope(piece: sampler_pb2.Piece, parts: list[Index]) -> Envelope:
-    """Return a message as the engine's envelope.
+def link_shape(shape: sampler_pb2.Piece, parts: list[Index], vocabulary: Vocabulary) -> Index:
+    """Return the index of an envelope's shape around its parts.
 
     Raises:
         InvalidArgumentError: Nested too deeply, of no kind, or of a part that is not there.
         EngineError, ValueError: As the engine says it.
     """
-    return _EnvelopeReader(parts).read(piece, 0)
+    shapes = _ShapeReader(parts)
+    shapes.read(shape, 0)
+    return shapes.writer.link(vocabulary)
 
 
-class _EnvelopeReader:
-    """Reads one envelope."""
+class _ShapeReader:
+    """Reads one shape, piece by piece."""
 
     def __init__(self, parts: list[Index]) -> None:
+        self.writer = EnvelopeWriter()
         self._parts = parts
-        self._choices: dict[bytes, Envelope] = {}
+        self._choices: dict[bytes, int] = {}
         """Those that were read: the tools of a first call are those of the next ones."""
 
-    def read(self, piece: sampler_pb2.Piece, depth: int) -> Envelope:  # noqa: PLR0911 - one for each kind
-        kind = piece.WhichOneof("kind")
+    def read(self, piece: sampler_pb2.Piece, depth: int) -> int:  # noqa: PLR0911 - one for each kind
+        """Write a piece; return its number."""
+        kind, writer = piece.WhichOneof("kind"), self.writer
         if kind is None or depth > _MAX_DEPTH:
             raise InvalidArgumentError(
                 "A piece of an envelope has no kind.", field="envelope.shape"
             )
         match kind:
             case "special_token":
-                return SpecialToken(piece.special_token)
+                return writer.special(piece.special_token)
             case "text":
-                return Text(piece.text)
+                return writer.text(piece.text)
             case "part":
                 return self._part(piece.part)
             case "free_text":
-                return FreeText(tuple(piece.free_text.until), tuple(piece.free_text.without))
+                free = piece.free_text
+                return writer.free(until=free.until, without=free.without)
             case "sequence":
-                return Sequence(self._several(piece.sequence, depth))
+                return writer.sequence(self._several(piece.sequence, depth))
             case "choice":
                 return self._choice(piece.choice, depth)
             case "repeat":
-                repeat = piece.repeat
-                again = self.read(repeat.piece, depth + 1)
-                return Repeat(again, repeat.minimum, repeat.maximum or None)
+                again = piece.repeat
+                inner = self.read(again.piece, depth + 1)
+                return writer.repeat(inner, again.minimum, again.maximum or None)
 
-    def _part(self, number: int) -> Envelope:
+    def _part(self, number: int) -> int:
         if number >= len(self._parts):
             raise InvalidArgumentError(f"There is no part {number}.", field="envelope.parts")
-        return Part(self._parts[number])
+        return self.writer.part(self._parts[number])
 
-    def _several(self, message: sampler_pb2.Pieces, depth: int) -> tuple[Envelope, ...]:
-        return tuple(self.read(piece, depth + 1) for piece in message.pieces)
+    def _several(self, message: sampler_pb2.Pieces, depth: int) -> list[int]:
+        return [self.read(piece, depth + 1) for piece in message.pieces]
 
-    def _choice(self, message: sampler_pb2.Pieces, depth: int) -> Envelope:
+    def _choice(self, message: sampler_pb2.Pieces, depth: int) -> int:
         key = message.SerializeToString()
         if key not in self._choices:
-            self._choices[key] = Choice(self._several(message, depth))
+            self._choices[key] = self.writer.choice(self._several(message, depth))
         return self._choices[key]
 
 

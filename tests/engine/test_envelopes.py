@@ -19,6 +19,7 @@ from formwork_engine.cursor import Cursor
 from formwork_engine.envelope import (
     Choice,
     Envelope,
+    EnvelopeWriter,
     FreeText,
     Part,
     Repeat,
@@ -305,6 +306,41 @@ def test_a_linked_tool_set_has_the_masks_of_the_union_compiled_whole(
             token = dice.choice(quick if dice.random() < 0.5 else sorted(tokens))
             one.advance(token)
             other.advance(token)
+
+
+def test_an_envelope_that_is_written_piece_by_piece_is_the_same(
+    tools: Tools, vocabulary: Vocabulary
+) -> None:
+    def call(writer: EnvelopeWriter, name: str) -> int:
+        pieces = [writer.special(CALL), writer.text(name), writer.special(ARGUMENTS)]
+        return writer.sequence([*pieces, writer.part(tools[name])])
+
+    writer = EnvelopeWriter()
+    calls = writer.choice([call(writer, name) for name in tools])
+    again = writer.repeat(calls, 0, 3)  # the same calls, written once
+    writer.sequence([writer.free(until=["!"]), calls, again])
+    pieces = [
+        Sequence((SpecialToken(CALL), Text(name), SpecialToken(ARGUMENTS), Part(index)))
+        for name, index in tools.items()
+    ]
+    one = Choice(tuple(pieces))
+    whole = Sequence((FreeText(until=("!",)), one, Repeat(one, 0, 3)))
+    written, built = writer.link(vocabulary), link_index(whole, vocabulary)
+    text: list[str | int] = ["Hm!", CALL, "clock", ARGUMENTS, '{"zone":"UTC"}', CALL, "cl"]
+    for length in range(len(text) + 1):
+        cursors = [advanced(index, text[:length]) for index in (written, built)]
+        assert allowed(cursors[0]) == allowed(cursors[1])
+        assert cursors[0].may_end == cursors[1].may_end
+
+
+def test_pieces_refer_to_those_before_them() -> None:
+    writer = EnvelopeWriter()
+    first = writer.text("a")
+    for number in (first + 1, -1):
+        with pytest.raises(ValueError, match="no piece"):
+            writer.sequence([first, number])
+        with pytest.raises(ValueError, match="no piece"):
+            writer.repeat(number)
 
 
 def test_changing_removing_and_reordering_tools_compiles_only_what_is_new(

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from formwork.sampler.v1.sampler_pb2 import Frame, Mark
 from formwork_engine.cursor import Cursor
-from formwork_engine.envelope import link_index
 from formwork_engine.index import Index, compile_index
 from formwork_engine.inputs import IndexOptions, JsonSchema, Lark, Regex
 from formwork_engine.vocabulary import Vocabulary
@@ -31,7 +30,7 @@ from gateway.grammars import Grammar, Subject, Syntax
 from gateway.stops import StopReader
 from gateway.tools import Tool, ToolKind, ToolMode, ToolUse
 from mesh.errors import InternalError
-from sampler_service.envelopes import to_envelope
+from sampler_service.envelopes import link_shape
 
 SUBJECT = Subject("x", "x", "GRAMMAR_INVALID")
 SCHEMA = (
@@ -103,7 +102,7 @@ def compiled(grammar: Grammar, vocabulary: Vocabulary, *, is_spaced: bool = Fals
 
 def link(shape: AnswerShape, vocabulary: Vocabulary, *, is_spaced: bool = False) -> Cursor:
     parts = [compiled(part.grammar, vocabulary, is_spaced=is_spaced) for part in shape.parts]
-    return link_index(to_envelope(shape.piece, parts), vocabulary).cursor()
+    return link_shape(shape.piece, parts, vocabulary).cursor()
 
 
 def walk(cursor: Cursor, vocabulary: Vocabulary, rng: random.Random, lures: list[str]) -> list[int]:

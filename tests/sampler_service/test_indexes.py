@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from formwork.compiler.v1.compiler_pb2_grpc import CompilerServiceStub
 from formwork.sampler.v1 import sampler_pb2
-from formwork_engine.envelope import link_index
 from formwork_engine.index import Index, compile_index
 from formwork_engine.inputs import Regex
 
@@ -15,7 +14,7 @@ from mesh.channels import Caller, open_channel
 from mesh.clock import SystemClock
 from mesh.errors import IndexNotFoundError, InternalError, LimitExceededError
 from sampler_service.config import SamplerConfig
-from sampler_service.envelopes import Envelopes
+from sampler_service.envelopes import Envelopes, link_shape
 from sampler_service.index_fetcher import IndexFetcher, IndexName
 from sampler_service.indexes import Indexes
 from sampler_service.model_folder import ModelFolder
@@ -151,11 +150,11 @@ async def test_an_envelope_is_linked_once_and_lasts_as_long_as_its_parts(
 ) -> None:
     links: list[object] = []
 
-    def link(*arguments: Any) -> Index:  # noqa: ANN401 - as the engine's
+    def link(*arguments: Any) -> Index:  # noqa: ANN401 - as they are passed on
         links.append(arguments)
-        return link_index(*arguments)
+        return link_shape(*arguments)
 
-    monkeypatch.setattr("sampler_service.envelopes.link_index", link)
+    monkeypatch.setattr("sampler_service.envelopes.link_shape", link)
     envelopes = Envelopes(indexes, folder.vocabulary, 8)
 
     def envelope(*names: str) -> sampler_pb2.Envelope:

@@ -11,7 +11,7 @@ receivers that hold the parts already: where one tool of a hundred has changed, 
 
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final, NamedTuple
@@ -26,6 +26,8 @@ _DIGEST_BYTES: Final = 32
 _MAX_DEPTH: Final = 64
 _MAX_BYTES: Final = 4 << 20
 _NO_LIMIT: Final = 0xFFFFFFFF
+_NUMBER: Final = struct.Struct("<BI")
+_NEXT_PART: Final = _NUMBER.pack(2, 0)
 
 
 class _Written(NamedTuple):
@@ -199,15 +201,84 @@ def link_index(envelope: Envelope, vocabulary: Vocabulary) -> Index:
         VocabularyError: A part is of another vocabulary.
     """
     data, size, _, parts = envelope.written
-    structure = struct.pack("<I", size) + data
+    return _link(struct.pack("<I", size) + data, parts, vocabulary)
+
+
+class EnvelopeWriter:
+    """Writes an envelope piece by piece, the whole last: for those that are made for a moment.
+
+    Each method adds a piece and returns its number, by which pieces behind it refer to it; several
+    may refer to one.
+    """
+
+    def __init__(self) -> None:
+        self._written: list[bytes] = []
+        self._parts: list[Index] = []
+
+    def special(self, token_id: int) -> int:
+        """Add a token that stands for no text."""
+        return self._add(_NUMBER.pack(0, token_id))
+
+    def text(self, text: str) -> int:
+        """Add literal text."""
+        return self._add(b"\1" + _text(text))
+
+    def part(self, index: Index) -> int:
+        """Add a text of an index."""
+        self._parts.append(index)
+        return self._add(_NEXT_PART)
+
+    def free(self, *, until: Iterable[str] = (), without: Iterable[str] = ()) -> int:
+        """Add free text, as `FreeText` says it."""
+        return self._add(FreeText(tuple(until), tuple(without)).written.data)
+
+    def sequence(self, pieces: Collection[int]) -> int:
+        """Add pieces in order."""
+        return self._several(4, pieces)
+
+    def choice(self, pieces: Collection[int]) -> int:
+        """Add a choice of pieces."""
+        return self._several(5, pieces)
+
+    def repeat(self, piece: int, minimum: int = 0, maximum: int | None = None) -> int:
+        """Add a piece several times."""
+        most = _NO_LIMIT if maximum is None else maximum
+        return self._add(struct.pack("<BIII", 6, self._back(piece), minimum, most))
+
+    def link(self, vocabulary: Vocabulary) -> Index:
+        """Return the index of what was written; raises as `link_index` does."""
+        structure = struct.pack("<I", len(self._written)) + b"".join(self._written)
+        return _link(structure, self._parts, vocabulary)
+
+    def _several(self, kind: int, pieces: Collection[int]) -> int:
+        back = [self._back(piece) for piece in pieces]
+        return self._add(struct.pack(f"<BI{len(back)}I", kind, len(back), *back))
+
+    def _back(self, piece: int) -> int:
+        """Return how many pieces back one is from the next.
+
+        Raises:
+            ValueError: It is not there.
+        """
+        if not 0 <= piece < len(self._written):
+            raise ValueError(f"there is no piece {piece}")
+        return len(self._written) - piece
+
+    def _add(self, data: bytes) -> int:
+        self._written.append(data)
+        return len(self._written) - 1
+
+
+def _link(structure: bytes, parts: Iterable[Index], vocabulary: Vocabulary) -> Index:
+    handles = [part.handle for part in parts]
     handle = owned(
         lib.formwork_index_free,
         lib.formwork_index_link,
         vocabulary.handle,
         ffi.from_buffer(structure),
         len(structure),
-        ffi.new("FormworkIndex *[]", [part.handle for part in parts]),
-        len(parts),
+        ffi.new("FormworkIndex *[]", handles),
+        len(handles),
     )
     return Index(handle, vocabulary)
 
