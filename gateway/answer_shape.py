@@ -54,7 +54,7 @@ class ShapeWriter:
     tokens: ControlTokens
     is_thinking: bool = False
     parts: list[Part] = field(default_factory=list)
-    numbers: dict[tuple[Grammar, bool], int] = field(default_factory=dict)
+    numbers: dict[tuple[bytes, bool], int] = field(default_factory=dict)
 
     def write(self, content: Part | None, use: ToolUse) -> AnswerShape | None:
         """Return the shape of an answer; None where nothing constrains it.
@@ -163,7 +163,7 @@ class ShapeWriter:
 
     def _part(self, part: Part) -> Piece:
         """Return the piece of a part, which is shared by all that are equal."""
-        number = self.numbers.setdefault((part.grammar, part.strict), len(self.parts))
+        number = self.numbers.setdefault((part.grammar.key, part.strict), len(self.parts))
         if number == len(self.parts):
             self.parts.append(part)
         return Piece(part=number)
@@ -172,7 +172,7 @@ class ShapeWriter:
         """Return the pieces of a form."""
         return [
             Piece(special_token=part) if isinstance(part, int) else Piece(text=part)
-            for part in self.tokens.split(self.tokens.spell(text))
+            for part in self.tokens.read(text)
         ]
 
 

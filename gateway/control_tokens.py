@@ -6,9 +6,11 @@ model writes is one string, and the forms around it are strings to look for.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 _FIRST = 0xDC00
 _MOST = 0x400
+_KNOWN_FORMS = 4096
 _CONTROL = re.compile(f"([{chr(_FIRST)}-{chr(_FIRST + _MOST - 1)}])")
 
 
@@ -24,6 +26,8 @@ class ControlTokens:
         self._numbers = {token_id: n for n, token_id in enumerate(self._ids.values())}
         self._by_number = tuple(self._ids.values())
         self._characters = {text: chr(_FIRST + n) for n, text in enumerate(self._ids)}
+        self.read = lru_cache(_KNOWN_FORMS)(self._read)
+        """Returns the texts and ids of a form, remembered: of names of tools too."""
 
     def spell(self, text: str) -> str:
         """Return a form with its control tokens as single characters."""
@@ -40,6 +44,9 @@ class ControlTokens:
         """Yield the texts of a spelled form, none empty, and the ids of its control tokens."""
         for part in filter(None, _CONTROL.split(spelled)):
             yield self._by_number[ord(part) - _FIRST] if is_control(part[0]) else part
+
+    def _read(self, text: str) -> tuple[str | int, ...]:
+        return tuple(self.split(self.spell(text)))
 
 
 def is_control(character: str) -> bool:
