@@ -30,6 +30,8 @@ from mesh.ids import Snapshot
 from mesh.models import ModelTable
 
 _TOKEN_MEMBERS = ("id", "text", "bytes", "special")
+_MOST_TOKEN_MARKS = 500_000
+"""Of a body that may hold what `/v1/tokenize` gave: some ten for each token."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ class Tokenization:
             )
 
     def _detokenize(self, body: bytes) -> bytes:
-        members = read_arguments(read_object(body)[0], ("model", "tokens"))
+        members = read_arguments(
+            read_object(body, most_marks=_MOST_TOKEN_MARKS)[0], ("model", "tokens")
+        )
         snapshot, writer = self._model(members)
         items = read_array(
             require(members, "tokens", ""), "tokens", 0, self.config.max_detokenize_tokens

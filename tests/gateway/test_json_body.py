@@ -103,3 +103,45 @@ def test_large_integers_stay_exact() -> None:
     assert read_object(b'{"a":123456789012345678901234567890}')[0]["a"] == (
         123456789012345678901234567890
     )
+
+
+@pytest.mark.parametrize("member", ['"stop":[%s]', '"metadata":{"a":[%s]}', '"tools":[%s]'])
+@pytest.mark.parametrize("item", ["[]", "{}", "1", '"a"', '{"a":"b"}'])
+def test_a_body_of_too_many_parts_is_refused_before_anything_is_made_of_it(
+    monkeypatch: pytest.MonkeyPatch, member: str, item: str
+) -> None:
+    def fail(_: bytes) -> object:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr("orjson.loads", fail)
+    body = ("{" + member % ",".join([item] * 200_001) + "}").encode()
+    with pytest.raises(RequestError, match="more than 200000 commas") as refused:
+        read_object(body)
+    assert refused.value.metadata["code"] == "limit_exceeded"
+
+
+@pytest.mark.parametrize("text", ["," * 300_000, '[,\\"' * 100_000, "\\\\,[{" * 100_000])
+def test_what_stands_in_strings_does_not_count(text: str) -> None:
+    value, _ = read_object(('{"a":"' + text + '","b":[1]}').encode())
+    assert value["b"] == [1]
+
+
+def test_a_long_array_is_read_at_once_and_not_item_by_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    decode = json_body._DECODER.raw_decode
+
+    def spy(text: str, start: int = 0) -> tuple[object, int]:
+        reads.append(start)
+        value, end = decode(text, start)
+        return value, end
+
+    monkeypatch.setattr(json_body._DECODER, "raw_decode", spy)
+    assert read_object(b'{"a":[' + b"[]," * 50_000 + b"[]]}")[0] == {"a": [[]] * 50_001}
+    assert len(reads) < 1_000
+
+
+def test_members_without_number_are_read_and_repeated_ones_found() -> None:
+    members = ",".join(f'"{n}":{n}' for n in range(10_000))
+    assert read_object(("{" + members + "}").encode())[0]["9999"] == 9_999
+    with pytest.raises(RequestError, match="'7'"):
+        read_object(("{" + members + ',"7":1}').encode())
