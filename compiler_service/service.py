@@ -110,28 +110,36 @@ class CompilerServicer(compiler_pb2_grpc.CompilerServiceServicer):
         """Stream the bytes of several indexes, each as it is had."""
         _check_count(request.requests)
         slots = asyncio.Semaphore(self._config.ensure_at_once)
-        works = [self._fetch_quietly(one, slots) for one in request.requests]
+        works = [self._fetch_into_slot(one, slots) for one in request.requests]
         async for number, found in each_when_done(works):
-            if isinstance(found, FormworkError):
-                status = to_status(found).SerializeToString()
-                yield pb.FetchIndexesResponse(number=number, status=status)
-            else:
-                for part in self._parts(found):
-                    yield pb.FetchIndexesResponse(number=number, part=part)
+            for message in self._messages(number, found):
+                yield message
+            slots.release()  # its bytes are on their way: a peer that reads slowly is sent no more
 
     async def _fetch(self, request: pb.FetchIndexRequest) -> StoredIndex:
         return await self._flow.fetch(
             IndexId(request.index_id), request.revision, request.canonical_grammar
         )
 
-    async def _fetch_quietly(
+    async def _fetch_into_slot(
         self, request: pb.FetchIndexRequest, slots: asyncio.Semaphore
     ) -> StoredIndex | FormworkError:
+        """Take a slot, and return what is to be sent from it."""
+        await slots.acquire()
         try:
-            async with slots:
-                return await self._fetch(request)
+            return await self._fetch(request)
         except FormworkError as error:
             return error
+
+    def _messages(
+        self, number: int, found: StoredIndex | FormworkError
+    ) -> Iterator[pb.FetchIndexesResponse]:
+        if isinstance(found, FormworkError):
+            status = to_status(found).SerializeToString()
+            yield pb.FetchIndexesResponse(number=number, status=status)
+            return
+        for part in self._parts(found):
+            yield pb.FetchIndexesResponse(number=number, part=part)
 
     def _parts(self, index: StoredIndex) -> Iterator[pb.FetchIndexResponse]:
         self._metrics.fetched_bytes.inc(len(index.data))

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import jsonschema_rs
 import pytest
@@ -29,6 +30,7 @@ from compiler_service.compile_client import ForkingCompiler
 from compiler_service.config import CompilerConfig
 from compiler_service.flow import IndexFlow
 from compiler_service.forgiving_store import ForgivingStore
+from compiler_service.index_store import StoredIndex
 from compiler_service.intake import AskedGrammar, Dialect, read_grammar
 from compiler_service.metrics import Metrics
 from compiler_service.postgres_store import PostgresIndexStore
@@ -50,7 +52,7 @@ from mesh.errors import (
     UnauthenticatedError,
     from_status,
 )
-from mesh.ids import Fingerprint, Snapshot
+from mesh.ids import Fingerprint, IndexId, Snapshot
 from mesh.models import ModelEntry, ModelTable
 from mesh.server import MeshServer
 
@@ -234,6 +236,31 @@ async def test_a_call_for_too_many_is_refused(service: Service) -> None:
     request = pb.EnsureIndexesRequest(requests=[pb.EnsureIndexRequest()] * 257)
     with pytest.raises(LimitExceededError):
         await service.caller.unary(service.stub.EnsureIndexes, request, timeout_seconds=30)
+
+
+async def test_a_peer_that_reads_slowly_has_few_indexes_held_for_it() -> None:
+    fetched: list[str] = []
+
+    async def fetch(index_id: str, revision: int, canonical: bytes) -> StoredIndex:
+        fetched.append(index_id)
+        if index_id == "1":
+            raise IndexNotFoundError("No.")
+        name = IndexId(index_id)
+        return StoredIndex(name, revision + 1, canonical * 10, 1, 0.0, Fingerprint(""), "")
+
+    config = CompilerConfig(ensure_at_once=3)
+    flow = create_autospec(IndexFlow, instance=True)
+    flow.fetch.side_effect = fetch
+    servicer = CompilerServicer(flow, ModelTable({}, {}), config, Metrics(CollectorRegistry()))
+    names = [pb.FetchIndexRequest(index_id=str(n), canonical_grammar=b"x") for n in range(40)]
+    messages = servicer.FetchIndexes(pb.FetchIndexesRequest(requests=names), None)
+    read = 0
+    async for _ in messages:
+        for _ in range(20):  # turns in which more would be fetched
+            await asyncio.sleep(0)
+        read += 1
+        assert len(fetched) <= read + 2
+    assert read == 40
 
 
 async def test_an_index_is_ensured_fetched_loaded_and_walked(
