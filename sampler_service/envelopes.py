@@ -22,7 +22,8 @@ _MAX_DEPTH = 32
 @dataclass(frozen=True)
 class _Linked:
     index: Index
-    names: list[IndexName]
+    index_ids: list[str]
+    """Of its parts."""
 
 
 class Envelopes:
@@ -40,6 +41,8 @@ class Envelopes:
         self._max_count = max_count
         self._linked: OrderedDict[bytes, _Linked] = OrderedDict()
         self._linking: dict[bytes, asyncio.Task[Index]] = {}
+        self._dropped = 0
+        """How many indexes had left when parts were last looked for."""
 
     async def get(self, envelope: sampler_pb2.Envelope) -> Index:
         """Return the index of an envelope, linked now or earlier.
@@ -52,18 +55,25 @@ class Envelopes:
             IndexName(part.index_id, part.revision, part.canonical_grammar, part.inline_index)
             for part in envelope.parts
         ]
-        key = _key(envelope, names)
-        is_held = self._holds(names)
-        await self._indexes.take_in(names)
-        parts = await _all_of(self._indexes, names)  # also where they are held: they are in use
+        key, held = _key(envelope, names), [self._indexes.find(name) for name in names]
+        parts = [index for index in held if index is not None]
         kept = self._linked.get(key)
-        if kept is not None and is_held:
-            linked = kept.index
-        else:
-            linked = await self._link_once(key, envelope.shape, parts)
-        bare = [IndexName(name.index_id, name.revision) for name in names]
-        self._keep(key, _Linked(linked, bare))
+        if kept is not None and len(parts) == len(names):
+            self._linked.move_to_end(key)
+            return kept.index
+        if len(parts) < len(names):
+            parts = await self._get_all(names)
+        linked = await self._link_once(key, envelope.shape, parts)
+        self._keep(key, _Linked(linked, [name.index_id for name in names]))
         return linked
+
+    async def _get_all(self, names: list[IndexName]) -> list[Index]:
+        """Return the indexes of all names; those that are not held are fetched side by side."""
+        await self._indexes.take_in(names)
+        missing = dict.fromkeys(name for name in names if not self._indexes.holds(name.index_id))
+        fetched = await do_all(self._indexes.get(name) for name in missing)
+        by_name = dict(zip(missing, fetched, strict=True))
+        return [by_name.get(name) or await self._indexes.get(name) for name in names]
 
     async def _link_once(self, key: bytes, shape: sampler_pb2.Piece, parts: list[Index]) -> Index:
         """Link an envelope once for all sequences that want it at the same time."""
@@ -87,8 +97,9 @@ class Envelopes:
 
     def _keep(self, key: bytes, linked: _Linked) -> None:
         """Keep a linked index; those whose parts have left are let go, and their memory with it."""
-        if key not in self._linked:
-            gone = [k for k, other in self._linked.items() if not self._holds(other.names)]
+        if self._dropped != self._indexes.dropped:
+            self._dropped = self._indexes.dropped
+            gone = [k for k, other in self._linked.items() if not self._holds(other.index_ids)]
             for other in gone:
                 del self._linked[other]
         self._linked[key] = linked
@@ -96,8 +107,8 @@ class Envelopes:
         while len(self._linked) > self._max_count:
             self._linked.popitem(last=False)
 
-    def _holds(self, names: list[IndexName]) -> bool:
-        return all(map(self._indexes.holds, names))
+    def _holds(self, index_ids: list[str]) -> bool:
+        return all(map(self._indexes.holds, index_ids))
 
 
 def link_shape(shape: sampler_pb2.Piece, parts: list[Index], vocabulary: Vocabulary) -> Index:
@@ -162,17 +173,8 @@ class _ShapeReader:
         return self._choices[key]
 
 
-async def _all_of(indexes: Indexes, names: list[IndexName]) -> list[Index]:
-    """Return the indexes of all names; those that are not held are fetched side by side."""
-    missing = dict.fromkeys(name for name in names if not indexes.holds(name))
-    fetched = await do_all(indexes.get(name) for name in missing)
-    by_name = dict(zip(missing, fetched, strict=True))
-    return [by_name.get(name) or await indexes.get(name) for name in names]
-
-
 def _key(envelope: sampler_pb2.Envelope, names: list[IndexName]) -> bytes:
     """Return what a linked index follows from: the shape, and the parts by content."""
-    digest = sha256(envelope.shape.SerializeToString(deterministic=True))
-    for name in names:
-        digest.update(f"/{name.index_id}@{name.revision}".encode())
-    return digest.digest()
+    parts = "/".join(f"{name.index_id}@{name.revision}" for name in names)
+    shape = envelope.shape.SerializeToString(deterministic=True)
+    return sha256(sha256(shape).digest() + parts.encode()).digest()

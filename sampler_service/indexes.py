@@ -60,6 +60,8 @@ class Indexes:
         self._fetching: dict[tuple[str, bool], asyncio.Task[_Loaded]] = {}
         self._waiters: dict[tuple[str, bool], int] = {}
         self._refreshing: set[asyncio.Task[None]] = set()
+        self.dropped = 0
+        """How many have left so far."""
 
     async def get(self, name: IndexName) -> Index:
         """Return an index, from memory or from the compiler; tried again while that is away.
@@ -71,9 +73,13 @@ class Indexes:
             IndexNotFoundError: The compiler does not know it, and no grammar came with it.
             FormworkError: As the compiler says it; InternalError for bytes that are not an index.
         """
+        return self.find(name) or (await self._fetch_shared(name)).index
+
+    def find(self, name: IndexName) -> Index | None:
+        """Return what `get` does where the index is held; it is now the last to leave."""
         held = self._loaded.get(name.index_id)
         if held is None:
-            return (await self._fetch_shared(name)).index
+            return None
         self._loaded.move_to_end(name.index_id)
         if held.revision < name.revision:
             self._refresh(name)
@@ -87,7 +93,7 @@ class Indexes:
         Raises:
             InternalError: Bytes that are not an index.
         """
-        brought = [name for name in names if name.data and not self.holds(name)]
+        brought = [name for name in names if name.data and not self.holds(name.index_id)]
         batches = cut_into_batches(
             brought,
             lambda name: len(name.data),
@@ -96,9 +102,9 @@ class Indexes:
         )
         await do_all(map(self._take_in, batches))
 
-    def holds(self, name: IndexName) -> bool:
+    def holds(self, index_id: str) -> bool:
         """Return whether `get` would answer at once."""
-        return name.index_id in self._loaded
+        return index_id in self._loaded
 
     async def close(self) -> None:
         """Cancel what is being fetched."""
@@ -165,6 +171,7 @@ class Indexes:
         while self._loaded and self._is_too_much:
             _, dropped = self._loaded.popitem(last=False)
             self._bytes -= dropped.size_bytes
+            self.dropped += 1
 
     @property
     def _is_too_much(self) -> bool:

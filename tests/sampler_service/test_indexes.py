@@ -64,7 +64,7 @@ async def test_an_index_that_comes_with_its_name_is_not_fetched(
     found = await indexes.get(IndexName(FIRST, 1, data=index.dump()))
     assert await indexes.get(IndexName(FIRST, 1)) is found
     await indexes.take_in([IndexName(letter * 64, 1, data=index.dump()) for letter in "abcde"])
-    assert all(indexes.holds(IndexName(letter * 64, 1)) for letter in "abcde")
+    assert all(indexes.holds(letter * 64) for letter in "abcde")
     assert await indexes.get(IndexName(FIRST, 1)) is found  # held already
     assert not mesh.compiler.requests
 
@@ -75,7 +75,7 @@ async def test_bytes_that_are_no_index_fail_who_brought_them(
     for taken in (indexes.get, lambda name: indexes.take_in([name])):
         with pytest.raises(InternalError):
             await taken(IndexName(FIRST, 1, data=b"no index"))
-    assert not indexes.holds(IndexName(FIRST, 1))
+    assert not indexes.holds(FIRST)
     mesh.hold(index, FIRST)
     assert await indexes.get(IndexName(FIRST, 1))
 
