@@ -17,6 +17,7 @@ from compiler_service.service import CompilerServicer
 from mesh.clock import SystemClock
 from mesh.config import ConfigError, MeshConfig, Settings, load_settings
 from mesh.database import Database, database_url
+from mesh.garbage import spare_what_is_loaded
 from mesh.ids import new_id
 from mesh.logs import configure_logs
 from mesh.models import ModelTable, load_models
@@ -47,6 +48,7 @@ async def serve(settings: Settings) -> None:
         ),
     )
     await compiler.start()
+    spare_what_is_loaded()
     pruning = asyncio.create_task(flow.prune_forever())
     try:
         await serve_until_signal(

@@ -20,6 +20,7 @@ from gateway.wiring import Stores, wire
 from mesh.clock import SystemClock
 from mesh.config import ConfigError, MeshConfig, Settings, load_settings
 from mesh.database import Database, database_url
+from mesh.garbage import spare_what_is_loaded
 from mesh.logs import configure_logs
 from mesh.models import load_models
 
@@ -72,6 +73,7 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, _stop, server)
     try:
         await gateway.start()
+        spare_what_is_loaded()
         await server.serve()
     finally:
         await gateway.close(settle_seconds)

@@ -17,6 +17,7 @@ from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util import get_node_ip_address, list_named_actors
 
 from mesh.config import MeshConfig, load_settings
+from mesh.garbage import spare_what_is_loaded
 from mesh.ids import Snapshot, WorkerId
 from mesh.logs import configure_logs
 from scheduler.launcher import worker_environment
@@ -105,6 +106,7 @@ class WorkerHost:
         try:
             self._worker = self._make()
             address = await self._worker.start()
+            spare_what_is_loaded()
             log.info("worker_started", address=address)
             await self._worker.wait()
             status = 0
