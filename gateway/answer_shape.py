@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from formwork.sampler.v1.sampler_pb2 import FreeText, Piece, Pieces, Repeat
 
@@ -170,10 +171,13 @@ class ShapeWriter:
 
     def _form(self, text: str) -> list[Piece]:
         """Return the pieces of a form."""
-        return [
-            Piece(special_token=part) if isinstance(part, int) else Piece(text=part)
-            for part in self.tokens.read(text)
-        ]
+        return [_literal(part) for part in self.tokens.read(text)]
+
+
+@lru_cache(maxsize=4096)
+def _literal(part: str | int) -> Piece:
+    """Return the piece of a text or a control token; it is shared, and so never changed."""
+    return Piece(special_token=part) if isinstance(part, int) else Piece(text=part)
 
 
 def _all_of(pieces: Sequence[Piece]) -> Piece:
