@@ -6,19 +6,27 @@ use crate::formula::{Formula, FormulaId, ItemTableId, TextId, ValueId, ValueSetI
 use crate::grammar::{Branch, Grammar};
 use crate::hashing::IdMap;
 
+/// Steps that a part takes whose branches are looked up.
+const LOOK_STEPS: usize = 4;
+
 impl Grammar {
     /// Whether an object or array may end with this left to fulfil.
-    pub(crate) fn may_end_formula(&self, id: FormulaId) -> bool {
-        match &**self.formulas.get(id) {
-            Formula::True | Formula::Lacks(_) | Formula::Unique(_) => true,
-            Formula::And(parts) => parts.iter().all(|p| self.may_end_formula(*p)),
-            Formula::Or(parts) => parts.iter().any(|p| self.may_end_formula(*p)),
-            Formula::Properties { violated, .. } | Formula::Items { violated, .. } => !violated,
-            Formula::PropertyCount { low, .. }
-            | Formula::ItemCount { low, .. }
-            | Formula::Contains { low, .. } => *low == 0,
-            _ => false,
+    pub(crate) fn may_end_formula(&mut self, id: FormulaId) -> bool {
+        let formula = Arc::clone(self.formulas.get(id));
+        let (Formula::And(parts) | Formula::Or(parts)) = &*formula else {
+            return may_end_alone(&formula);
+        };
+        if let Some(known) = self.may_end.get(&id) {
+            return *known;
         }
+        self.spend_on_parts(id);
+        let mut parts = parts.iter();
+        let may_end = match &*formula {
+            Formula::And(_) => parts.all(|p| self.may_end_formula(*p)),
+            _ => parts.any(|p| self.may_end_formula(*p)),
+        };
+        self.may_end.insert(id, may_end);
+        may_end
     }
 
     /// The ways an object's formula goes on after a property of this name.
@@ -30,6 +38,7 @@ impl Grammar {
             return Arc::new([]);
         }
         let formula = Arc::clone(self.formulas.get(id));
+        self.spend_on_parts(id);
         let branches: Arc<[Branch]> = match &*formula {
             Formula::And(parts) => {
                 let parts: Vec<_> = parts
@@ -83,11 +92,14 @@ impl Grammar {
             }
             Formula::Required(keys) => {
                 let keys = Arc::clone(self.formulas.key_sets.get(*keys));
-                let left = keys.iter().copied().filter(|k| *k != key).collect();
-                vec![Branch {
-                    rest: self.formulas.required(left),
-                    ..stay
-                }]
+                let rest = match keys.binary_search(&key) {
+                    Ok(_) => {
+                        let left = keys.iter().copied().filter(|k| *k != key).collect();
+                        self.formulas.required(left)
+                    }
+                    Err(_) => id,
+                };
+                vec![Branch { rest, ..stay }]
             }
             Formula::Lacks(lacked) if *lacked == key => Vec::new(),
             Formula::PropertyCount { high: Some(0), .. } => Vec::new(),
@@ -111,6 +123,7 @@ impl Grammar {
             return Arc::new([]);
         }
         let formula = Arc::clone(self.formulas.get(id));
+        self.spend_on_parts(id);
         let branches: Arc<[Branch]> = match &*formula {
             Formula::And(parts) => {
                 let ways: Vec<_> = parts.iter().map(|p| self.item_branches(*p)).collect();
@@ -248,6 +261,14 @@ impl Grammar {
                 });
                 continue;
             }
+            let ways = made.len().saturating_mul(part.len());
+            let size = made.first().map_or(0, |(children, _)| children.len() + 1);
+            if ways > self.limits.max_branches {
+                self.exhaust("max_branches", self.limits.max_branches as u64);
+            }
+            if !self.spend(ways as u64) || !self.spend_steps(ways.saturating_mul(size)) {
+                return Arc::new([]);
+            }
             made = made
                 .iter()
                 .flat_map(|(children, rests)| {
@@ -259,12 +280,6 @@ impl Grammar {
                     })
                 })
                 .collect();
-            if made.len() > self.limits.max_branches {
-                self.exhaust("max_branches", self.limits.max_branches as u64);
-            }
-            if !self.spend(made.len() as u64) {
-                return Arc::new([]);
-            }
         }
         let branches: Vec<_> = made
             .into_iter()
@@ -274,6 +289,14 @@ impl Grammar {
             })
             .collect();
         self.merge(branches)
+    }
+
+    /// Burns fuel for looking at the parts of a formula.
+    pub(crate) fn spend_on_parts(&mut self, id: FormulaId) {
+        if let Formula::And(parts) | Formula::Or(parts) = &**self.formulas.get(id) {
+            let steps = LOOK_STEPS * parts.len();
+            self.spend_steps(steps);
+        }
     }
 
     /// Branches without dead ones; those with the same child, then those with the same rest,
@@ -297,6 +320,9 @@ impl Grammar {
 
     /// What is left of an array's formula once it is known which value the item was.
     pub(crate) fn remember_item(&mut self, id: FormulaId, value: ValueId) -> FormulaId {
+        if !self.compares_items(id) || !self.spend(1) {
+            return id;
+        }
         let formula = Arc::clone(self.formulas.get(id));
         match &*formula {
             Formula::And(parts) => {
@@ -326,14 +352,32 @@ impl Grammar {
     }
 
     /// Whether the values of an array's items have to be known.
-    pub(crate) fn compares_items(&self, id: FormulaId) -> bool {
-        match &**self.formulas.get(id) {
-            Formula::And(parts) | Formula::Or(parts) => {
-                parts.iter().any(|p| self.compares_items(*p))
-            }
-            Formula::Unique(_) | Formula::Repeats(_) => true,
-            _ => false,
+    pub(crate) fn compares_items(&mut self, id: FormulaId) -> bool {
+        let formula = Arc::clone(self.formulas.get(id));
+        let parts = match &*formula {
+            Formula::And(parts) | Formula::Or(parts) => parts,
+            Formula::Unique(_) | Formula::Repeats(_) => return true,
+            _ => return false,
+        };
+        if let Some(known) = self.compares.get(&id) {
+            return *known;
         }
+        self.spend_on_parts(id);
+        let compares = parts.iter().any(|p| self.compares_items(*p));
+        self.compares.insert(id, compares);
+        compares
+    }
+}
+
+/// Whether an object or array may end with an assertion that is no combination of others.
+fn may_end_alone(formula: &Formula) -> bool {
+    match formula {
+        Formula::True | Formula::Lacks(_) | Formula::Unique(_) => true,
+        Formula::Properties { violated, .. } | Formula::Items { violated, .. } => !violated,
+        Formula::PropertyCount { low, .. }
+        | Formula::ItemCount { low, .. }
+        | Formula::Contains { low, .. } => *low == 0,
+        _ => false,
     }
 }
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use crate::formula::{Formula, FormulaId, Formulas, Kind, TextId};
+use crate::hashing::IdSet;
 use crate::regex::Regexes;
 
 /// Fuel for telling two text languages apart; beyond it they count as overlapping.
 const TEXT_FUEL: u64 = 2_000;
+/// Small steps that a part of a formula takes in which references are looked for.
+const PART_STEPS: usize = 2;
 /// How deep properties are compared.
 const MAX_DEPTH: u32 = 3;
 
@@ -61,14 +64,20 @@ impl Formulas {
     }
 
     /// Whether a formula says something of its value by a reference.
-    fn refers(&self, id: FormulaId) -> bool {
-        match &**self.get(id) {
-            Formula::And(parts) | Formula::Or(parts) | Formula::ExactlyOne(parts) => {
-                parts.iter().any(|part| self.refers(*part))
+    fn refers(&mut self, id: FormulaId) -> bool {
+        let (mut open, mut met) = (vec![id], IdSet::default());
+        while let Some(id) = open.pop() {
+            match &**self.get(id) {
+                Formula::And(parts) | Formula::Or(parts) | Formula::ExactlyOne(parts) => {
+                    let new = parts.iter().filter(|part| met.insert(**part));
+                    open.extend(new);
+                }
+                Formula::Reference { .. } => return true,
+                _ => {}
             }
-            Formula::Reference { .. } => true,
-            _ => false,
         }
+        self.regexes.spend_steps(PART_STEPS * met.len());
+        false
     }
 
     fn needed_keys(&self, id: FormulaId) -> Vec<TextId> {

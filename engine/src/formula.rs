@@ -246,6 +246,11 @@ pub struct ItemTable {
     pub rest: FormulaId,
 }
 
+/// Steps that a part of a new formula takes: to be compared, hashed and kept.
+const PART_STEPS: usize = 4;
+/// The same for a key of a set of keys.
+const KEY_STEPS: usize = 2;
+
 /// The arena of all formulas of a grammar and what they speak of.
 pub struct Formulas {
     pub regexes: Regexes,
@@ -316,18 +321,21 @@ impl Formulas {
                 _ => kept.push(part),
             }
         }
-        let kept = kept.parts;
-        match kept.len() {
-            0 => FormulaId::TRUE,
-            1 => kept[0],
-            _ => self.make(kept.len(), Formula::And(kept.into())),
+        match self.charged(kept)[..] {
+            [] => FormulaId::TRUE,
+            [only] => only,
+            ref parts => self.formulas.intern(Formula::And(parts.into())),
         }
     }
 
-    /// A formula of so many parts; large ones are charged for.
-    fn make(&mut self, parts: usize, formula: Formula) -> FormulaId {
-        self.regexes.spend(parts as u64 / 8);
-        self.formulas.intern(formula)
+    /// The parts of a new formula, charged for; none where that took the last fuel.
+    fn charged(&mut self, kept: Distinct) -> Vec<FormulaId> {
+        let steps = kept.pushed * PART_STEPS;
+        if self.regexes.spend_steps(steps) {
+            kept.parts
+        } else {
+            Vec::new()
+        }
     }
 
     /// A disjunction: flattened, without repetitions, in order of appearance.
@@ -341,11 +349,10 @@ impl Formulas {
                 _ => kept.push(part),
             }
         }
-        let kept = kept.parts;
-        match kept.len() {
-            0 => FormulaId::FALSE,
-            1 => kept[0],
-            _ => self.make(kept.len(), Formula::Or(kept.into())),
+        match self.charged(kept)[..] {
+            [] => FormulaId::FALSE,
+            [only] => only,
+            ref parts => self.formulas.intern(Formula::Or(parts.into())),
         }
     }
 
@@ -440,7 +447,7 @@ impl Formulas {
     pub fn required(&mut self, mut keys: Vec<TextId>) -> FormulaId {
         keys.sort_unstable();
         keys.dedup();
-        if keys.is_empty() {
+        if keys.is_empty() || !self.regexes.spend_steps(KEY_STEPS * keys.len()) {
             return FormulaId::TRUE;
         }
         let set = self.key_sets.intern(keys);
@@ -678,17 +685,20 @@ impl Formulas {
             return *known;
         }
         let formula = Arc::clone(self.get(id));
+        if !self.regexes.spend(1) {
+            return Regexes::NEVER;
+        }
         let language = match &*formula {
             Formula::True => Regexes::ALWAYS,
             Formula::Text(language) => *language,
-            Formula::And(parts) => parts.iter().fold(Regexes::ALWAYS, |all, p| {
-                let part = self.text_language(*p);
-                self.regexes.intersection(all, part)
-            }),
-            Formula::Or(parts) => parts.iter().fold(Regexes::NEVER, |all, p| {
-                let part = self.text_language(*p);
-                self.regexes.union(all, part)
-            }),
+            Formula::And(parts) => {
+                let parts = parts.iter().map(|p| self.text_language(*p)).collect();
+                self.regexes.intersection_all(parts)
+            }
+            Formula::Or(parts) => {
+                let parts = parts.iter().map(|p| self.text_language(*p)).collect();
+                self.regexes.union_all(parts)
+            }
             _ => Regexes::NEVER,
         };
         if !self.regexes.is_void() {
@@ -706,6 +716,10 @@ impl Formulas {
                 .or_insert_with(|| Arc::new(contents.named.iter().copied().collect())),
         );
         let text = Arc::clone(self.texts.get(key));
+        let steps = contents.patterns.len().saturating_mul(text.len() + 1);
+        if !self.regexes.spend_steps(steps) {
+            return FormulaId::FALSE;
+        }
         let mut goals: Vec<FormulaId> = named.get(&key).copied().into_iter().collect();
         let matching = contents
             .patterns
@@ -769,12 +783,15 @@ fn range(low: u32, high: Option<u32>) -> Range {
 struct Distinct {
     parts: Vec<FormulaId>,
     known: IdSet<FormulaId>,
+    /// How many there were, repetitions counted.
+    pushed: usize,
 }
 
 impl Distinct {
     const FEW: usize = 24;
 
     fn push(&mut self, part: FormulaId) {
+        self.pushed += 1;
         let known = if self.parts.len() < Self::FEW {
             self.parts.contains(&part)
         } else {

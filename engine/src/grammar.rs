@@ -65,8 +65,8 @@ impl Default for Limits {
     }
 }
 
-/// Steps whose outcome is known that cost as much as one that has to be worked out.
-const KNOWN_STEPS: usize = 32;
+/// Small steps that a step of a mask takes whose outcome is known.
+const KNOWN_STEPS: usize = 2;
 
 /// Which limit a computation ran into: its answer does not count, and nothing of it is kept.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -129,6 +129,10 @@ pub struct Grammar {
     pub(crate) item_branches: IdMap<FormulaId, Arc<[Branch]>>,
     pub(crate) extra_classes: IdMap<(OrderId, Vec<RegexId>), KeyClasses>,
     pub(crate) patterns_of: IdMap<FormulaId, Arc<[RegexId]>>,
+    /// Of conjunctions and disjunctions: whether an object or array may end with them left, and
+    /// whether they compare an array's items.
+    pub(crate) may_end: IdMap<FormulaId, bool>,
+    pub(crate) compares: IdMap<FormulaId, bool>,
     pub(crate) answers: IdMap<Question, bool>,
     pub(crate) open_questions: IdMap<Question, usize>,
     pub(crate) lowest_assumed: usize,
@@ -137,7 +141,7 @@ pub struct Grammar {
 }
 
 impl Grammar {
-    /// A grammar of values that fulfil `root`.
+    /// A grammar of values that fulfil `root`; it goes on with the fuel that `formulas` have left.
     pub fn new(formulas: Formulas, root: FormulaId, writing: Writing, limits: Limits) -> Self {
         let mut grammar = Grammar {
             formulas,
@@ -156,6 +160,8 @@ impl Grammar {
             item_branches: IdMap::default(),
             extra_classes: IdMap::default(),
             patterns_of: IdMap::default(),
+            may_end: IdMap::default(),
+            compares: IdMap::default(),
             answers: IdMap::default(),
             open_questions: IdMap::default(),
             lowest_assumed: usize::MAX,
@@ -164,7 +170,7 @@ impl Grammar {
                 maximum: 0,
             },
         };
-        grammar.refuel("compile_fuel", grammar.limits.search_fuel);
+        grammar.fuel.maximum = grammar.limits.search_fuel;
         grammar.formulas.regexes.max_nodes = grammar.limits.max_regex_nodes;
         grammar.start();
         grammar
@@ -209,9 +215,17 @@ impl Grammar {
         self.formulas.regexes.spend(units) && !self.is_void()
     }
 
-    /// Burns fuel for steps whose outcome is known, which cost little: a unit for so many.
+    /// Burns fuel for small steps; false once a limit was reached.
+    #[inline]
+    pub(crate) fn spend_steps(&mut self, steps: usize) -> bool {
+        self.formulas.regexes.spend_steps(steps) && !self.is_void()
+    }
+
+    /// Burns fuel for steps whose outcome is known, which cost little.
     pub(crate) fn spend_on_known(&mut self, steps: usize) {
-        self.spend((steps / KNOWN_STEPS) as u64);
+        self.formulas
+            .regexes
+            .spend_steps(steps.saturating_mul(KNOWN_STEPS));
     }
 
     /// Whether a limit was reached in this piece of work: what is answered since may be wrong, and

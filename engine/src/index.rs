@@ -628,11 +628,16 @@ fn formulas_of(input: Input, options: &Options) -> Result<(Formulas, FormulaId),
                 .collect();
             let schema_options = SchemaOptions {
                 assert_formats: options.format_assertion,
+                fuel: options.budget.compile_fuel,
                 ..SchemaOptions::default()
             };
             translate(&document, &remotes?, &schema_options)
         }
-        _ => Ok((Formulas::new(), FormulaId::TRUE)),
+        _ => {
+            let mut formulas = Formulas::new();
+            formulas.regexes.refuel(options.budget.compile_fuel);
+            Ok((formulas, FormulaId::TRUE))
+        }
     }
 }
 
@@ -657,10 +662,13 @@ fn refers_outside(document: &Value) -> bool {
     false
 }
 
+/// Nesting of a schema's text beyond which no budget goes: it is read, and freed, by recursion.
+const DEEPEST: usize = 1_000;
+
 fn parse(text: &[u8], budget: &Budget) -> Result<Value, EngineError> {
     let limits = JsonLimits {
         bytes: usize::try_from(budget.max_bytes).unwrap_or(usize::MAX),
-        depth: usize::try_from(budget.max_depth).unwrap_or(usize::MAX),
+        depth: usize::try_from(budget.max_depth).map_or(DEEPEST, |depth| depth.min(DEEPEST)),
         nodes: usize::try_from(budget.max_nodes).unwrap_or(usize::MAX),
     };
     json::parse(text, &limits).map_err(refused_json)

@@ -230,6 +230,8 @@ pub struct Machine {
     pub(crate) key_tracks: IdMap<ObjectId, Arc<KeyTracks>>,
     pub(crate) memories: Memories,
     endings: Endings,
+    /// Bytes of the texts that nodes keep while they are read, about.
+    text_bytes: usize,
     start: Configuration,
 }
 
@@ -255,6 +257,7 @@ impl Default for Machine {
             key_tracks: IdMap::default(),
             memories: Memories::default(),
             endings: Endings::default(),
+            text_bytes: 0,
             start: Configuration::NOWHERE,
         }
     }
@@ -272,6 +275,7 @@ impl Machine {
         const ROW: usize = 1024;
         let states = self.nodes.len() + self.stacks.len() + self.objects.len() + self.resumed.len();
         STATE * (states + self.outcomes.len())
+            + self.text_bytes
             + ROW * self.rows
             + self.shapes.bytes()
             + self.memories.bytes()
@@ -487,9 +491,9 @@ impl Grammar {
     }
 
     /// Whether all arrays that a value is compared in ask the same of every later item.
-    fn are_items_alike(&self, mut stack: StackId) -> bool {
+    fn are_items_alike(&mut self, mut stack: StackId) -> bool {
         while let Some((node, below)) = **self.machine.stacks.get(stack) {
-            match &**self.machine.node(node) {
+            match &*Arc::clone(self.machine.node(node)) {
                 Node::Property { object, .. } if self.machine.object(*object).value.is_some() => {}
                 Node::Item {
                     formulas,
@@ -799,9 +803,14 @@ impl Grammar {
         Some(self.machine.outcomes.intern(Outcome { accepted, value }))
     }
 
+    /// A text that is kept, and one more character: a copy, so that long ones cost fuel and room.
     fn append(&mut self, text: TextId, character: char) -> TextId {
-        let mut longer = (**self.formulas.texts.get(text)).clone();
+        let text = Arc::clone(self.formulas.texts.get(text));
+        self.spend_steps(text.len());
+        let mut longer = String::with_capacity(text.len() + character.len_utf8());
+        longer.push_str(&text);
         longer.push(character);
+        self.machine.text_bytes += longer.len();
         self.formulas.texts.intern(longer)
     }
 
@@ -1006,7 +1015,7 @@ impl Grammar {
         }
     }
 
-    fn may_end_with(&self, formula: FormulaId) -> bool {
+    fn may_end_with(&mut self, formula: FormulaId) -> bool {
         formula != FormulaId::FALSE && self.may_end_formula(formula)
     }
 

@@ -46,9 +46,13 @@ pub struct PatternError {
     pub offset: usize,
 }
 
+/// Small steps that a range of a set of characters takes.
+const RANGE_STEPS: usize = 2;
+
 /// The language of all strings that contain a match of the pattern.
 pub fn parse(regexes: &mut Regexes, pattern: &str) -> Result<RegexId, PatternError> {
-    let syntax = syntax::read(pattern, Dialect::Schema, "")?;
+    let (syntax, ranges) = syntax::read(pattern, Dialect::Schema, "")?;
+    regexes.spend_steps(RANGE_STEPS * ranges + pattern.len());
     let language = compile::compile(regexes, syntax)?;
     within_limits(regexes, language)
 }
@@ -61,7 +65,8 @@ pub fn parse_whole(
     dialect: Dialect,
     modes: &str,
 ) -> Result<RegexId, PatternError> {
-    let syntax = syntax::read(pattern, dialect, modes)?;
+    let (syntax, ranges) = syntax::read(pattern, dialect, modes)?;
+    regexes.spend_steps(RANGE_STEPS * ranges + pattern.len());
     let language = compile::compile_whole(regexes, syntax)?;
     within_limits(regexes, language)
 }

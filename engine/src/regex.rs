@@ -37,6 +37,9 @@ use partition::{PartitionId, Partitions};
 #[derive(Copy, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct RegexId(u32);
 
+/// Small steps, of some 15 ns each, that a unit of fuel pays for.
+pub(crate) const STEPS: u64 = 64;
+
 /// Marks a derivative that is not computed yet.
 const UNKNOWN: RegexId = RegexId(u32::MAX);
 
@@ -69,7 +72,8 @@ pub struct Regexes {
     pub max_nodes: usize,
     used: usize,
     overflowed: bool,
-    /// Work that may still be done: derivatives and new nodes, large ones counting as several.
+    /// Work that may still be done, in steps: derivatives and new nodes take a unit of `STEPS`, large
+    /// ones several.
     fuel: u64,
     starved: bool,
     nodes: Vec<Node>,
@@ -164,13 +168,25 @@ impl Regexes {
 
     /// Gives fuel for the next piece of work; what was kept of earlier ones is right.
     pub fn refuel(&mut self, fuel: u64) {
-        (self.fuel, self.starved) = (fuel, false);
+        (self.fuel, self.starved) = (fuel.saturating_mul(STEPS), false);
     }
 
     /// Burns fuel; false once it is used up.
     #[inline]
     pub fn spend(&mut self, units: u64) -> bool {
-        match self.fuel.checked_sub(units) {
+        self.take_steps(units.saturating_mul(STEPS))
+    }
+
+    /// Burns fuel for small steps, such as looking at one part of a formula; false once it is used
+    /// up.
+    #[inline]
+    pub fn spend_steps(&mut self, steps: usize) -> bool {
+        self.take_steps(steps as u64)
+    }
+
+    #[inline]
+    fn take_steps(&mut self, steps: u64) -> bool {
+        match self.fuel.checked_sub(steps) {
             Some(left) => self.fuel = left,
             None => (self.fuel, self.starved) = (0, true),
         }
@@ -185,7 +201,7 @@ impl Regexes {
 
     /// The fuel that is left.
     pub fn fuel(&self) -> u64 {
-        self.fuel
+        self.fuel / STEPS
     }
 
     /// How much of `max_nodes` is in use.

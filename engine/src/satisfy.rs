@@ -7,9 +7,17 @@ use std::sync::Arc;
 
 use crate::formula::{Formula, FormulaId, Kind, TextId};
 use crate::grammar::{Branch, Grammar, KeyClasses, NumberLanguageId, Order, OrderId, Place};
-use crate::hashing::IdMap;
+use crate::hashing::{IdMap, IdSet};
 use crate::number::{NumberGoal, NumberLanguage};
 use crate::regex::{RegexId, Regexes};
+
+/// Steps that a key takes that is compared or kept.
+const KEY_STEPS: usize = 1;
+/// The same for a key that a formula names, and for a part of a formula in which keys are looked for.
+const NAME_STEPS: usize = 2;
+const PART_STEPS: usize = 4;
+/// The same for a number in a conjunction of what numbers must be.
+const GOAL_STEPS: usize = 16;
 
 impl Grammar {
     /// Whether some value fulfils the formula.
@@ -136,13 +144,10 @@ impl Grammar {
         let goals: Vec<NumberGoal> = match &*formula {
             Formula::True => vec![NumberGoal::default()],
             Formula::Number(goal) => vec![(**self.formulas.goals.get(*goal)).clone()],
-            Formula::And(parts) => parts.iter().fold(vec![NumberGoal::default()], |all, p| {
-                let part = self.collect_goals(*p);
-                let pairs = all
-                    .iter()
-                    .flat_map(|a| part.iter().filter_map(|b| a.and(b)));
-                pairs.take(self.limits.max_branches + 1).collect()
-            }),
+            Formula::And(parts) => {
+                let ways: Vec<_> = parts.iter().map(|p| self.collect_goals(*p)).collect();
+                self.conjoin_goals(&ways)
+            }
             Formula::Or(parts) => parts.iter().flat_map(|p| self.collect_goals(*p)).collect(),
             _ => Vec::new(),
         };
@@ -152,10 +157,42 @@ impl Grammar {
         goals
     }
 
+    /// Every conjunction of one goal of each part. Parts of one goal are met at once.
+    fn conjoin_goals(&mut self, parts: &[Vec<NumberGoal>]) -> Vec<NumberGoal> {
+        let single = parts.iter().filter_map(|goals| match &goals[..] {
+            [only] => Some(only),
+            _ => None,
+        });
+        let single: Vec<&NumberGoal> = single.collect();
+        self.spend_on_goals(&single);
+        let mut all: Vec<NumberGoal> = NumberGoal::all(&single).into_iter().collect();
+        for part in parts.iter().filter(|goals| goals.len() != 1) {
+            let mut met = Vec::new();
+            for (one, other) in all.iter().flat_map(|a| part.iter().map(move |b| (a, b))) {
+                if !self.spend_on_goals(&[one, other]) || met.len() > self.limits.max_branches {
+                    break;
+                }
+                met.extend(NumberGoal::all(&[one, other]));
+            }
+            all = met;
+        }
+        all
+    }
+
+    /// Burns fuel for looking at goals; false once a limit was reached.
+    fn spend_on_goals(&mut self, goals: &[&NumberGoal]) -> bool {
+        let weights = goals.iter().map(|goal| 1 + goal.weight());
+        self.spend_steps(GOAL_STEPS * weights.sum::<usize>())
+    }
+
     /// Whether an array can be completed with this left to fulfil.
     pub(crate) fn can_array_end(&mut self, id: FormulaId) -> bool {
+        self.spend_on_parts(id);
         self.may_end_formula(id)
             || self.decide(Question::Array(id), |g| {
+                if let Formula::Or(ways) = &*Arc::clone(g.formulas.get(id)) {
+                    return ways.iter().any(|way| g.can_array_end(*way));
+                }
                 let branches = g.item_branches(id);
                 !g.lacks_values(id)
                     && branches
@@ -166,8 +203,12 @@ impl Grammar {
 
     /// Whether an object can be completed from this place with this left to fulfil.
     pub(crate) fn can_object_end(&mut self, id: FormulaId, place: Place) -> bool {
+        self.spend_on_parts(id);
         self.may_end_formula(id)
             || self.decide(Question::Object(id, place), |g| {
+                if let Formula::Or(ways) = &*Arc::clone(g.formulas.get(id)) {
+                    return ways.iter().any(|way| g.can_object_end(*way, place));
+                }
                 let keys = g.useful_keys(id, place);
                 keys.into_iter().any(|key| g.can_go_on(id, place, key))
             })
@@ -204,6 +245,7 @@ impl Grammar {
         }
         let order = Arc::clone(self.orders.get(place.order));
         let seen = Arc::clone(self.formulas.key_sets.get(place.seen));
+        self.spend_steps(KEY_STEPS * order.keys.len());
         let last = match &needed {
             Some(Needed::At(position)) => *position as usize + 1,
             _ => order.keys.len(),
@@ -231,7 +273,8 @@ impl Grammar {
         let mut first: Option<u32> = None;
         for part in self.conjuncts(id) {
             if let Formula::Required(keys) = &**self.formulas.get(part) {
-                let keys = self.formulas.key_sets.get(*keys);
+                let keys = Arc::clone(self.formulas.key_sets.get(*keys));
+                self.spend_steps(KEY_STEPS * keys.len());
                 let at = keys.iter().filter_map(|k| positions.get(k)).min().copied();
                 first = first.into_iter().chain(at).min();
             }
@@ -263,6 +306,7 @@ impl Grammar {
             },
             declared => {
                 let mut seen = (**self.formulas.key_sets.get(place.seen)).clone();
+                self.spend_steps(KEY_STEPS * seen.len());
                 let is_held = declared.is_some() || place.is_frugal;
                 if let (true, Err(at)) = (is_held, seen.binary_search(&key)) {
                     seen.insert(at, key);
@@ -308,13 +352,7 @@ impl Grammar {
                 is_frugal,
             };
         }
-        let (mut named, mut others) = (Vec::new(), Vec::new());
-        formulas
-            .iter()
-            .for_each(|f| self.collect_keys(*f, &mut named, &mut others));
-        named.append(&mut others);
-        let mut known = std::collections::HashSet::new();
-        named.retain(|key| known.insert(*key));
+        let named = self.keys_of(formulas);
         let order = self.orders.intern(Order { keys: named });
         let is_frugal = self.could_run_out_of_keys(formulas, order);
         if !self.is_void() {
@@ -338,27 +376,31 @@ impl Grammar {
         classes.iter().any(|(class, _)| !self.is_endless(*class))
     }
 
-    fn collect_keys(&self, id: FormulaId, named: &mut Vec<TextId>, others: &mut Vec<TextId>) {
-        match &**self.formulas.get(id) {
-            Formula::And(parts) | Formula::Or(parts) => {
-                parts
-                    .iter()
-                    .for_each(|p| self.collect_keys(*p, named, others));
+    /// The keys that formulas name, in order of appearance: those with a schema of their own first.
+    fn keys_of(&mut self, formulas: &[FormulaId]) -> Vec<TextId> {
+        let (mut named, mut others) = (Vec::new(), Vec::new());
+        let mut open: Vec<FormulaId> = formulas.iter().rev().copied().collect();
+        let mut met: IdSet<FormulaId> = IdSet::default();
+        while let Some(id) = open.pop() {
+            if !met.insert(id) {
+                continue;
             }
-            Formula::Properties { table, .. } => {
-                named.extend(
-                    self.formulas
-                        .property_tables
-                        .get(*table)
-                        .named
-                        .iter()
-                        .map(|(k, _)| *k),
-                );
+            match &**self.formulas.get(id) {
+                Formula::And(parts) | Formula::Or(parts) => open.extend(parts.iter().rev()),
+                Formula::Properties { table, .. } => {
+                    let table = self.formulas.property_tables.get(*table);
+                    named.extend(table.named.iter().map(|(key, _)| *key));
+                }
+                Formula::Required(keys) => others.extend(self.formulas.key_sets.get(*keys).iter()),
+                Formula::Lacks(key) => others.push(*key),
+                _ => {}
             }
-            Formula::Required(keys) => others.extend(self.formulas.key_sets.get(*keys).iter()),
-            Formula::Lacks(key) => others.push(*key),
-            _ => {}
         }
+        named.append(&mut others);
+        self.spend_steps(NAME_STEPS * named.len() + PART_STEPS * met.len());
+        let mut known: IdSet<TextId> = IdSet::default();
+        named.retain(|key| known.insert(*key));
+        named
     }
 
     /// The undeclared keys, split where the formula's patterns tell them apart: the language of
@@ -429,10 +471,11 @@ impl Grammar {
         if let Some(known) = self.patterns_of.get(&id) {
             return Arc::clone(known);
         }
+        self.spend_on_parts(id);
         let formula = Arc::clone(self.formulas.get(id));
-        let mut found: Vec<RegexId> = Vec::new();
+        let (mut found, mut known) = (Vec::new(), IdSet::default());
         let mut add = |pattern: RegexId| {
-            if !found.contains(&pattern) {
+            if known.insert(pattern) {
                 found.push(pattern);
             }
         };
@@ -448,7 +491,7 @@ impl Grammar {
                     .patterns
                     .iter()
                     .map(|(pattern, _)| *pattern)
-                    .for_each(add);
+                    .for_each(&mut add);
             }
             _ => {}
         }

@@ -2,6 +2,9 @@
 
 mod tables;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use crate::charset::{CharSet, MAX_CODE_POINT};
 use tables::{BINARY, CATEGORIES, HOST_NAMES, Row, SCRIPTS};
 
@@ -20,9 +23,28 @@ const GROUPS: &[(&[&str], &[&str])] = &[
     (&["C", "Other"], &["Cc", "Cf", "Cn", "Co"]),
 ];
 
+thread_local! {
+    /// Sets that were asked for, by the names of their properties: they take long to unpack.
+    static KNOWN: RefCell<HashMap<String, CharSet>> = RefCell::default();
+}
+
+/// The set under a name, made where it is not known yet.
+fn remembered(name: &str, make: impl FnOnce() -> Option<CharSet>) -> Option<CharSet> {
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(name).cloned()) {
+        return Some(known);
+    }
+    let made = make()?;
+    KNOWN.with_borrow_mut(|known| known.insert(name.to_owned(), made.clone()));
+    Some(made)
+}
+
 /// The members of a property as ECMA-262 names it (`Lu`, `Script=Greek`, `Alphabetic`); a script's
 /// name alone is understood, too.
 pub fn property(name: &str) -> Option<CharSet> {
+    remembered(name, || find_property(name))
+}
+
+fn find_property(name: &str) -> Option<CharSet> {
     match name.split_once('=') {
         Some(("General_Category" | "gc", value)) => category(value),
         Some(("Script" | "sc", value)) => find(SCRIPTS, value),
@@ -31,6 +53,17 @@ pub fn property(name: &str) -> Option<CharSet> {
             .or_else(|| binary(name))
             .or_else(|| find(SCRIPTS, name)),
     }
+}
+
+/// The union of some properties.
+pub(crate) fn union(names: &[&str]) -> CharSet {
+    let union = remembered(&names.join(" "), || {
+        let sets = names.iter().filter_map(|name| property(name));
+        Some(CharSet::from_ranges(
+            sets.flat_map(|set| set.ranges().to_vec()),
+        ))
+    });
+    union.unwrap_or_else(CharSet::empty)
 }
 
 /// The characters that host name labels are made of, by the name of their table.

@@ -4,6 +4,7 @@
 //! is accepted. The machine then writes the ending byte by byte by these estimates, so that what is
 //! returned can surely be read; it is short, and not always the shortest.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::{Configuration, Gap, Node, ObjectId, ObjectState, Phase, Role, StackId};
@@ -22,6 +23,8 @@ const MAX_AHEAD: usize = 4_096;
 const MAX_NESTED: usize = 64;
 /// Alternatives that are compared where nothing prefers one.
 const MAX_ALTERNATIVES: usize = 32;
+/// Small steps that an item or property takes in an estimate.
+const ESTIMATE_STEPS: usize = 16;
 /// Derivatives that the search for one short text may take.
 const TEXT_FUEL: u64 = 100_000;
 
@@ -29,6 +32,9 @@ const TEXT_FUEL: u64 = 100_000;
 #[derive(Default)]
 pub struct Endings {
     values: IdMap<FormulaId, u32>,
+    /// By what an array or object has left to fulfil.
+    arrays: IdMap<FormulaId, Ahead>,
+    objects: IdMap<(FormulaId, Place), Ahead>,
     /// Values that are being estimated, each inside the one before.
     open: Vec<FormulaId>,
     /// Which of these the estimate in progress has met inside itself: a bit for each.
@@ -474,18 +480,29 @@ impl Grammar {
             let costs = parts.into_iter().map(|part| self.object_cost(part, place));
             return costs.min().unwrap_or(FAR);
         }
-        let (mut left, mut place, mut total) = (formula, place, 1);
-        for _ in 0..MAX_AHEAD {
-            if self.may_end_formula(left) {
-                return total;
+        let (mut at, mut passed) = ((formula, place), Vec::new());
+        let end = loop {
+            if let Some(known) = self.machine.endings.objects.get(&at) {
+                break *known;
             }
-            let Some((key, branch, cost)) = self.first_property(left, place) else {
+            if self.may_end_formula(at.0) {
+                break Ahead::END;
+            }
+            let next = self.first_property(at.0, at.1);
+            let Some((key, branch, cost)) = next.filter(|_| passed.len() < MAX_AHEAD) else {
                 return FAR;
             };
-            total = sum([total, cost]);
-            (left, place) = (branch.rest, self.place_after(place, key));
-        }
-        FAR
+            passed.push((at, cost));
+            at = (branch.rest, self.place_after(at.1, key));
+        };
+        let is_lasting = self.spend_on_estimates(passed.len());
+        let known = is_lasting.then_some(&mut self.machine.endings.objects);
+        end.before(passed, known)
+    }
+
+    /// Burns fuel for so many steps of an estimate; whether it holds whatever else is asked.
+    fn spend_on_estimates(&mut self, steps: usize) -> bool {
+        self.spend_steps(ESTIMATE_STEPS * steps) && self.machine.endings.open.is_empty()
     }
 
     /// A property that brings the object nearer to its end, and its bytes.
@@ -523,29 +540,40 @@ impl Grammar {
             let costs = parts.into_iter().map(|part| self.array_cost(part));
             return costs.min().unwrap_or(FAR);
         }
-        let (mut left, mut total) = (formula, 1);
-        for _ in 0..MAX_AHEAD {
-            if self.may_end_formula(left) {
-                return total;
+        let (mut left, mut passed) = (formula, Vec::new());
+        let end = loop {
+            if let Some(known) = self.machine.endings.arrays.get(&left) {
+                break *known;
             }
-            let branches = self.item_tracks(&[left]);
-            let useful = branches.into_iter().filter(|(_, b)| b.rest != left);
-            let costs = useful.map(|(_, b)| (self.value_cost(b.child), b.rest));
-            let Some((cost, rest)) = costs.min_by_key(|(cost, _)| *cost) else {
+            if self.may_end_formula(left) {
+                break Ahead::END;
+            }
+            let next = self.first_item(left);
+            let Some((cost, rest)) = next.filter(|_| passed.len() < MAX_AHEAD) else {
                 return FAR;
             };
-            (left, total) = (rest, sum([total, 1, cost]));
-        }
-        FAR
+            passed.push((left, sum([1, cost])));
+            left = rest;
+        };
+        let is_lasting = self.spend_on_estimates(passed.len());
+        let known = is_lasting.then_some(&mut self.machine.endings.arrays);
+        end.before(passed, known)
     }
 
-    fn alternatives(&self, formula: FormulaId) -> Option<Vec<FormulaId>> {
-        match &**self.formulas.get(formula) {
-            Formula::Or(parts) if !self.may_end_formula(formula) => {
-                Some(parts.iter().copied().take(MAX_ALTERNATIVES).collect())
-            }
-            _ => None,
-        }
+    /// The bytes of an item that brings the array nearer to its end, and what is left then.
+    fn first_item(&mut self, left: FormulaId) -> Option<(u32, FormulaId)> {
+        let branches = self.item_tracks(&[left]);
+        let useful = branches.into_iter().filter(|(_, b)| b.rest != left);
+        let costs = useful.map(|(_, b)| (self.value_cost(b.child), b.rest));
+        costs.min_by_key(|(cost, _)| *cost)
+    }
+
+    fn alternatives(&mut self, formula: FormulaId) -> Option<Vec<FormulaId>> {
+        let Formula::Or(parts) = &**self.formulas.get(formula) else {
+            return None;
+        };
+        let parts = parts.iter().copied().take(MAX_ALTERNATIVES).collect();
+        (!self.may_end_formula(formula)).then_some(parts)
     }
 
     /// A shortest member of a language in which only the length counts.
@@ -576,6 +604,37 @@ impl Grammar {
             self.machine.endings.texts.insert(language, text.clone());
         }
         text
+    }
+}
+
+/// What is ahead of the end of an array or object: its bytes, and how many items or properties.
+#[derive(Copy, Clone)]
+struct Ahead {
+    bytes: u32,
+    count: usize,
+}
+
+impl Ahead {
+    /// The closing bracket.
+    const END: Ahead = Ahead { bytes: 1, count: 0 };
+
+    /// The bytes before which some places were passed, each with its own; they are remembered.
+    fn before<At: Eq + Hash>(
+        mut self,
+        passed: Vec<(At, u32)>,
+        mut known: Option<&mut IdMap<At, Ahead>>,
+    ) -> u32 {
+        for (at, bytes) in passed.into_iter().rev() {
+            self.bytes = sum([self.bytes, bytes]);
+            self.count += 1;
+            if let Some(known) = &mut known {
+                known.insert(at, self);
+            }
+        }
+        if self.count > MAX_AHEAD {
+            return FAR;
+        }
+        self.bytes
     }
 }
 

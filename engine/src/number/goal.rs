@@ -35,8 +35,14 @@ pub struct NumberGoal {
 /// The largest common period of divisors that number languages count in.
 pub(super) const MAX_PERIOD: u128 = 10u128.pow(36);
 
-/// How many candidates the emptiness check tries beyond those that `not_equal` can take away.
+/// How many candidates the emptiness check tries beyond those that `not_equal` can take away: so
+/// many, or fewer where that would take more steps.
 const MAX_CANDIDATES: usize = 4096;
+const MIN_CANDIDATES: usize = 64;
+const MAX_STEPS: usize = 1 << 18;
+
+/// Digits of a number that a small step of `Regexes::spend_steps` looks at.
+const DIGITS_OF_A_STEP: usize = 4;
 
 impl NumberGoal {
     /// Mathematical integers.
@@ -77,18 +83,34 @@ impl NumberGoal {
             && !self.not_multiple_of.iter().any(|d| value.is_multiple_of(d))
     }
 
-    /// The values that satisfy both goals; `None` where there are none.
-    pub fn and(&self, other: &Self) -> Option<Self> {
-        let goal = Self {
-            integer: agreed(&self.integer, &other.integer)?,
-            lower: tighter(&self.lower, &other.lower, Ordering::Greater),
-            upper: tighter(&self.upper, &other.upper, Ordering::Less),
-            multiple_of: merged(&self.multiple_of, &other.multiple_of),
-            not_multiple_of: merged(&self.not_multiple_of, &other.not_multiple_of),
-            not_equal: merged(&self.not_equal, &other.not_equal),
-            equal: agreed(&self.equal, &other.equal)?,
-        };
-        (!goal.is_empty()).then_some(goal)
+    /// The values that satisfy all of some goals; `None` where there are none.
+    pub fn all(goals: &[&Self]) -> Option<Self> {
+        let mut all = Self::default();
+        for goal in goals {
+            all.integer = agreed(&all.integer, &goal.integer)?;
+            all.equal = agreed(&all.equal, &goal.equal)?;
+            all.lower = tighter(&all.lower, &goal.lower, Ordering::Greater);
+            all.upper = tighter(&all.upper, &goal.upper, Ordering::Less);
+            all.multiple_of.extend_from_slice(&goal.multiple_of);
+            all.not_multiple_of.extend_from_slice(&goal.not_multiple_of);
+            all.not_equal.extend_from_slice(&goal.not_equal);
+        }
+        let lists = [
+            &mut all.multiple_of,
+            &mut all.not_multiple_of,
+            &mut all.not_equal,
+        ];
+        for list in lists {
+            list.sort_unstable();
+            list.dedup();
+        }
+        (!all.is_empty()).then_some(all)
+    }
+
+    /// How many small steps it takes to say of a value whether it satisfies the goal, about.
+    pub fn weight(&self) -> usize {
+        let digits = |n: &Decimal| 1 + n.digits().len() / DIGITS_OF_A_STEP;
+        self.mentioned().map(digits).sum()
     }
 
     /// Whether no number satisfies the goal. Exact for every goal that a
@@ -121,7 +143,7 @@ impl NumberGoal {
             None => Decimal::zero(),
         };
         let excluded: HashSet<&Decimal> = self.not_equal.iter().collect();
-        for _ in 0..MAX_CANDIDATES + self.not_equal.len() {
+        for _ in 0..self.candidates() {
             if self.upper.as_ref().is_some_and(|b| value > b.value) {
                 return true;
             }
@@ -131,6 +153,18 @@ impl NumberGoal {
             value = value.add(step);
         }
         false
+    }
+
+    /// How many values are tried: fewer where each takes long, but all that could be excluded.
+    fn candidates(&self) -> usize {
+        let divisors = &self.not_multiple_of;
+        let most = divisors.iter().map(|d| d.digits().len()).max().unwrap_or(0);
+        let bounds = [&self.lower, &self.upper].into_iter().flatten();
+        let width = bounds
+            .map(|b| b.value.point().unsigned_abs() as usize)
+            .max();
+        let each = divisors.len() * (most + width.unwrap_or(0)) / DIGITS_OF_A_STEP;
+        (MAX_STEPS / (1 + each)).clamp(MIN_CANDIDATES, MAX_CANDIDATES) + self.not_equal.len()
     }
 
     /// The goal of the negated values.
@@ -217,13 +251,6 @@ fn tighter(a: &Option<Bound>, b: &Option<Bound>, side: Ordering) -> Option<Bound
     let order = x.value.cmp(&y.value);
     let first = order == side || (order == Ordering::Equal && x.exclusive);
     Some(if first { x.clone() } else { y.clone() })
-}
-
-fn merged(a: &[Decimal], b: &[Decimal]) -> Vec<Decimal> {
-    let mut all = [a, b].concat();
-    all.sort_unstable();
-    all.dedup();
-    all
 }
 
 /// The smallest multiple of `step` that is not below `value`.

@@ -520,8 +520,8 @@ fn conjunctions_keep_the_values_of_both_goals() {
     for seed in 0..20 * ROUNDS {
         let mut choices = Choices(seed);
         let (a, b) = (choices.goal(), choices.goal());
-        let both = a.and(&b);
-        assert_eq!(both, b.and(&a));
+        let both = NumberGoal::all(&[&a, &b]);
+        assert_eq!(both, NumberGoal::all(&[&b, &a]));
         for i in -200..200 {
             let value = d(&format!("{}e-1", i * 5));
             let expected = a.contains(&value) && b.contains(&value);
@@ -553,18 +553,13 @@ fn contradictions_are_empty() {
     };
     for goal in [odd_gap, barred, open, holes] {
         assert!(goal.is_empty(), "{goal:?}");
-        assert!(goal.and(&NumberGoal::default()).is_none());
+        assert!(NumberGoal::all(&[&goal, &NumberGoal::default()]).is_none());
     }
-    assert!(
-        NumberGoal::equal_to(d("1"))
-            .and(&NumberGoal::equal_to(d("1.0")))
-            .is_some()
-    );
-    assert!(
-        NumberGoal::integer()
-            .and(&NumberGoal::equal_to(d("1.5")))
-            .is_none()
-    );
+    let (one, half) = (d("1"), d("1.5"));
+    let twice = [NumberGoal::equal_to(one), NumberGoal::equal_to(d("1.0"))];
+    assert!(NumberGoal::all(&twice.each_ref()).is_some());
+    let neither = [NumberGoal::integer(), NumberGoal::equal_to(half)];
+    assert!(NumberGoal::all(&neither.each_ref()).is_none());
     assert!(
         !NumberGoal {
             lower: bound("1", true),

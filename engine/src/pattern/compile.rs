@@ -9,6 +9,8 @@ use crate::regex::{RegexId, Regexes};
 const MAX_STEPS: u32 = 100_000;
 /// How many classes of a previous character are told apart at most.
 const MAX_CONTEXTS: usize = 16;
+/// How many different sets assertions about a previous character may ask for.
+const MAX_LOOKBEHINDS: usize = 64;
 /// From so many strings on, alternatives become a list of words.
 const MANY_WORDS: usize = 12;
 
@@ -90,22 +92,34 @@ fn without_start(part: Part) -> (bool, Part) {
 /// assertions there is nothing to tell apart, not even the start of the text.
 fn contexts_of(part: &Part) -> Result<Vec<CharSet>, PatternError> {
     let mut classes = Vec::new();
-    if looks_back(part, &mut classes)? {
-        classes = classes
-            .into_iter()
-            .fold(vec![CharSet::all()], |classes, set: CharSet| {
-                let halves = |class: &CharSet| [class.intersection(&set), class.difference(&set)];
-                classes
-                    .iter()
-                    .flat_map(halves)
-                    .filter(|class| !class.is_empty())
-                    .collect()
-            });
-        if classes.len() > MAX_CONTEXTS {
-            return Err(unsupported("too many different lookbehinds".to_owned(), 0));
+    if !looks_back(part, &mut classes)? {
+        return Ok(classes);
+    }
+    let mut contexts = vec![CharSet::all()];
+    for set in &classes {
+        let halves = |class: &CharSet| [class.intersection(set), class.difference(set)];
+        let halves = contexts.iter().flat_map(halves);
+        contexts = halves.filter(|class| !class.is_empty()).collect();
+        if contexts.len() > MAX_CONTEXTS {
+            return Err(too_many_lookbehinds());
         }
     }
-    Ok(classes)
+    Ok(contexts)
+}
+
+fn too_many_lookbehinds() -> PatternError {
+    unsupported("too many different lookbehinds".to_owned(), 0)
+}
+
+/// Adds what an assertion asks for to the sets, each once.
+fn ask_for(set: CharSet, sets: &mut Vec<CharSet>) -> Result<bool, PatternError> {
+    if !sets.contains(&set) {
+        sets.push(set);
+    }
+    if sets.len() > MAX_LOOKBEHINDS {
+        return Err(too_many_lookbehinds());
+    }
+    Ok(true)
 }
 
 /// Whether some assertion in the part is about what is before it; collects the sets these ask for.
@@ -113,14 +127,10 @@ fn looks_back(part: &Part, sets: &mut Vec<CharSet>) -> Result<bool, PatternError
     match part {
         Part::Set(_) | Part::End => Ok(false),
         Part::Start => Ok(true),
-        Part::WordBoundary { word, .. } => {
-            sets.push(word.clone());
-            Ok(true)
-        }
+        Part::WordBoundary { word, .. } => ask_for(word.clone(), sets),
         Part::Lookbehind { body, offset, .. } => {
             let before = Before::of(body, *offset)?;
-            sets.push(before.set);
-            Ok(true)
+            ask_for(before.set, sets)
         }
         Part::Repeat { body, .. } | Part::Lookahead { body, .. } => looks_back(body, sets),
         Part::Sequence(parts) | Part::Alternatives(parts) => {
@@ -176,6 +186,9 @@ fn nonempty(part: &Part) -> Result<Part, PatternError> {
     match part {
         part if consumes(part) => Ok(part.clone()),
         Part::Sequence(parts) => {
+            if size(part).saturating_mul(parts.len() as u32) > MAX_STEPS {
+                return Err(too_large());
+            }
             let begins = (0..parts.len()).map(|place| {
                 let mut sequence: Vec<Part> = parts[..place].iter().map(empty).collect();
                 sequence.push(nonempty(&parts[place])?);
@@ -294,7 +307,7 @@ impl Compiler<'_> {
     /// The language of a match followed by the rest, in each context.
     fn part(&mut self, part: &Part, rest: &Rest) -> Result<Rest, PatternError> {
         self.steps += 1;
-        if self.steps > MAX_STEPS || self.regexes.overflowed() {
+        if self.steps > MAX_STEPS || self.regexes.is_void() {
             return Err(too_large());
         }
         match part {

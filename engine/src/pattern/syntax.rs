@@ -44,8 +44,15 @@ pub(super) enum Part {
     },
 }
 
-/// Reads a whole pattern.
-pub(super) fn read(pattern: &str, dialect: Dialect, modes: &str) -> Result<Part, PatternError> {
+/// Ranges of characters that the sets of one pattern may be put together from.
+const MAX_RANGES: usize = 1 << 21;
+
+/// Reads a whole pattern; also returns how many ranges its sets were put together from.
+pub(super) fn read(
+    pattern: &str,
+    dialect: Dialect,
+    modes: &str,
+) -> Result<(Part, usize), PatternError> {
     let flags = Flags {
         ignore_case: modes.contains('i'),
         dot_all: modes.contains('s'),
@@ -56,12 +63,13 @@ pub(super) fn read(pattern: &str, dialect: Dialect, modes: &str) -> Result<Part,
         text: pattern,
         rest: pattern.char_indices().peekable(),
         depth: 0,
+        ranges: 0,
         flags,
         dialect,
     };
     let part = reader.alternatives()?;
     match reader.rest.peek() {
-        None => Ok(part),
+        None => Ok((part, reader.ranges)),
         Some(_) => Err(reader.malformed("unmatched ')'")),
     }
 }
@@ -79,6 +87,8 @@ struct Reader<'a> {
     text: &'a str,
     rest: Peekable<CharIndices<'a>>,
     depth: usize,
+    /// Ranges that sets were put together from.
+    ranges: usize,
     flags: Flags,
     dialect: Dialect,
 }
@@ -88,6 +98,15 @@ impl Reader<'_> {
         self.rest
             .peek()
             .map_or(self.text.len(), |&(offset, _)| offset)
+    }
+
+    /// Counts what a set was put together from.
+    fn count_ranges(&mut self, ranges: usize) -> Result<(), PatternError> {
+        self.ranges += ranges;
+        if self.ranges > MAX_RANGES {
+            return Err(self.unsupported("too many ranges of characters"));
+        }
+        Ok(())
     }
 
     fn peek(&mut self) -> Option<char> {
@@ -241,7 +260,7 @@ impl Reader<'_> {
             Some('(') => return self.group(),
             Some('\\') => self.escaped()?,
             Some('*' | '+' | '?') => return Err(self.malformed("nothing to repeat")),
-            Some(c) => Part::Set(self.folded(CharSet::single(u32::from(c)))),
+            Some(c) => Part::Set(self.folded(CharSet::single(u32::from(c)))?),
             None => return Err(self.malformed("an atom is missing")),
         };
         Ok(Some(part))
@@ -260,12 +279,12 @@ impl Reader<'_> {
     }
 
     /// The set, with the other cases of its members if case does not matter.
-    fn folded(&self, set: CharSet) -> CharSet {
-        if self.flags.ignore_case {
-            folding::close(&set)
-        } else {
-            set
+    fn folded(&mut self, set: CharSet) -> Result<CharSet, PatternError> {
+        if !self.flags.ignore_case {
+            return Ok(set);
         }
+        self.count_ranges(folding::work(&set))?;
+        Ok(folding::close(&set))
     }
 
     /// What an opening parenthesis begins.
@@ -395,7 +414,10 @@ impl Reader<'_> {
     fn bounds(&mut self) -> Option<(u32, Option<u32>, usize)> {
         let offset = self.offset();
         let inside = self.text[offset..].strip_prefix('{')?;
-        let inside = &inside[..inside.find('}')?];
+        let length = inside.find(|c: char| !c.is_ascii_digit() && c != ',')?;
+        let inside = inside[length..]
+            .starts_with('}')
+            .then_some(&inside[..length])?;
         let (low, high) = match inside.split_once(',') {
             None => (count(inside)?, Some(count(inside)?)),
             Some(("", high)) if self.dialect != Dialect::Schema => (0, Some(count(high)?)),

@@ -56,7 +56,7 @@ impl Regexes {
         let mut partition = PartitionId::ONE_CLASS;
         for id in ids {
             let own = self.deep_partition(*id)?;
-            (partition, _) = self.partitions.meet(partition, own);
+            partition = self.meet(partition, own);
             if self.partitions.class_count(partition) > MAX_CLASSES {
                 return None;
             }
@@ -86,7 +86,7 @@ impl Regexes {
                 Node::Never | Node::Empty => Vec::new(),
                 Node::Set(set) => {
                     let own = self.partitions.of_set(&set.clone());
-                    (partition, _) = self.partitions.meet(partition, own);
+                    partition = self.meet(partition, own);
                     Vec::new()
                 }
                 Node::Words { .. } | Node::Rule(_) => return None,

@@ -14,12 +14,22 @@ const SHARED_PREFIX: u32 = 24;
 /// How often a union is simplified again after it changed.
 const MERGE_ROUNDS: u32 = 8;
 
+/// Small steps that a part of a union takes each time that it is simplified.
+const UNION_STEPS: usize = 3;
+/// The same for a part of an intersection, a range of a set in a union of sets, a word of a list.
+const INTERSECTION_STEPS: usize = 2;
+const RANGE_STEPS: usize = 2;
+const WORD_STEPS: usize = 8;
+/// Bytes of a list of words that a small step copies and compares.
+const BYTES_OF_A_STEP: usize = 16;
+
 impl Regexes {
     /// Any one code point of the set.
     pub fn set(&mut self, set: CharSet) -> RegexId {
         if set.is_empty() {
             Self::NEVER
         } else {
+            self.spend_steps(set.ranges().len());
             self.intern(Node::Set(set))
         }
     }
@@ -34,6 +44,10 @@ impl Regexes {
 
     /// Any of these strings; states are made when they are reached, so that long lists are cheap.
     pub fn literals(&mut self, texts: &[&str]) -> RegexId {
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        if !self.spend_steps(WORD_STEPS * texts.len() + bytes / BYTES_OF_A_STEP) {
+            return Self::NEVER;
+        }
         let mut words: Vec<Box<str>> = texts.iter().map(|&text| text.into()).collect();
         words.sort_unstable();
         words.dedup();
@@ -217,8 +231,12 @@ impl Regexes {
     }
 
     fn union_sharing(&mut self, parts: Vec<RegexId>, levels: u32) -> RegexId {
+        if !self.spend_steps(UNION_STEPS * parts.len()) {
+            return Self::NEVER;
+        }
         let mut parts = self.alternatives(parts);
         for _ in 0..MERGE_ROUNDS {
+            self.spend_steps(UNION_STEPS * parts.len());
             if parts.contains(&Self::ALWAYS) || self.has_opposites(&parts) {
                 return Self::ALWAYS;
             }
@@ -324,6 +342,7 @@ impl Regexes {
                 ranges.extend_from_slice(set.ranges());
             }
         }
+        self.spend_steps(RANGE_STEPS * ranges.len());
         self.set(CharSet::from_ranges(ranges))
     }
 
@@ -413,6 +432,9 @@ impl Regexes {
     /// The members of all the parts.
     pub fn intersection_all(&mut self, parts: Vec<RegexId>) -> RegexId {
         let mut parts = self.conjuncts(parts);
+        if !self.spend_steps(INTERSECTION_STEPS * parts.len()) {
+            return Self::NEVER;
+        }
         if self.merge_runs(&mut parts) {
             parts = self.conjuncts(parts);
         }
@@ -470,11 +492,14 @@ impl Regexes {
         if runs.len() < 2 {
             return false;
         }
-        parts.retain(|part| !runs.contains(part));
+        parts.retain(|part| runs.binary_search(part).is_err()); // they are sorted
         let mut common = (CharSet::all(), 0, UNBOUNDED);
-        for (body, low, high) in runs.into_iter().map(|run| self.counts(run)) {
+        for run in runs {
+            let (body, low, high) = self.counts(run);
             if let (Node::Set(set), true) = (&self.nodes[body.index()], body != Self::ANY) {
+                let ranges = common.0.ranges().len() + set.ranges().len();
                 common.0 = common.0.intersection(set);
+                self.spend_steps(ranges);
             }
             common = (common.0, common.1.max(low), common.2.min(high));
         }

@@ -4,6 +4,10 @@ use super::node::Node;
 use super::partition::PartitionId;
 use super::{RegexId, Regexes, Row, UNKNOWN};
 
+/// Small steps that a new partition takes, and each of its runs.
+const MEET_STEPS: usize = 128;
+const RUN_STEPS: usize = 3;
+
 impl Regexes {
     /// What may follow the code point in a member; a surrogate has no meaningful answer.
     #[inline]
@@ -116,6 +120,7 @@ impl Regexes {
         let count = self.partitions.class_count(partition);
         let start = self.targets.len();
         self.charge(count / 16);
+        self.spend_steps(count);
         self.targets.resize(start + count, UNKNOWN);
         self.rows[id.index()] = Row {
             partition,
@@ -149,9 +154,16 @@ impl Regexes {
 
     fn refine(&mut self, partition: PartitionId, child: RegexId) -> PartitionId {
         let other = self.ensure_partition(child);
-        let (met, new) = self.partitions.meet(partition, other);
+        self.meet(partition, other)
+    }
+
+    /// The coarsest partition that is finer than both, charged for where it is new.
+    pub(super) fn meet(&mut self, one: PartitionId, other: PartitionId) -> PartitionId {
+        let (met, new) = self.partitions.meet(one, other);
         if new {
-            self.charge(1 + self.partitions.runs(met) / 8);
+            let runs = self.partitions.runs(met);
+            self.charge(1 + runs / 8);
+            self.spend_steps(MEET_STEPS + RUN_STEPS * runs);
         }
         met
     }
@@ -179,6 +191,7 @@ impl Regexes {
             words = &words[words.partition_point(|word| next(word) <= first)..];
         }
         self.charge(points.len() / 8);
+        self.spend_steps(MEET_STEPS + RUN_STEPS * points.len());
         self.partitions.of_points(&points)
     }
 }

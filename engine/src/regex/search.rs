@@ -8,6 +8,9 @@ use super::node::{Emptiness, Node};
 use super::partition::readability;
 use super::{OutOfFuel, RegexId, Regexes};
 
+/// Small steps that a search takes for a derivative that is known.
+const SEARCH_STEPS: usize = 2;
+
 /// How deep emptiness is decided part by part before a search decides it.
 const MAX_PARTS_DEPTH: u32 = 200;
 
@@ -122,6 +125,7 @@ impl Regexes {
         fuel: &mut u64,
     ) -> Result<RegexId, OutOfFuel> {
         *fuel = fuel.checked_sub(1).ok_or(OutOfFuel)?;
+        self.spend_steps(SEARCH_STEPS);
         let derived = self.derivative(id, c);
         if self.is_void() {
             Err(OutOfFuel)

@@ -60,16 +60,18 @@ impl<'a> Path<'a> {
 
     /// The JSON pointer to where the first so many steps lead.
     fn pointer(&self, count: usize, document: &Value) -> String {
-        let mut pointer = String::new();
-        for step in &self.steps[..count] {
-            match step {
-                Step::Keyword(name) | Step::Part(name) => push_token(&mut pointer, name),
-                Step::Target(value) => {
-                    if let Some(target) = pointer_to(document, value) {
-                        pointer = target; // that of another document stays the way there
-                    }
-                }
-                Step::Again => {}
+        let steps = &self.steps[..count];
+        // One in another document stays the way there.
+        let mut jumps = steps.iter().enumerate().rev().filter_map(|(at, step)| {
+            let Step::Target(value) = step else {
+                return None;
+            };
+            Some((at, pointer_to(document, value)?))
+        });
+        let (from, mut pointer) = jumps.next().unwrap_or_default();
+        for step in &steps[from..] {
+            if let Step::Keyword(name) | Step::Part(name) = step {
+                push_token(&mut pointer, name);
             }
         }
         pointer
@@ -83,26 +85,22 @@ fn push_token(pointer: &mut String, name: &str) {
 
 /// The pointer to a part of a document; None if it is none.
 fn pointer_to(document: &Value, part: &Value) -> Option<String> {
-    let mut open = vec![(document, String::new())];
-    while let Some((value, pointer)) = open.pop() {
-        if std::ptr::eq(value, part) {
-            return Some(pointer);
-        }
-        let mut add = |name: &str, value| {
-            let mut pointer = pointer.clone();
-            push_token(&mut pointer, name);
-            open.push((value, pointer));
-        };
-        match value {
-            Value::Object(entries) => entries.iter().for_each(|(key, value)| add(key, value)),
-            Value::Array(items) => {
-                let each = items.iter().enumerate();
-                each.for_each(|(place, value)| add(&place.to_string(), value));
-            }
-            _ => {}
-        }
+    if std::ptr::eq(document, part) {
+        return Some(String::new());
     }
-    None
+    let (name, rest) = match document {
+        Value::Object(entries) => entries
+            .iter()
+            .find_map(|(key, value)| Some((key.clone(), pointer_to(value, part)?))),
+        Value::Array(items) => {
+            let mut each = items.iter().enumerate();
+            each.find_map(|(place, value)| Some((place.to_string(), pointer_to(value, part)?)))
+        }
+        _ => None,
+    }?;
+    let mut pointer = String::new();
+    push_token(&mut pointer, &name);
+    Some(pointer + &rest)
 }
 
 #[cfg(test)]

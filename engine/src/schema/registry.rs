@@ -1,5 +1,6 @@
 //! Where every schema of a document is, by URI and anchor (2020-12 core, sections 8.2 and 9).
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::json::Value;
@@ -54,7 +55,17 @@ struct Resource<'a> {
     anchors: HashMap<&'a str, &'a Value>,
     dynamic_anchors: HashMap<&'a str, &'a Value>,
     recursive: bool,
+    /// The first resource of the same URI, which references to it mean.
+    first: ResourceId,
 }
+
+/// Bytes of all URIs together: a relative one is kept with all of its base.
+pub const MAX_URI_BYTES: usize = 32 << 20;
+/// Members from which on an object's are found by a table of them.
+const MANY_MEMBERS: usize = 32;
+
+/// Members of objects that have many, by key.
+type Members<'a> = HashMap<*const Value, HashMap<&'a str, &'a Value>>;
 
 /// All resources of the documents given.
 #[derive(Default)]
@@ -62,6 +73,8 @@ pub struct Registry<'a> {
     resources: Vec<Resource<'a>>,
     by_uri: HashMap<String, ResourceId>,
     resource_of: HashMap<*const Value, ResourceId>,
+    members: RefCell<Members<'a>>,
+    uri_bytes: usize,
     pub has_dynamic_scope: bool,
 }
 
@@ -112,10 +125,11 @@ impl<'a> Registry<'a> {
         };
         let uri = split_fragment(&named).0.to_owned();
         let id = ResourceId(u32::try_from(self.resources.len()).unwrap_or(u32::MAX));
+        self.uri_bytes += uri.len();
         self.by_uri
             .entry(split_fragment(base).0.to_owned())
             .or_insert(id);
-        self.by_uri.entry(uri.clone()).or_insert(id);
+        let first = *self.by_uri.entry(uri.clone()).or_insert(id);
         let recursive = matches!(root.get("$recursiveAnchor"), Some(Value::Bool(true)));
         self.has_dynamic_scope |= recursive;
         self.resources.push(Resource {
@@ -125,13 +139,24 @@ impl<'a> Registry<'a> {
             anchors: HashMap::new(),
             dynamic_anchors: HashMap::new(),
             recursive,
+            first,
         });
         id
     }
 
+    /// Whether the URIs take more than they may: not all schemas are known then.
+    pub fn is_full(&self) -> bool {
+        self.uri_bytes > MAX_URI_BYTES
+    }
+
+    /// How long the URI is that references in a resource are resolved against.
+    pub fn base_length(&self, resource: ResourceId) -> usize {
+        self.resources[resource.0 as usize].uri.len()
+    }
+
     fn scan(&mut self, root: &'a Value, resource: ResourceId) {
         let mut open = vec![(root, resource)];
-        while let Some((value, resource)) = open.pop() {
+        while let Some((value, resource)) = open.pop().filter(|_| !self.is_full()) {
             let resource = self.enter(value, resource);
             self.resource_of.insert(value, resource);
             let Value::Object(entries) = value else {
@@ -160,10 +185,7 @@ impl<'a> Registry<'a> {
 
     /// The resource that a schema belongs to, a new one where it has an id of its own.
     fn enter(&mut self, value: &'a Value, parent: ResourceId) -> ResourceId {
-        let (dialect, base) = (
-            self.dialect(parent),
-            self.resources[parent.0 as usize].uri.clone(),
-        );
+        let dialect = self.dialect(parent);
         let mut resource = parent;
         let own_id = match value.get(dialect.id_keyword()) {
             Some(Value::String(id)) if !self.ignores_siblings(value, parent) => Some(id.as_str()),
@@ -180,6 +202,7 @@ impl<'a> Registry<'a> {
                     Some(Value::String(named)) => Dialect::named(named),
                     _ => dialect,
                 };
+                let base = self.resources[parent.0 as usize].uri.clone();
                 resource = self.add_resource(&base, value, dialect);
             }
             _ => {}
@@ -230,12 +253,20 @@ impl<'a> Registry<'a> {
 
     /// What a reference in a schema of this resource names.
     pub fn find(&self, from: ResourceId, reference: &str) -> Option<Located<'a>> {
+        if let Some(fragment) = reference.strip_prefix('#') {
+            return self.find_in(self.resources[from.0 as usize].first, fragment);
+        }
         let absolute = resolve_uri(&self.resources[from.0 as usize].uri, reference);
         let (uri, fragment) = split_fragment(&absolute);
         let resource = *self
             .by_uri
             .get(uri)
             .or_else(|| self.by_uri.get(uri.trim_end_matches('#')))?;
+        self.find_in(resource, fragment)
+    }
+
+    /// What a fragment names in a resource.
+    fn find_in(&self, resource: ResourceId, fragment: &str) -> Option<Located<'a>> {
         let fragment = percent_decoded(fragment)?;
         if fragment.is_empty() {
             return Some(self.root(resource));
@@ -254,6 +285,9 @@ impl<'a> Registry<'a> {
         for token in pointer.split('/').skip(1) {
             let token = token.replace("~1", "/").replace("~0", "~");
             let value = match at.value {
+                Value::Object(members) if members.len() > MANY_MEMBERS => {
+                    self.member(at.value, members, &token)?
+                }
                 Value::Object(_) => at.value.get(&token)?,
                 Value::Array(items) => items.get(token.parse::<usize>().ok()?)?,
                 _ => return None,
@@ -261,6 +295,20 @@ impl<'a> Registry<'a> {
             at = self.locate(value, at.resource);
         }
         Some(at)
+    }
+
+    fn member(
+        &self,
+        object: &'a Value,
+        members: &'a [(String, Value)],
+        key: &str,
+    ) -> Option<&'a Value> {
+        let mut known = self.members.borrow_mut();
+        let by_key = known.entry(object).or_insert_with(|| {
+            let members = members.iter();
+            members.map(|(key, held)| (key.as_str(), held)).collect()
+        });
+        by_key.get(key).copied()
     }
 
     /// What a `$dynamicRef` names in a scope of resources entered, the outermost first.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::path::{Path, Step};
-use super::registry::{Dialect, Located, Registry, ResourceId};
+use super::registry::{Dialect, Located, MAX_URI_BYTES, Registry, ResourceId};
 use crate::decimal::Decimal;
 use crate::error::EngineError;
 use crate::formats;
@@ -26,6 +26,8 @@ pub struct SchemaOptions {
     pub max_schemas: usize,
     /// Ways in which branches may turn out, where another keyword depends on it.
     pub max_alternatives: usize,
+    /// Work on formulas; what is left of it is the grammar's.
+    pub fuel: u64,
 }
 
 impl Default for SchemaOptions {
@@ -35,6 +37,7 @@ impl Default for SchemaOptions {
             max_depth: 400,
             max_schemas: 100_000,
             max_alternatives: 512,
+            fuel: 500_000,
         }
     }
 }
@@ -53,21 +56,40 @@ pub fn translate(
     for (uri, remote) in remotes {
         registry.add(uri, remote, Dialect::Draft2020);
     }
+    if registry.is_full() {
+        return Err(too_large("max_uri_bytes", MAX_URI_BYTES as u64));
+    }
+    let mut formulas = Formulas::new();
+    formulas.regexes.refuel(options.fuel);
     let mut translator = Translator {
         registry: &registry,
         options,
-        formulas: Formulas::new(),
+        formulas,
         known: HashMap::new(),
         document,
         path: Path::default(),
         scope: vec![root],
     };
     let formula = translator.schema(registry.root(root))?;
+    translator.within_fuel()?;
     Ok((translator.formulas, formula))
 }
 
 /// What a translation gives, or why the schema is refused.
 pub(super) type Result<T> = std::result::Result<T, EngineError>;
+
+fn too_large(limit: &'static str, maximum: u64) -> EngineError {
+    EngineError::TooLarge {
+        limit,
+        maximum,
+        asked: maximum + 1,
+    }
+}
+
+/// Small steps that a schema takes, and a part of the scope that it is read in.
+const SCHEMA_STEPS: usize = 32;
+/// Bytes of a URI that a small step reads.
+const BYTES_OF_A_STEP: usize = 1;
 
 enum Known {
     /// Being translated; named by a reference meanwhile, or not yet.
@@ -95,6 +117,8 @@ impl<'a> Translator<'a> {
             Value::Object(_) => {}
             _ => return Err(self.malformed("a schema is an object or a boolean")),
         }
+        let steps = SCHEMA_STEPS + self.scope.len();
+        self.formulas.regexes.spend_steps(steps);
         self.within_limits()?;
         self.in_scope(at, |t| t.known_schema(at))
     }
@@ -139,7 +163,21 @@ impl<'a> Translator<'a> {
         Ok(formula)
     }
 
+    /// Refuses what has taken all fuel, or filled the arena of expressions.
+    pub(super) fn within_fuel(&self) -> Result<()> {
+        let regexes = &self.formulas.regexes;
+        let (limit, maximum) = if regexes.overflowed() {
+            ("max_regex_nodes", regexes.max_nodes as u64)
+        } else if regexes.starved() {
+            ("compile_fuel", self.options.fuel)
+        } else {
+            return Ok(());
+        };
+        Err(too_large(limit, maximum))
+    }
+
     fn within_limits(&self) -> Result<()> {
+        self.within_fuel()?;
         let limits = [
             ("max_depth", self.options.max_depth, self.path.depth()),
             ("max_schemas", self.options.max_schemas, self.known.len()),
@@ -312,6 +350,7 @@ impl<'a> Translator<'a> {
         let Some(Value::String(reference)) = at.value.get("$ref") else {
             return Err(self.malformed("not a string"));
         };
+        self.spend_on_reference(at, reference);
         self.registry
             .find(at.resource, reference)
             .ok_or_else(|| self.unknown_reference(reference))
@@ -322,6 +361,7 @@ impl<'a> Translator<'a> {
         let Value::String(reference) = value else {
             return Err(self.malformed("not a string"));
         };
+        self.spend_on_reference(at, reference);
         let found = self
             .registry
             .find_dynamic(at.resource, reference, &self.scope);
@@ -331,6 +371,14 @@ impl<'a> Translator<'a> {
     fn dynamic_reference(&mut self, at: Located<'a>, value: &Value) -> Result<FormulaId> {
         let target = self.dynamic_target(at, value)?;
         self.at(Step::Target(target.value), |t| t.schema(target))
+    }
+
+    fn spend_on_reference(&mut self, at: Located<'a>, reference: &str) {
+        let mut bytes = reference.len();
+        if !reference.starts_with('#') {
+            bytes += self.registry.base_length(at.resource);
+        }
+        self.formulas.regexes.spend_steps(bytes / BYTES_OF_A_STEP);
     }
 
     fn unknown_reference(&self, reference: &str) -> EngineError {
@@ -513,7 +561,11 @@ impl<'a> Translator<'a> {
 
     /// The language of the strings that contain a match.
     pub(super) fn parse_pattern(&mut self, text: &str) -> Result<RegexId> {
-        pattern::parse(&mut self.formulas.regexes, text).map_err(|error| {
+        let parsed = pattern::parse(&mut self.formulas.regexes, text);
+        if self.formulas.regexes.starved() {
+            self.within_fuel()?;
+        }
+        parsed.map_err(|error| {
             let reason = format!("{} at {}", error.message, error.offset);
             match error.kind {
                 PatternErrorKind::Malformed => self.malformed(&reason),

@@ -25,7 +25,14 @@ struct Evaluated {
     containing: Vec<FormulaId>,
 }
 
+/// Small steps that it takes to join what two branches have evaluated, for each key, pattern and item.
+const EVALUATED_STEPS: usize = 16;
+
 impl Evaluated {
+    fn size(&self) -> usize {
+        1 + self.named.len() + self.patterns.len() + self.first_items + self.containing.len()
+    }
+
     fn with(&self, other: &Evaluated) -> Evaluated {
         let mut containing = self.containing.clone();
         containing.extend(
@@ -137,6 +144,8 @@ impl<'a> Translator<'a> {
                 evaluated: Evaluated::default(),
             }]);
         }
+        self.formulas.regexes.spend(1);
+        self.within_fuel()?;
         if self.path.depth() > self.options.max_depth {
             return Err(
                 self.unsupported("the schemas it depends on refer to each other without end")
@@ -240,7 +249,11 @@ impl<'a> Translator<'a> {
     ) -> Result<Vec<Alternative>> {
         let mut made: Vec<Alternative> = Vec::new();
         for way in ways {
+            let evaluated = way.evaluated.size();
             for branch in branches {
+                let size = evaluated + branch.evaluated.size();
+                self.formulas.regexes.spend_steps(EVALUATED_STEPS * size);
+                self.within_fuel()?;
                 let formula = self.formulas.and([way.formula, branch.formula]);
                 if formula != FormulaId::FALSE {
                     made.push(Alternative {
@@ -248,10 +261,10 @@ impl<'a> Translator<'a> {
                         evaluated: way.evaluated.with(&branch.evaluated),
                     });
                 }
+                if made.len() > self.options.max_alternatives {
+                    return Err(self.unsupported("its branches can turn out in too many ways"));
+                }
             }
-        }
-        if made.len() > self.options.max_alternatives {
-            return Err(self.unsupported("its branches can turn out in too many ways"));
         }
         Ok(made)
     }

@@ -6,8 +6,6 @@ use crate::unicode;
 
 const DIGITS: [(u32, u32); 1] = [(0x30, 0x39)];
 const WORD: [(u32, u32); 4] = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)];
-/// Unicode's Join_Control.
-const JOINERS: [(u32, u32); 1] = [(0x200C, 0x200D)];
 /// ECMA-262's WhiteSpace and LineTerminator.
 const SPACE: [(u32, u32); 10] = [
     (0x09, 0x0D),
@@ -24,18 +22,13 @@ const SPACE: [(u32, u32); 10] = [
 
 /// The set of an escape such as `\w`, by its letter; `p` stands for none.
 fn named_set(letter: char, dialect: Dialect) -> Option<CharSet> {
-    let unicode = |names: &[&str]| {
-        let sets = names.iter().filter_map(|name| unicode::property(name));
-        sets.fold(CharSet::empty(), |all, set| all.union(&set))
-    };
+    let unicode = |names: &[&str]| unicode::union(names);
     Some(match (letter, dialect == Dialect::Schema) {
         ('d', true) => CharSet::from_ranges(DIGITS),
         ('w', true) => CharSet::from_ranges(WORD),
         ('s', true) => CharSet::from_ranges(SPACE),
         ('d', false) => unicode(&["Nd"]),
-        ('w', false) => {
-            unicode(&["Alphabetic", "M", "Nd", "Pc"]).union(&CharSet::from_ranges(JOINERS))
-        }
+        ('w', false) => unicode(&["Alphabetic", "M", "Nd", "Pc", "Join_Control"]),
         ('s', false) => unicode(&["White_Space"]),
         _ => return None,
     })
@@ -71,7 +64,7 @@ impl Reader<'_> {
             Some('k' | '1'..='9') => return Err(self.unsupported("a backreference")),
             _ => {
                 return Ok(Part::Set(match self.escape()? {
-                    Member::Point(point) => self.folded(CharSet::single(point)),
+                    Member::Point(point) => self.folded(CharSet::single(point))?,
                     Member::Set(set) => set,
                 }));
             }
@@ -93,12 +86,23 @@ impl Reader<'_> {
         let mut sets = CharSet::empty();
         while !self.takes("]") {
             match self.member()? {
-                Member::Set(set) => sets = sets.union(&set),
+                Member::Set(set) => sets = self.united(&sets, &set)?,
                 Member::Point(low) => ranges.push((low, self.end_of_range(low)?)),
             }
         }
-        let set = self.folded(CharSet::from_ranges(ranges)).union(&sets);
+        let set = self.folded(CharSet::from_ranges(ranges))?;
+        let set = self.united(&set, &sets)?;
         Ok(if negated { set.complement() } else { set })
+    }
+
+    /// The union of two sets.
+    pub(super) fn united(
+        &mut self,
+        one: &CharSet,
+        other: &CharSet,
+    ) -> Result<CharSet, PatternError> {
+        self.count_ranges(one.ranges().len() + other.ranges().len())?;
+        Ok(one.union(other))
     }
 
     /// The last code point of a range that begins with `low`; without a range, `low` itself.
@@ -143,6 +147,7 @@ impl Reader<'_> {
         if !c.eq_ignore_ascii_case(&'p') {
             self.next();
         }
+        self.count_ranges(set.ranges().len())?;
         Ok(Member::Set(if c.is_ascii_uppercase() {
             set.complement()
         } else {

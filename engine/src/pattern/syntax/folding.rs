@@ -13,10 +13,36 @@ static FOLDED: LazyLock<Vec<(u32, u32)>> = LazyLock::new(|| {
     pairs
 });
 
+/// How much looking for the other cases of a set takes, in ranges of a set.
+pub(super) fn work(set: &CharSet) -> usize {
+    if single_letter(set).is_some() {
+        1
+    } else {
+        FOLDED.len() / 8
+    }
+}
+
+/// The only member of a set.
+fn single_letter(set: &CharSet) -> Option<char> {
+    match set.ranges() {
+        &[(low, high)] if low == high => char::from_u32(low),
+        _ => None,
+    }
+}
+
 /// The set with every letter that differs from a member in case only.
 pub(super) fn close(set: &CharSet) -> CharSet {
     let mut more = Vec::new();
-    for group in FOLDED.chunk_by(|a, b| a.0 == b.0) {
+    let pairs = match single_letter(set) {
+        Some(letter) => {
+            let folded = u32::from(fold(letter));
+            let from = FOLDED.partition_point(|pair| pair.0 < folded);
+            let to = FOLDED.partition_point(|pair| pair.0 <= folded);
+            &FOLDED[from..to]
+        }
+        None => &FOLDED[..],
+    };
+    for group in pairs.chunk_by(|a, b| a.0 == b.0) {
         if group.iter().any(|&(_, member)| set.contains(member)) {
             more.extend(group.iter().map(|&(_, member)| (member, member)));
         }

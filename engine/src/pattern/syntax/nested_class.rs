@@ -49,6 +49,7 @@ impl Reader<'_> {
         let mut set = self.operand(true)?;
         while let Some(combine) = self.operator() {
             let other = self.operand(false)?;
+            self.count_ranges(2 * (set.ranges().len() + other.ranges().len()))?;
             set = combine(&set, &other);
         }
         self.next();
@@ -69,11 +70,12 @@ impl Reader<'_> {
         }
         while !self.is_operand_over()? {
             match self.class_member()? {
-                Member::Set(set) => sets = sets.union(&set),
+                Member::Set(set) => sets = self.united(&sets, &set)?,
                 Member::Point(low) => ranges.push((low, self.end_of_nested_range(low)?)),
             }
         }
-        Ok(self.folded(CharSet::from_ranges(ranges)).union(&sets))
+        let set = self.folded(CharSet::from_ranges(ranges))?;
+        self.united(&set, &sets)
     }
 
     fn is_operand_over(&mut self) -> Result<bool, PatternError> {
@@ -110,7 +112,7 @@ impl Reader<'_> {
             return Err(self.malformed("a class of an unknown name"));
         };
         self.skip(name.len() + 2);
-        let set = self.folded(CharSet::from_ranges(ranges.iter().copied()));
+        let set = self.folded(CharSet::from_ranges(ranges.iter().copied()))?;
         Ok(if negated { set.complement() } else { set })
     }
 
