@@ -33,8 +33,10 @@ struct Position {
     children: Range<usize>,
 }
 
-/// Positions that all blocks of some tables have together.
+/// Positions that all blocks of some tables have together, and all tries.
 pub(crate) const MAX_POSITIONS: usize = 1 << 20;
+/// Tries that some tables may have.
+const MAX_TRIES: usize = 1 << 16;
 
 impl KeyTrie {
     /// The trie of some keys, ascending, none twice.
@@ -226,8 +228,13 @@ impl Keys {
 
     /// Reads them, of tables with so many nodes.
     pub fn read(input: &mut Input, nodes: usize) -> Result<Self, EngineError> {
-        let tries = (0..input.count(1)?).map(|_| KeyTrie::read(input));
-        let tries: Vec<_> = tries.collect::<Result<_, _>>()?;
+        let (mut tries, mut positions) = (Vec::new(), 0);
+        for _ in 0..input.count_within(1, MAX_TRIES)? {
+            let trie = KeyTrie::read(input)?;
+            positions += trie.len();
+            input.check(positions, MAX_POSITIONS + 1)?;
+            tries.push(trie);
+        }
         let mut keys = Keys {
             tries,
             blocks: Vec::new(),

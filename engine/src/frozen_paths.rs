@@ -23,6 +23,8 @@ pub(crate) struct Paths {
     nodes: Vec<Option<Origin>>,
     outcomes: Vec<Option<(NodeId, u8)>>,
     open: Vec<NodeId>,
+    /// By outcome: which nodes below become what, once some value ends so.
+    ended: Vec<Vec<(NodeId, NodeId)>>,
     /// By row.
     examples: Vec<Option<Arc<[u8]>>>,
 }
@@ -35,23 +37,19 @@ impl Paths {
             nodes: vec![None; tables.node_count()],
             outcomes: vec![None; tables.outcome_count()],
             open: Vec::new(),
+            ended: vec![Vec::new(); tables.outcome_count()],
             examples: Vec::new(),
         };
-        paths.meet(tables.start.0, Origin::Start);
-        paths.meet(tables.start.1, Origin::Start);
-        loop {
-            paths.follow_steps(tables);
-            for (below, outcome, next) in tables.all_resumed() {
-                let is_met = paths.origin(tables, below).is_some() && paths.end(outcome).is_some();
-                if let Some(next) = next.filter(|_| is_met) {
-                    paths.meet(next, Origin::Resumed(below, outcome));
-                }
-            }
-            if paths.open.is_empty() {
-                paths.examples.clear();
-                return paths;
+        for (below, outcome, next) in tables.all_resumed() {
+            if let Some(next) = next {
+                paths.ended[usize::from(outcome)].push((below, next));
             }
         }
+        paths.meet(tables.start.0, Origin::Start);
+        paths.meet(tables.start.1, Origin::Start);
+        paths.follow(tables);
+        (paths.ended, paths.examples) = (Vec::new(), Vec::new());
+        paths
     }
 
     /// What a node comes of, if it can be come to.
@@ -77,10 +75,35 @@ impl Paths {
         }
     }
 
-    fn follow_steps(&mut self, tables: &Tables) {
+    /// A value ends so: what is below it, if that was met, goes on.
+    fn meet_end(&mut self, outcome: OutcomeId, at: (NodeId, u8)) {
+        let Some(free @ None) = self.outcomes.get_mut(usize::from(outcome)) else {
+            return;
+        };
+        *free = Some(at);
+        for (below, next) in std::mem::take(&mut self.ended[usize::from(outcome)]) {
+            if matches!(self.nodes.get(usize::from(below)), Some(Some(_))) {
+                self.meet(next, Origin::Resumed(below, outcome));
+            } else {
+                self.ended[usize::from(outcome)].push((below, next));
+            }
+        }
+    }
+
+    /// Values that have ended above a node that is met only now.
+    fn meet_resumed(&mut self, tables: &Tables, below: NodeId) {
+        for (outcome, next) in tables.resumed_at(below) {
+            if let Some(next) = next.filter(|_| self.end(outcome).is_some()) {
+                self.meet(next, Origin::Resumed(below, outcome));
+            }
+        }
+    }
+
+    fn follow(&mut self, tables: &Tables) {
         let mut at = 0;
         while let Some(node) = self.open.get(at).copied() {
             at += 1;
+            self.meet_resumed(tables, node);
             let keys = tables.key_place(node).map(KeyPlace::ends);
             for (last, after) in keys.into_iter().flatten() {
                 self.meet(after, Origin::Step(last.node(), b'"'));
@@ -96,9 +119,7 @@ impl Paths {
                         self.meet(above, Origin::Step(node, byte));
                     }
                     Some(Action::Close(outcome) | Action::Yield(outcome)) => {
-                        if let Some(free @ None) = self.outcomes.get_mut(usize::from(outcome)) {
-                            *free = Some((node, byte));
-                        }
+                        self.meet_end(outcome, (node, byte));
                     }
                     Some(action) => {
                         if let Some(to) = action.target() {

@@ -202,8 +202,8 @@ impl Tables {
             ));
         }
         let input = &mut Input { bytes: body, at: 0 };
-        let nodes = input.count(1)?;
-        let codes = (0..input.count(2)?).map(|_| Code::read(input, nodes));
+        let nodes = input.count_within(1, MAX_NODES)?;
+        let codes = (0..input.count_within(2, MAX_CODES)?).map(|_| Code::read(input, nodes));
         let mut tables = Tables {
             codes: codes.collect::<Result<_, _>>()?,
             rows: Vec::new(),
@@ -224,8 +224,7 @@ impl Tables {
     }
 
     fn read_rows(&mut self, input: &mut Input) -> Result<(), EngineError> {
-        let count = input.count(2)?;
-        input.check(count, MAX_ROWS + 1)?;
+        let count = input.count_within(2, MAX_ROWS)?;
         self.rows.reserve_exact(count);
         for at in 0..count {
             let back = input.number()? as usize;
@@ -275,7 +274,10 @@ impl Tables {
     }
 
     fn read_parts(&mut self, input: &mut Input) -> Result<(), EngineError> {
-        let (bases, parts) = (input.count(1)?, input.count(1)?);
+        let (bases, parts) = (
+            input.count_within(1, MAX_PARTS)?,
+            input.count_within(1, MAX_PARTS)?,
+        );
         for number in self.nodes.iter().filter_map(|(_, way)| way.part()) {
             input.check(number as usize, parts)?;
         }
@@ -419,6 +421,14 @@ impl Tables {
         self.resumed.iter().map(each)
     }
 
+    /// Those of one node below: each outcome, and what the node becomes.
+    pub fn resumed_at(&self, below: NodeId) -> impl Iterator<Item = (OutcomeId, Option<NodeId>)> {
+        let from = self.resumed.partition_point(|(b, ..)| *b < below.0);
+        let own = self.resumed[from..].iter();
+        own.take_while(move |(b, ..)| *b == below.0)
+            .map(|(_, o, n)| (OutcomeId(*o), n.checked_sub(1).map(NodeId)))
+    }
+
     /// The bytes of a closed part.
     pub fn part_bytes(&self, number: usize) -> &[u8] {
         self.parts
@@ -449,8 +459,13 @@ fn row_examples(row: &Row) -> Vec<u8> {
 
 /// Rows that tables may have: each takes 512 bytes where it is read.
 pub(crate) const MAX_ROWS: usize = 8_192;
-/// Outcomes that tables may number.
+/// Outcomes that tables may number, what they may have of everything else: so that bytes take no
+/// more than some of their own length where they are read.
 pub(crate) const MAX_OUTCOMES: usize = 1 << 20;
+const MAX_NODES: usize = 1 << 19;
+const MAX_CODES: usize = (1 << 16) - 1;
+const MAX_PARTS: usize = 1 << 19;
+const MAX_RESUMED: usize = 1 << 21;
 
 /// Reads numbers that were written.
 pub(crate) struct Input<'a> {
@@ -506,6 +521,13 @@ impl Input<'_> {
         Ok(count)
     }
 
+    /// The same of at most so many.
+    pub fn count_within(&mut self, item_bytes: usize, most: usize) -> Result<usize, EngineError> {
+        let count = self.count(item_bytes)?;
+        self.check(count, most + 1)?;
+        Ok(count)
+    }
+
     /// Reads ascending numbers, each below `end`.
     pub fn list(&mut self, end: usize) -> Result<Vec<u32>, EngineError> {
         let count = self.count(1)?;
@@ -524,7 +546,7 @@ impl Input<'_> {
         &mut self,
         ends: (usize, usize, usize),
     ) -> Result<Vec<(u32, u32, u32)>, EngineError> {
-        let count = self.count(3)?;
+        let count = self.count_within(3, MAX_RESUMED)?;
         let (mut triples, mut last) = (Vec::with_capacity(count), (0u64, 0u64));
         for _ in 0..count {
             let (more, second) = (self.number()?, self.number()?);

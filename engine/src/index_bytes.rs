@@ -25,7 +25,7 @@ pub const FORMAT_VERSION: u16 = 2;
 /// The version of the layout with tables.
 pub const FILLED_VERSION: u16 = 4;
 /// Bytes that tables may have at most.
-pub const MAX_TABLES_BYTES: usize = 64 << 20;
+pub const MAX_TABLES_BYTES: usize = 32 << 20;
 /// Bytes that a body may have at most.
 pub const MAX_BODY_BYTES: usize = 64 << 20;
 
@@ -343,15 +343,34 @@ pub fn read_source<'a>(reader: &mut Reader<'a>) -> Result<(Input<'a>, Options), 
         format_assertion: reader.read_bool()?,
         in_json_string: reader.read_bool()?,
         remotes: read_remotes(reader)?,
-        budget: Budget {
-            max_bytes: reader.read_u64()?,
-            max_depth: reader.read_u64()?,
-            max_nodes: reader.read_u64()?,
-            compile_fuel: reader.read_u64()?,
-            mask_fuel: reader.read_u64()?,
-        },
+        budget: read_budget(reader)?,
     };
     Ok((input, options))
+}
+
+/// How many times the usual budget an index may ask for where it is loaded.
+const MOST_TIMES: u64 = 16;
+
+/// Whoever loads an index pays what it asks for, so that it may not ask for anything.
+fn read_budget(reader: &mut Reader) -> Result<Budget, EngineError> {
+    let budget = Budget {
+        max_bytes: reader.read_u64()?,
+        max_depth: reader.read_u64()?,
+        max_nodes: reader.read_u64()?,
+        compile_fuel: reader.read_u64()?,
+        mask_fuel: reader.read_u64()?,
+    };
+    let usual = Budget::default();
+    let asked = [
+        ("compile_fuel", budget.compile_fuel, usual.compile_fuel),
+        ("mask_fuel", budget.mask_fuel, usual.mask_fuel),
+    ];
+    for (limit, asked, usual) in asked {
+        if asked > MOST_TIMES * usual {
+            return Err(refused(format!("it asks for {limit} {asked}")));
+        }
+    }
+    Ok(budget)
 }
 
 fn read_input<'a>(reader: &mut Reader<'a>) -> Result<Input<'a>, EngineError> {
