@@ -20,7 +20,7 @@ use crate::lark::grammar_reader;
 use crate::linked::{self, LINKED, Links};
 use crate::machine::Configuration;
 use crate::reader::{JsonReader, Nothing, Reader};
-use crate::schema::{SchemaOptions, translate};
+use crate::schema::{SchemaOptions, find_contradiction, translate};
 use crate::sha256::{Digest, Sha256};
 use crate::text::expression_reader;
 use crate::vocabulary::Vocabulary;
@@ -604,34 +604,46 @@ pub(crate) fn json_grammar(input: Input, options: &Options) -> Result<Grammar, E
     let mut grammar = Grammar::new(formulas, root, writing_of(options), limits_of(options));
     if !grammar.is_satisfiable(root) {
         refuse_exhausted(grammar.limit_reached())?;
-        return Err(EngineError::Unsupported {
-            pointer: String::new(),
-            keyword: "schema".into(),
-            reason: "allows no value".into(),
-        });
+        return Err(allows_nothing(input, options));
     }
     Ok(grammar)
 }
 
+/// The refusal of a schema that allows no value: it names where it contradicts itself.
+fn allows_nothing(input: Input, options: &Options) -> EngineError {
+    let find = |text| {
+        let (document, remotes) = documents_of(text, options)?;
+        let search = |formulas, root| {
+            let limits = limits_of(options);
+            let mut grammar = Grammar::new(formulas, root, writing_of(options), limits);
+            let allows = grammar.is_satisfiable(root);
+            let left = grammar.formulas.regexes.fuel();
+            grammar.limit_reached().is_none().then_some((allows, left))
+        };
+        let mut schema_options = schema_options_of(options);
+        schema_options.fuel /= SHARE_OF_REFUSALS;
+        let found = find_contradiction(&document, &remotes, &schema_options, &search);
+        Ok::<_, EngineError>(found)
+    };
+    let found = match input {
+        Input::JsonSchema(text) => find(text).unwrap_or_default(),
+        _ => Default::default(),
+    };
+    EngineError::Unsupported {
+        pointer: found.0,
+        keyword: found.1.unwrap_or_else(|| "schema".into()),
+        reason: "allows no value".into(),
+    }
+}
+
+/// Which part of a compile's fuel may go to naming what is wrong.
+const SHARE_OF_REFUSALS: u64 = 4;
+
 fn formulas_of(input: Input, options: &Options) -> Result<(Formulas, FormulaId), EngineError> {
     match input {
         Input::JsonSchema(text) => {
-            let document = parse(text, &options.budget)?;
-            let known = if refers_outside(&document) {
-                &options.remotes[..]
-            } else {
-                &[]
-            };
-            let remotes: Result<Vec<_>, _> = known
-                .iter()
-                .map(|(uri, text)| Ok((uri.clone(), parse(text, &options.budget)?)))
-                .collect();
-            let schema_options = SchemaOptions {
-                assert_formats: options.format_assertion,
-                fuel: options.budget.compile_fuel,
-                ..SchemaOptions::default()
-            };
-            translate(&document, &remotes?, &schema_options)
+            let (document, remotes) = documents_of(text, options)?;
+            translate(&document, &remotes, &schema_options_of(options))
         }
         _ => {
             let mut formulas = Formulas::new();
@@ -639,6 +651,32 @@ fn formulas_of(input: Input, options: &Options) -> Result<(Formulas, FormulaId),
             Ok((formulas, FormulaId::TRUE))
         }
     }
+}
+
+fn schema_options_of(options: &Options) -> SchemaOptions {
+    SchemaOptions {
+        assert_formats: options.format_assertion,
+        fuel: options.budget.compile_fuel,
+        ..SchemaOptions::default()
+    }
+}
+
+/// A schema, and the documents that it may refer to, by URI.
+fn documents_of(
+    text: &[u8],
+    options: &Options,
+) -> Result<(Value, Vec<(String, Value)>), EngineError> {
+    let document = parse(text, &options.budget)?;
+    let known = if refers_outside(&document) {
+        &options.remotes[..]
+    } else {
+        &[]
+    };
+    let remotes: Result<Vec<_>, EngineError> = known
+        .iter()
+        .map(|(uri, text)| Ok((uri.clone(), parse(text, &options.budget)?)))
+        .collect();
+    Ok((document, remotes?))
 }
 
 /// Whether some reference could mean another document.

@@ -178,6 +178,8 @@ mod late;
 #[cfg(test)]
 mod closing_tests;
 #[cfg(test)]
+mod frozen_random_tests;
+#[cfg(test)]
 mod frozen_tests;
 #[cfg(test)]
 mod fuel_tests;

@@ -39,8 +39,7 @@ def refusal(vocabulary: Vocabulary, schema: object) -> UnsupportedError:
         ),
         ({"patternProperties": {r"(a)\1": {}}}, "", "patternProperties"),
         (False, "", "schema"),
-        ({"$ref": "#"}, "", "schema"),
-        ({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "", "schema"),
+        ({"$ref": "#"}, "", "$ref"),
         ({"type": "integer", "minimum": 3, "maximum": 2}, "", "schema"),
     ],
 )
@@ -50,6 +49,42 @@ def test_a_keyword_is_refused_by_name(
     error = refusal(vocabulary, schema)
     assert (error.pointer, error.keyword) == (pointer, keyword)
     assert error.reason
+
+
+def requiring(key: str, schema: object) -> dict[str, object]:
+    return {"type": "object", "properties": {"other": False, key: schema}, "required": [key]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "pointer", "keyword"),
+    [
+        (requiring("a", {"$ref": "#"}), "/properties/a", "$ref"),
+        (
+            requiring("a", {"allOf": [{"type": "string"}, {"type": "integer"}]}),
+            "/properties/a",
+            "allOf",
+        ),
+        (
+            requiring("a/b", {"minLength": 3, "maxLength": 2, "type": "string"}),
+            "/properties/a~1b",
+            "",
+        ),
+        ({"allOf": [True, requiring("a", {"not": {}})]}, "/allOf/1/properties/a", "not"),
+        ({"$ref": "#/$defs/x", "$defs": {"x": {"enum": []}}}, "/$defs/x", "enum"),
+        ({"type": "array", "minItems": 2, "items": {"not": {}}}, "/items", "not"),
+        (
+            {"type": "array", "minItems": 2, "prefixItems": [{}, {"enum": []}]},
+            "/prefixItems/1",
+            "enum",
+        ),
+        ({"anyOf": [{"type": "string", "const": 1}, {"enum": []}]}, "", "anyOf"),
+    ],
+)
+def test_a_schema_without_values_is_refused_where_it_contradicts_itself(
+    vocabulary: Vocabulary, schema: object, pointer: str, keyword: str
+) -> None:
+    error = refusal(vocabulary, schema)
+    assert (error.pointer, error.keyword) == (pointer, keyword or "schema")
 
 
 @pytest.mark.parametrize(

@@ -78,13 +78,13 @@ impl<'a> Path<'a> {
     }
 }
 
-fn push_token(pointer: &mut String, name: &str) {
+pub(super) fn push_token(pointer: &mut String, name: &str) {
     pointer.push('/');
     pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
 }
 
 /// The pointer to a part of a document; None if it is none.
-fn pointer_to(document: &Value, part: &Value) -> Option<String> {
+pub(super) fn pointer_to(document: &Value, part: &Value) -> Option<String> {
     if std::ptr::eq(document, part) {
         return Some(String::new());
     }

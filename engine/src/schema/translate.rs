@@ -51,28 +51,67 @@ pub fn translate(
     remotes: &[(String, Value)],
     options: &SchemaOptions,
 ) -> Result<(Formulas, FormulaId)> {
-    let mut registry = Registry::default();
-    let root = registry.add("", document, Dialect::Draft2020);
-    for (uri, remote) in remotes {
-        registry.add(uri, remote, Dialect::Draft2020);
+    let known = Documents::new(document, remotes)?;
+    known.translate(options, known.root(), None)
+}
+
+/// A document and those that it may refer to.
+pub(super) struct Documents<'a> {
+    pub document: &'a Value,
+    pub registry: Registry<'a>,
+    root: ResourceId,
+}
+
+impl<'a> Documents<'a> {
+    pub fn new(document: &'a Value, remotes: &'a [(String, Value)]) -> Result<Self> {
+        let mut registry = Registry::default();
+        let root = registry.add("", document, Dialect::Draft2020);
+        for (uri, remote) in remotes {
+            registry.add(uri, remote, Dialect::Draft2020);
+        }
+        if registry.is_full() {
+            return Err(too_large("max_uri_bytes", MAX_URI_BYTES as u64));
+        }
+        Ok(Documents {
+            document,
+            registry,
+            root,
+        })
     }
-    if registry.is_full() {
-        return Err(too_large("max_uri_bytes", MAX_URI_BYTES as u64));
+
+    /// The whole document as a schema.
+    pub fn root(&self) -> Located<'a> {
+        self.registry.root(self.root)
     }
-    let mut formulas = Formulas::new();
-    formulas.regexes.refuel(options.fuel);
-    let mut translator = Translator {
-        registry: &registry,
-        options,
-        formulas,
-        known: HashMap::new(),
-        document,
-        path: Path::default(),
-        scope: vec![root],
-    };
-    let formula = translator.schema(registry.root(root))?;
-    translator.within_fuel()?;
-    Ok((translator.formulas, formula))
+
+    /// The formula of a schema in them, or of one keyword of it alone.
+    pub fn translate(
+        &'a self,
+        options: &SchemaOptions,
+        at: Located<'a>,
+        keyword: Option<&str>,
+    ) -> Result<(Formulas, FormulaId)> {
+        let mut formulas = Formulas::new();
+        formulas.regexes.refuel(options.fuel);
+        let mut translator = Translator {
+            registry: &self.registry,
+            options: options.clone(),
+            formulas,
+            known: HashMap::new(),
+            document: self.document,
+            path: Path::default(),
+            scope: vec![self.root],
+        };
+        let formula = match keyword {
+            None => translator.schema(at)?,
+            Some(wanted) => {
+                let parts = translator.own_keywords(at, |keyword| keyword == wanted)?;
+                translator.formulas.and(parts)
+            }
+        };
+        translator.within_fuel()?;
+        Ok((translator.formulas, formula))
+    }
 }
 
 /// What a translation gives, or why the schema is refused.
@@ -100,7 +139,7 @@ enum Known {
 /// The state of one translation.
 pub(super) struct Translator<'a> {
     pub(super) registry: &'a Registry<'a>,
-    pub(super) options: &'a SchemaOptions,
+    pub(super) options: SchemaOptions,
     pub(super) formulas: Formulas,
     known: HashMap<(*const Value, Vec<ResourceId>), Known>,
     document: &'a Value,
