@@ -17,7 +17,7 @@ use crate::hashing::{IdHasher, IdMap};
 use crate::regex::RegexId;
 
 /// Pairs that are looked at for one grammar.
-const MAX_STATES: usize = 1_000_000;
+const MAX_STATES: usize = 600_000;
 
 /// What a question is about.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
