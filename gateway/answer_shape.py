@@ -79,10 +79,10 @@ class ShapeWriter:
         if not isinstance(next(self.tokens.split(self.tokens.spell(until)), 0), str):
             until, after = "", until + after  # a control token ends them, in this tokenizer
         free = FreeText(until=[until] if until else [])
-        inside = [Piece(free_text=free), *self._form(after)]
+        inside = [Piece(free_text=free), *self.write_form(after)]
         if self.is_thinking:
             return inside
-        whole = _all_of([*self._form(thinking.opening), *inside])
+        whole = _all_of([*self.write_form(thinking.opening), *inside])
         return [Piece(repeat=Repeat(piece=whole, minimum=0, maximum=1))]
 
     def _content(self, content: Part | None, use: ToolUse) -> Piece:
@@ -92,7 +92,7 @@ class ShapeWriter:
         else:
             without = [self._trigger] if use.tools and self._trigger else []
             inside = Piece(free_text=FreeText(without=without))
-        return _all_of([*self._form(self.form.content_opening), inside])
+        return _all_of([*self.write_form(self.form.content_opening), inside])
 
     # -- calls ----------------------------------------------------------------------------------
 
@@ -108,21 +108,20 @@ class ShapeWriter:
         form = self._call_form
         lead = self.form.calls_opening + form.opening
         first = self._named(use.callable)
-        pieces = [*self._form(lead.removeprefix(self._trigger)), *first]
+        pieces = [*self.write_form(lead.removeprefix(self._trigger)), *first]
         most = use.max_calls if self.form.parallel else 1
         if most > 1:
-            again = self._form(self.form.between_calls + form.opening)
+            again = self.write_form(self.form.between_calls + form.opening)
             more = _all_of([*again, *first])
             pieces.append(Piece(repeat=Repeat(piece=more, minimum=0, maximum=most - 1)))
-        return _all_of(
-            [*self._before_calls(is_free=is_free), *pieces, *self._form(self.form.calls_closing)]
-        )
+        closing = self.write_form(self.form.calls_closing)
+        return _all_of([*self._before_calls(is_free=is_free), *pieces, *closing])
 
     def _before_calls(self, *, is_free: bool) -> list[Piece]:
         """Return the way to the first call, its trigger included where there is one."""
         if is_free:
             return [Piece(free_text=FreeText(until=[self._trigger] if self._trigger else []))]
-        return self._form(self._trigger)
+        return self.write_form(self._trigger)
 
     def _named(self, tools: Sequence[Tool]) -> list[Piece]:
         """Return the rest of a call behind its opening: one of the names, and what fits it."""
@@ -130,8 +129,8 @@ class ShapeWriter:
 
     def _call(self, tool: Tool) -> list[Piece]:
         form = self._call_form
-        head = self._form(tool.name + form.after_name)
-        return [*head, self._input(tool, form.custom), *self._form(form.closing)]
+        head = self.write_form(tool.name + form.after_name)
+        return [*head, self._input(tool, form.custom), *self.write_form(form.closing)]
 
     def _input(self, tool: Tool, custom: CustomInput) -> Piece:
         if tool.kind is ToolKind.CUSTOM and custom is CustomInput.WRAPPED:
@@ -169,8 +168,8 @@ class ShapeWriter:
             self.parts.append(part)
         return Piece(part=number)
 
-    def _form(self, text: str) -> list[Piece]:
-        """Return the pieces of a form."""
+    def write_form(self, text: str) -> list[Piece]:
+        """Return the pieces of a form: texts and control tokens."""
         return [_literal(part) for part in self.tokens.read(text)]
 
 

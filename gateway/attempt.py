@@ -102,7 +102,7 @@ class Attempt:
 
     def _open_message(self, place: Place, choice: int) -> Open:
         entry = self.flow.models.entries[self.snapshot]
-        family = self.flow.writers.of(self.snapshot).family
+        writer = self.flow.writers.of(self.snapshot)
         in_words = entry.refusal_phrases and not entry.refusal
         return Open(
             lease=place.lease,
@@ -115,7 +115,8 @@ class Attempt:
             cache_salt=self._salt(),
             constrained=self.wishes is not None,
             may_refuse=entry.refusal,
-            refusal_phrases=family.refusal_phrases if in_words else (),
+            refusal_phrases=writer.family.refusal_phrases if in_words else (),
+            content_start=writer.chat.content_start if in_words else None,
         )
 
     def _acquire_request(self) -> AcquireRequest:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from formwork.sampler.v1.sampler_pb2 import Frame
+from formwork.sampler.v1.sampler_pb2 import ContentStart, Frame
 
 from gateway.answer_forms import AnswerForms
 from gateway.answer_reader import AnswerReader
@@ -67,6 +67,20 @@ class ChatModel:
         kinds = {tool.name: tool.kind for tool in use.callable}
         return AnswerReader(
             self._forms, kinds, is_structured=is_structured, is_thinking=self.is_thinking
+        )
+
+    @cached_property
+    def content_start(self) -> ContentStart | None:
+        """Where content begins behind what may come before it; None: it comes first."""
+        thinking, opening = self.form.reasoning, self.form.content_opening
+        writer = ShapeWriter(self.form, self.tokens, self.is_thinking)
+        if opening:
+            return ContentStart(until=writer.write_form(opening))
+        if thinking is None:
+            return None
+        before = [] if self.is_thinking else writer.write_form(thinking.opening)
+        return ContentStart(
+            opening=before, until=writer.write_form(thinking.until + thinking.after)
         )
 
     @cached_property

@@ -247,6 +247,7 @@ class Batch:
         likeliest = result.likeliest
         if likeliest is None or not self._masks.is_outside_text(mask, likeliest):
             return False
+        self._collect(sequence)  # what was tried is told apart from what came before, or not at all
         if sequence.begin_probe(likeliest):
             self._cut_back(sequence)
         return True

@@ -29,9 +29,9 @@ class SamplerConfig:
     mask_threads: int = 1
     mask_step_fuel: int = 2_000
     """Work of one mask within a step, in the engine's steps; all masks of a step may take five
-    times that. It bounds how long one sequence holds up the others of its batch: one whose mask needs
-    more leaves the step, and rejoins when another thread has finished it. What that is in time on
-    a machine, `bench/hostile_batch.py` prints."""
+    times that. It bounds how long one sequence holds up the others of its batch: one whose mask
+    needs more leaves the step, and rejoins when another thread has finished it. What that is in
+    time on a machine, `bench/hostile_batch.py` prints."""
     max_waiting: int = 256
     """Most sequences that wait for a place; more are refused."""
     prefix_cache_bytes: int = 256 * 1024**2

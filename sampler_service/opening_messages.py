@@ -1,16 +1,18 @@
 """Open messages, checked: what a stream asks for becomes what the batch can trust."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from formwork.sampler.v1 import sampler_pb2
 from formwork.scheduler.v1 import scheduler_pb2
 
 from mesh.errors import InvalidArgumentError, LimitExceededError
-from sampler_service.openings import Opening, SamplingOptions, SequenceKey
+from sampler_service.openings import ContentStart, Opening, SamplingOptions, SequenceKey
 
 MOST_TOP_LOGPROBS = 20
 MOST_REFUSAL_PHRASES = 64
+MOST_FORM_PIECES = 16
 _LARGEST_BIAS = 1000.0
 _LARGEST_PENALTY = 10.0
 _LARGEST_TEMPERATURE = 100.0
@@ -76,6 +78,7 @@ def read_opening(
         constrained=message.constrained,
         may_refuse=message.may_refuse,
         refusal_phrases=_read_phrases(message, limits),
+        content_start=_read_content_start(message, limits),
         tier=_TIER_ORDER.get(lease.service_tier, 1),
         request_id=message.request_id,
     )
@@ -131,6 +134,31 @@ def _read_phrases(message: sampler_pb2.Open, limits: OpeningLimits) -> tuple[str
     for phrase in phrases:
         _check_range("refusal_phrases", len(phrase), 1, limits.max_stop_characters)
     return phrases
+
+
+def _read_content_start(message: sampler_pb2.Open, limits: OpeningLimits) -> ContentStart | None:
+    if not message.HasField("content_start"):
+        return None
+    start = message.content_start
+    if not start.until:
+        raise InvalidArgumentError("Content begins behind something.", field="content_start.until")
+    return ContentStart(_read_form(start.opening, limits), _read_form(start.until, limits))
+
+
+def _read_form(pieces: Sequence[sampler_pb2.Piece], limits: OpeningLimits) -> tuple[str | int, ...]:
+    _check_range("content_start", len(pieces), 0, MOST_FORM_PIECES)
+    form: list[str | int] = []
+    for piece in pieces:
+        if piece.WhichOneof("kind") == "text":
+            _check_range("content_start", len(piece.text), 1, limits.max_stop_characters)
+            form.append(piece.text)
+        elif piece.WhichOneof("kind") == "special_token":
+            form.append(piece.special_token)
+        else:
+            raise InvalidArgumentError(
+                "A form is made of texts and special tokens.", field="content_start"
+            )
+    return tuple(form)
 
 
 def _read_stop(sampling: sampler_pb2.Sampling, limits: OpeningLimits) -> tuple[str, ...]:

@@ -35,6 +35,17 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True)
+class ContentStart:
+    """Where content begins behind what an answer may begin with: texts and ids of special tokens.
+
+    It stands behind the first `until` of an answer that begins with `opening`.
+    """
+
+    opening: tuple[str | int, ...]
+    until: tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
 class Opening:
     """A checked request for a sequence. `deadline` is on the clock's monotonic scale, seconds.
 
@@ -50,5 +61,6 @@ class Opening:
     constrained: bool = False
     may_refuse: bool = False
     refusal_phrases: tuple[str, ...] = ()
+    content_start: ContentStart | None = None
     tier: int = 0
     request_id: str = ""

@@ -10,7 +10,7 @@ from sampler_service.openings import Opening, SequenceKey
 from sampler_service.outputs import Channel, Finish, Output
 from sampler_service.philox import Draw
 from sampler_service.prefix_cache import block_keys
-from sampler_service.refusal_probe import Verdict, judge
+from sampler_service.refusal_probe import Lookout, Verdict, judge
 from sampler_service.row_sampling import RowSampling
 from sampler_service.runner import BLOCK, Masks, Slot
 from sampler_service.sampling import Sampled
@@ -28,6 +28,15 @@ class TokenRules:
     vocabulary: Vocabulary
     context: int
     refusal_id: int | None
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What a sequence goes back to unless it refuses: its cursor, how many tokens, their counts."""
+
+    cursor: "Cursor | None"
+    tokens: int
+    counts: dict[int, int]
 
 
 class Sequence:
@@ -63,9 +72,9 @@ class Sequence:
         self._limit = min(opening.options.max_tokens, rules.context - len(opening.prompt))
         self._counts: dict[int, int] = {}
         self._telling = Telling(opening.key, rules.vocabulary, opening.options.stop, now)
-        self._probed: Cursor | None = None
-        """The cursor that waits while a refusal is looked for."""
-        self._may_probe = bool(opening.refusal_phrases)
+        self._lookout = Lookout(opening)
+        self._trial: _Trial | None = None
+        """While a refusal is looked for."""
         self._is_cut_short = False
 
     # -- where it stands ------------------------------------------------------------------------
@@ -249,42 +258,47 @@ class Sequence:
     @property
     def is_probing(self) -> bool:
         """Tokens are decoded freely to see whether they begin a refusal."""
-        return self._probed is not None
+        return self._trial is not None
 
     @property
     def may_probe(self) -> bool:
-        """The first token is still to come, and may show that the model would rather refuse."""
-        return self._may_probe and self.cursor is not None and self.generated == 0
+        """The next token may show that the model would rather refuse."""
+        return self._lookout.is_here and self.cursor is not None
 
     def begin_probe(self, token_id: int) -> bool:
-        """Append the model's likeliest first token, which the index does not allow.
+        """Append the model's likeliest next token, which the index does not allow.
+
+        What came before has been taken to be told.
 
         Returns:
             Whether it was taken back already.
         """
-        self._may_probe = False
-        self._probed, self.cursor = self.cursor, None
+        self._lookout.leave()
+        self._trial = _Trial(self.cursor, len(self.tokens), dict(self._counts))
+        self.cursor = None
         return self.probe(Sampled(token_id))
 
     def probe(self, sampled: Sampled) -> bool:
         """Append a token of the probe; return whether the tokens were taken back."""
+        if self._trial is None:
+            raise AssertionError("a probe has begun")
         self.accept(sampled, forced=False)
-        verdict = judge(self._telling.text, self.generated, self.opening.refusal_phrases)
+        tried = len(self.tokens) - self._trial.tokens
+        verdict = judge(self._telling.text, tried, self.opening.refusal_phrases)
         if verdict is Verdict.REFUSAL:
-            self._probed, self._telling.channel = None, Channel.REFUSAL
+            self._trial, self._telling.channel = None, Channel.REFUSAL
             return False
         if verdict is Verdict.UNDECIDED and not self.ended:
             return False
-        self._take_back()
+        self._take_back(self._trial)
         return True
 
-    def _take_back(self) -> None:
-        """Go on as if nothing had been tried: the last token of the prompt is computed again."""
-        self.cursor, self._probed = self._probed, None
-        del self.tokens[len(self.opening.prompt) :]
-        self.computed = min(self.computed, len(self.opening.prompt) - 1)
+    def _take_back(self, trial: "_Trial") -> None:
+        """Go on as if nothing had been tried: the last token before it is computed again."""
+        self.cursor, self._counts, self._trial = trial.cursor, trial.counts, None
+        del self.tokens[trial.tokens :]
+        self.computed = min(self.computed, len(self.tokens) - 1)
         self.finish = None
-        self._counts.clear()
         self._telling.start_over()
 
     # -- moving on ------------------------------------------------------------------------------
@@ -305,7 +319,9 @@ class Sequence:
             self._begin_refusal()
         elif self.cursor is not None:
             self.cursor.advance(token_id)
-        self._telling.say(token_id, is_silent=is_refusal)
+        said = self._telling.say(token_id, is_silent=is_refusal)
+        if self.cursor is not None:
+            self._lookout.note(said)
         if self._telling.stopped:
             self.end(Finish.STOP)
         elif self.generated >= self._limit:
@@ -323,7 +339,7 @@ class Sequence:
             return
         while not self.ended and (run := self.forced()):
             for token_id in run:
-                if self.ended or not self.leaves_room(token_id):
+                if self.ended or self.may_probe or not self.leaves_room(token_id):
                     return
                 self.accept(Sampled(token_id), forced=True)
 

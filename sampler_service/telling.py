@@ -56,11 +56,17 @@ class Telling:
             logprob = TokenOutput(sampled.token_id, sampled.logprob, sampled.top)
             self._output.logprobs.append(logprob)
 
-    def say(self, token_id: int, *, is_silent: bool = False) -> None:
-        """Add what a token says: text, or a mark where it stands for none, unless it is silent."""
-        if token_id in self._vocabulary.special_ids and not is_silent:
+    def say(self, token_id: int, *, is_silent: bool = False) -> str | int:
+        """Add what a token says, and return it: text, or its id where it stands for none.
+
+        The id leaves a mark, unless it is silent.
+        """
+        is_special = token_id in self._vocabulary.special_ids
+        if is_special and not is_silent:
             self._output.marks.append(Mark(token_id, len(self._output.text)))
-        self._output.text += self._text.feed(token_id)
+        text = self._text.feed(token_id)
+        self._output.text += text
+        return token_id if is_special else text
 
     def finish(self) -> None:
         """Add what was kept back: nothing more can follow."""
@@ -71,7 +77,7 @@ class Telling:
         self._output = Output(self._key)
 
     def start_over(self) -> None:
-        """Go on as if nothing had been said."""
+        """Go on as if nothing had been said since it was taken."""
         self._text = TextStream(self._vocabulary, self._stop)
         self.forget()
 

@@ -34,8 +34,13 @@ FAMILIES = {
     "qwen_thinking": replace(_QWEN, template=_QWEN.template + "{{ '<think>\\n' }}"),
     # what it says likeliest is one token
     "refusing": replace(_LLAMA, added=(SORRY,)),
+    # the same, once its thoughts are closed
+    "reluctant": replace(
+        _LLAMA, added=(SORRY, "</think>"), template=_LLAMA.template + "{{ '<think>\\n' }}"
+    ),
 }
-NAMES = sorted(set(FAMILIES) - {"refusing"})
+REFUSING = {"refusing", "reluctant"}
+NAMES = sorted(set(FAMILIES) - REFUSING)
 THOUGHTS_END = {"harmony": "<|end|>", "mistral_args": "[/THINK]"} | dict.fromkeys(
     ("qwen", "qwen_thinking"), "</think>"
 )
@@ -95,7 +100,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         ids[name] = make_family_folder(folder, family, seed=number)
         row = {"folder": str(folder), "family": name, "context": 2048}
         models[name] = {**row, "tools": True, "refusal_phrases": True}
-        if name == "refusing":
+        if name in REFUSING:
             make_it_say(folder, ids[name][SORRY])
     configuration = {"scheduler": {"no_worker_seconds": 60.0}, "models": models}
     with temporary_mesh(configuration, trained=True) as mesh, open_client(mesh) as client:
@@ -201,7 +206,7 @@ def test_harmony_ends_a_call_and_an_answer_by_tokens_of_their_own(served: Served
                 assert jsonschema_rs.is_valid(ONE, json.loads(choice.message.content))
 
 
-@pytest.mark.parametrize(
+ASKED_OF_REFUSING = pytest.mark.parametrize(
     "asked",
     [
         {"tools": [GET, NOW], "tool_choice": "required"},
@@ -209,6 +214,9 @@ def test_harmony_ends_a_call_and_an_answer_by_tokens_of_their_own(served: Served
         {"response_format": FORM},
     ],
 )
+
+
+@ASKED_OF_REFUSING
 def test_a_model_without_a_refusal_token_refuses_in_words(
     served: Served, asked: dict[str, Any]
 ) -> None:
@@ -217,6 +225,19 @@ def test_a_model_without_a_refusal_token_refuses_in_words(
         0
     ]
     assert choice.message.refusal == SORRY * 60  # it knows no other word
+    assert (choice.message.content, choice.message.tool_calls) == (None, None)
+    assert choice.finish_reason == "length"
+
+
+@ASKED_OF_REFUSING
+def test_a_model_may_refuse_in_words_behind_its_thoughts(
+    served: Served, asked: dict[str, Any]
+) -> None:
+    bias = served.bias("reluctant", 100, "</think>")
+    choice = served.create("reluctant", logit_bias=bias, max_completion_tokens=60, **asked).choices[
+        0
+    ]
+    assert set((choice.message.refusal or "").split(SORRY)) == {""}
     assert (choice.message.content, choice.message.tool_calls) == (None, None)
     assert choice.finish_reason == "length"
 

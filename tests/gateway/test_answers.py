@@ -8,14 +8,14 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
-from formwork.sampler.v1.sampler_pb2 import Frame, Mark
+from formwork.sampler.v1.sampler_pb2 import Frame, Mark, Piece
 from formwork_engine.cursor import Cursor
 from formwork_engine.index import Index, compile_index
 from formwork_engine.inputs import IndexOptions, JsonSchema, Lark, Regex
@@ -221,6 +221,33 @@ def test_every_answer_is_content_or_valid_calls_of_known_tools(
         if calls and (content is not None or not model.form.text_before_calls):
             assert texts[Channel.CONTENT] == ""
     assert ended >= 5
+
+
+@pytest.mark.parametrize(
+    ("row", "markers", "opening", "until"),
+    [
+        ("hermes", "text", None, None),
+        ("thinking", "text", ["<think>"], ["</think>\n\n"]),
+        ("bracketed", "control", ["[THINK]"], ["[/THINK]"]),
+        ("harmony", "control", [], ["<|channel|>", "final", "<|message|>"]),
+    ],
+)
+def test_a_worker_is_told_where_content_begins(
+    row: str, markers: str, opening: list[str] | None, until: list[str] | None
+) -> None:
+    model, _ = make(row, markers)
+    ids = {
+        token_id: spelling
+        for spelling in control_spellings(_ROWS[row])
+        for token_id in model.tokens.split(model.tokens.spell(spelling))
+    }
+
+    def spelled(pieces: Iterable[Piece]) -> list[str]:
+        return [piece.text or ids[piece.special_token] for piece in pieces]
+
+    start = model.content_start
+    found = (None, None) if start is None else (spelled(start.opening), spelled(start.until))
+    assert found == (opening, until)
 
 
 def test_json_that_begins_like_a_call_is_content_where_it_goes_on_otherwise() -> None:

@@ -5,15 +5,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from formwork.sampler.v1.sampler_pb2 import FreeText, Piece, Pieces, Repeat
+from formwork_engine.envelope import link_index
 from formwork_engine.index import Index
 from formwork_engine.vocabulary import Vocabulary
 
 from sampler_service.batch import Batch
+from sampler_service.envelopes import to_envelope
 from sampler_service.model_folder import ModelFolder
 from sampler_service.native_runner import NativeRunner
-from sampler_service.openings import Opening, SamplingOptions, SequenceKey
+from sampler_service.openings import ContentStart, Opening, SamplingOptions, SequenceKey
 from sampler_service.outputs import Channel, Finish
-from sampler_service.refusal_probe import MOST_TOKENS, Verdict, judge
+from sampler_service.refusal_probe import MOST_TOKENS, Lookout, Verdict, judge
 from sampler_service.runner import Logits
 from sampler_service.testing import FaultyRunner, Told, run_batch
 
@@ -59,16 +62,20 @@ class Saying:
 def decode(
     make_batch: MakeBatch, runner: NativeRunner, folder: ModelFolder, index: Index
 ) -> Callable[..., tuple[Told, FaultyRunner]]:
-    def run(text: str = "", **changes: Any) -> tuple[Told, FaultyRunner]:  # noqa: ANN401 - fields
+    def run(
+        text: str = "",
+        used: Index = index,
+        **changes: Any,  # noqa: ANN401 - fields
+    ) -> tuple[Told, FaultyRunner]:
         saying = FaultyRunner(runner)
         saying.spoil = Saying(text, folder.vocabulary)
-        batch = make_batch(runner=saying)
+        batch = make_batch(runner=saying, jump_forward=changes.pop("jumps", True))
         sampling = {"max_tokens": changes.pop("most", 200), **changes.pop("sampling", {})}
         options = SamplingOptions(temperature=1.0, seed=3, **sampling)
         values: dict[str, Any] = {"refusal_phrases": PHRASES, **changes}
         prompt = tuple(range(10, 90))
         batch.open(Opening(KEY, prompt, options, deadline=float("inf"), constrained=True, **values))
-        batch.bind(KEY, index.cursor())
+        batch.bind(KEY, used.cursor())
         return run_batch(batch)[KEY], saying
 
     return run
@@ -124,3 +131,107 @@ def test_an_abort_in_between_tells_nothing_of_what_was_tried(
     batch.abort(KEY)
     (output,), _ = batch.step()
     assert (output.finish, output.text, output.tokens) == (Finish.ABORTED, "", 0)
+
+
+THOUGHTS = ContentStart(("<think>",), ("</think>\n",))
+
+
+@pytest.fixture
+def thinking(folder: ModelFolder, index: Index) -> Index:
+    """An answer that may begin with thoughts, before its content under a schema."""
+    thoughts = Piece(
+        sequence=Pieces(
+            pieces=[Piece(text="<think>"), Piece(free_text=FreeText(until=["</think>"]))]
+        )
+    )
+    thoughts.sequence.pieces.append(Piece(text="\n"))
+    pieces = [Piece(repeat=Repeat(piece=thoughts, minimum=0, maximum=1)), Piece(part=0)]
+    shape = Piece(sequence=Pieces(pieces=pieces))
+    return link_index(to_envelope(shape, [index]), folder.vocabulary)
+
+
+def texts_of(said: Told) -> dict[Channel, str]:
+    return {
+        channel: "".join(output.text for output in said.outputs if output.channel is channel)
+        for channel in Channel
+    }
+
+
+@pytest.mark.parametrize(("begun", "jumps"), [("<think>", False), ("<", True)])
+def test_a_refusal_behind_thoughts_goes_on_in_its_own_channel(
+    decode: Decode,
+    thinking: Index,
+    begun: str,
+    jumps: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Also where the rest of `<think>` and the line behind thoughts are appended unsampled."""
+    line = "" if jumps else "\n"
+    text = f"{begun}It is bad.</think>{line}I cannot"
+    said, _ = decode(text, thinking, most=60, content_start=THOUGHTS, jumps=jumps)
+    texts = texts_of(said)
+    assert texts[Channel.CONTENT] == "<think>It is bad.</think>\n"
+    assert texts[Channel.REFUSAL].startswith("I cannot")
+    assert said.tokens == sum(output.tokens for output in said.outputs) <= 60
+
+
+def test_behind_thoughts_what_is_no_refusal_is_taken_back_without_a_trace(
+    decode: Decode, thinking: Index
+) -> None:
+    thoughts = "<think>Why not?</think>\n"
+    said, saying = decode(thoughts + "I?", thinking, content_start=THOUGHTS, jumps=False)
+    untried, _ = decode(thoughts, thinking, jumps=False)
+    assert isinstance(saying.spoil, Saying)
+    assert not saying.spoil.left
+    assert json.loads(said.text.removeprefix(thoughts))
+    assert {output.channel for output in said.outputs} == {Channel.CONTENT}
+    assert (said.text, said.tokens) == (untried.text, untried.tokens)
+
+
+def test_a_refusal_is_tried_at_both_starts(decode: Decode, thinking: Index) -> None:
+    text = "I?<think>Hm</think>\nI cannot"
+    said, _ = decode(text, thinking, content_start=THOUGHTS, most=60, jumps=False)
+    texts = texts_of(said)
+    assert texts[Channel.CONTENT].startswith("<think>")
+    assert texts[Channel.REFUSAL].startswith("I cannot")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>I cannot do this</think>\n{",  # what is thought is no refusal
+        '{"name":"</think>\nI cannot',  # nor is what follows a text like the end of thoughts
+    ],
+)
+def test_nowhere_else_a_refusal_is_looked_for(decode: Decode, thinking: Index, text: str) -> None:
+    said, _ = decode(text, thinking, content_start=THOUGHTS, jumps=False)
+    assert {output.channel for output in said.outputs} == {Channel.CONTENT}
+
+
+@pytest.mark.parametrize(
+    ("start", "said", "place"),
+    [
+        (None, ["a"], 0),
+        (THOUGHTS, ["<think>", "a</th", "ink>\n", "{"], 3),
+        (THOUGHTS, ["<thi", "nk>", "</think>", "\n", "</think>\n"], 4),
+        (THOUGHTS, ["<think>", "a</think>\n{", "</think>\n"], 0),
+        (THOUGHTS, ["{", "<think>", "</think>\n"], 0),
+        (THOUGHTS, [5, "<think>", "</think>\n"], 0),
+        (ContentStart((), (7, "final", 8)), [9, "a", 7, "final", 8, "{"], 5),
+        (ContentStart((), (7, "final", 8)), ["a7final8", "final", 8], 0),
+        (ContentStart((3,), (4, "\n\n")), [3, "x", 4, "\n", "\n"], 5),
+    ],
+)
+def test_where_content_begins_is_found_in_what_was_said(
+    start: ContentStart | None, said: list[str | int], place: int
+) -> None:
+    """`place` counts tokens; at 0 is the start of every answer."""
+    options = SamplingOptions()
+    lookout = Lookout(
+        Opening(KEY, (7,), options, 0.0, refusal_phrases=PHRASES, content_start=start)
+    )
+    assert lookout.is_here
+    places = []
+    for number, one in enumerate(said, 1):
+        lookout.note(one)
+        places += [number] if lookout.is_here else []
+    assert places == ([place] if place else [])

@@ -209,6 +209,7 @@ class Open(_message.Message):
     CONSTRAINED_FIELD_NUMBER: _builtins.int
     MAY_REFUSE_FIELD_NUMBER: _builtins.int
     REFUSAL_PHRASES_FIELD_NUMBER: _builtins.int
+    CONTENT_START_FIELD_NUMBER: _builtins.int
     sequence_id: _builtins.int
     """Unique on the stream."""
     choice: _builtins.int
@@ -235,6 +236,10 @@ class Open(_message.Message):
         not allowed by the index, a few tokens are decoded freely, and taken back unless they begin one.
         """
 
+    @_builtins.property
+    def content_start(self) -> Global___ContentStart:
+        """Where they are looked for once more; absent: at the start of the answer alone."""
+
     def __init__(
         self,
         *,
@@ -250,14 +255,45 @@ class Open(_message.Message):
         constrained: _builtins.bool = ...,
         may_refuse: _builtins.bool = ...,
         refusal_phrases: _abc.Iterable[_builtins.str] | None = ...,
+        content_start: Global___ContentStart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "lease", b"lease", "sampling", b"sampling"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content_start", b"content_start", "deadline", b"deadline", "lease", b"lease", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_salt", b"cache_salt", "choice", b"choice", "constrained", b"constrained", "deadline", b"deadline", "lease", b"lease", "may_refuse", b"may_refuse", "prompt_tokens", b"prompt_tokens", "refusal_phrases", b"refusal_phrases", "request_id", b"request_id", "sampling", b"sampling", "sequence_id", b"sequence_id", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_salt", b"cache_salt", "choice", b"choice", "constrained", b"constrained", "content_start", b"content_start", "deadline", b"deadline", "lease", b"lease", "may_refuse", b"may_refuse", "prompt_tokens", b"prompt_tokens", "refusal_phrases", b"refusal_phrases", "request_id", b"request_id", "sampling", b"sampling", "sequence_id", b"sequence_id", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Open: _TypeAlias = Open  # noqa: Y015
+
+@_typing.final
+class ContentStart(_message.Message):
+    """Where content begins behind what an answer may begin with, such as thoughts. Special tokens and texts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPENING_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def opening(self) -> _containers.RepeatedCompositeFieldContainer[Global___Piece]:
+        """The answer begins with these, or content comes first; empty: with anything."""
+
+    @_builtins.property
+    def until(self) -> _containers.RepeatedCompositeFieldContainer[Global___Piece]:
+        """Content begins behind the first of these."""
+
+    def __init__(
+        self,
+        *,
+        opening: _abc.Iterable[Global___Piece] | None = ...,
+        until: _abc.Iterable[Global___Piece] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["opening", b"opening", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContentStart: _TypeAlias = ContentStart  # noqa: Y015
 
 @_typing.final
 class Bind(_message.Message):
