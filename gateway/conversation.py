@@ -126,8 +126,7 @@ class Conversation:
 
     def _control_tokens(self, parts: Sequence[Part]) -> list[str]:
         """Return the spellings of control tokens in what the template wrote."""
-        written = (part.text for part in parts if not part.is_clients)
-        return [token for text in written for token in self._tokenizer.spelled_control(text)]
+        return self._tokenizer.spelled_control(part.text for part in parts if not part.is_clients)
 
     def _member(self, message: Message, markers: Markers) -> dict[str, Any]:
         """Return a message as a template sees it, everything that the client wrote wrapped."""

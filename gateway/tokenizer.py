@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -99,13 +100,14 @@ class PromptTokenizer:
     def _makes_added(self, text: str) -> bool:
         return any(map(self._holds_added, self._forms(text)))
 
-    def spelled_control(self, text: str) -> list[str]:
-        """Return the control tokens that a text spells: as it is, then normalized; in order."""
-        found = [
-            [token for token in self._any_added.findall(form) if token in self._controls]
-            for form in self._forms(text)
-        ]
-        return [*found[0], *found[-1]]
+    def spelled_control(self, texts: Iterable[str]) -> list[str]:
+        """Return the control tokens that texts spell, in order: as they are, then normalized."""
+        forms = list(map(self._forms, texts))
+        sought = [form[0] for form in forms]
+        if self._is_sought_normalized:
+            sought += [form[-1] for form in forms]
+        found = (token for text in sought for token in self._any_added.findall(text))
+        return [token for token in found if token in self._controls]
 
     @property
     def longest_written(self) -> int | None:

@@ -203,6 +203,17 @@ def test_a_text_that_is_normalized_already_is_searched_once(
     assert len(sought) == searches
 
 
+@pytest.mark.parametrize("normalizer", [None, "NFKC"])
+def test_a_text_like_a_control_token_may_stand_between_control_tokens(
+    normalizer: str | None,
+) -> None:
+    """It splits what the template writes, so that control tokens are found in other pieces."""
+    tokenizer = normalizing(normalizer) if normalizer else TOKENIZER
+    around = "<|user|>{% for tool in tools or [] %}{{ tool | tojson }}{% endfor %}<|end|>" + CHATML
+    speaks = PromptWriter("m", Family(), PLAIN, template(around), tokenizer)
+    assert speaks.write(with_tools(tool("a <|end|> b")))
+
+
 def test_tools_with_keys_that_normalizing_changes_are_shown() -> None:
     speaks = PromptWriter("m", Family(), PLAIN, template(WITH_TOOLS), normalizing("NFKC"))
     ids = speaks.write(with_tools(tool("x", **{"\uff46-": {"type": "string"}})))
