@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 from formwork.sampler.v1.sampler_pb2 import FreeText, Piece, Pieces, Repeat
-from formwork_engine.envelope import link_index
 from formwork_engine.index import Index
 from formwork_engine.vocabulary import Vocabulary
 
 from sampler_service.batch import Batch
-from sampler_service.envelopes import to_envelope
+from sampler_service.envelopes import link_shape
 from sampler_service.model_folder import ModelFolder
 from sampler_service.native_runner import NativeRunner
 from sampler_service.openings import ContentStart, Opening, SamplingOptions, SequenceKey
@@ -147,7 +146,7 @@ def thinking(folder: ModelFolder, index: Index) -> Index:
     thoughts.sequence.pieces.append(Piece(text="\n"))
     pieces = [Piece(repeat=Repeat(piece=thoughts, minimum=0, maximum=1)), Piece(part=0)]
     shape = Piece(sequence=Pieces(pieces=pieces))
-    return link_index(to_envelope(shape, [index]), folder.vocabulary)
+    return link_shape(shape, [index], folder.vocabulary)
 
 
 def texts_of(said: Told) -> dict[Channel, str]:
