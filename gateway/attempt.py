@@ -45,13 +45,14 @@ class Attempt:
         What is refused late is taken back: nobody has been told of a token by then.
         """
         if preparation is None:
-            return await self._open_first(), None, AnswerChecks()
+            return await self._open_first(None), None, AnswerChecks()
         self._raise_refusal(preparation)
-        opening = asyncio.create_task(self._open_first())
+        opening = asyncio.create_task(self._open_first(preparation))
         try:
             await self._wait_for_both(opening, preparation)
             opened, constraint = opening.result(), preparation.ensuring.result()
-            opened.bind(constraint)
+            if not opened.is_bound:
+                opened.bind(constraint)
             checks = await preparation.checking
         except BaseException:
             await self._take_back(opening)
@@ -70,8 +71,10 @@ class Attempt:
             self.wishes.forget(self.flow.indexes)
         opened.bind(await self.wishes.ensure(self.flow.indexes))
 
-    async def _open_first(self) -> Opened:
-        return self._open(await self.flow.placement.acquire(self._acquire_request()))
+    async def _open_first(self, preparation: Preparation | None) -> Opened:
+        """Return sequences on a first place, bound already where it is known by then what to."""
+        place = await self.flow.placement.acquire(self._acquire_request())
+        return self._open(place, None if preparation is None else preparation.ensured)
 
     async def _wait_for_both(
         self, opening: "asyncio.Task[Opened]", preparation: Preparation
@@ -95,10 +98,11 @@ class Attempt:
             context = self.flow.models.entries[self.snapshot].context
             check_shortest(self.request, self.plan, constraint.shortest_answer_tokens, context)
 
-    def _open(self, place: Place) -> Opened:
+    def _open(self, place: Place, constraint: Constraint | None = None) -> Opened:
         opens = [self._open_message(place, choice) for choice in range(self.request.choices)]
         stream = self.flow.streams.to(place.worker_address)
-        return Opened(place, stream, stream.open(opens))
+        bind = None if constraint is None else constraint.bind
+        return Opened(place, stream, stream.open(opens, bind), bind is not None)
 
     def _open_message(self, place: Place, choice: int) -> Open:
         entry = self.flow.models.entries[self.snapshot]

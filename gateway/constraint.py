@@ -89,8 +89,9 @@ class Constraint:
         """Tokens that no answer has fewer of, without the end token."""
         return _shortest(self.shape.piece, self.handles)
 
-    def to_bind(self) -> Bind:
-        """Return the message that ties a sequence to it."""
+    @cached_property
+    def bind(self) -> Bind:
+        """The message that ties a sequence to it."""
         if self.shape.is_part_alone:
             return self.handles[0].to_bind()
         parts = [

@@ -55,11 +55,12 @@ class Opened:
     place: Place
     stream: WorkerStream
     group: SequenceGroup
+    is_bound: bool = False
+    """They were opened with what constrains them."""
 
-    def bind(self, constraint: Constraint | None) -> None:
-        """Bind the sequences to what constrains them, where anything does."""
-        if constraint is not None:
-            self.stream.bind(self.group, constraint.to_bind())
+    def bind(self, constraint: Constraint) -> None:
+        """Bind the sequences to what constrains them."""
+        self.stream.bind(self.group, constraint.bind)
 
 
 @dataclass

@@ -20,6 +20,12 @@ class Preparation:
     ensuring: asyncio.Task[Constraint]
     checking: asyncio.Task[AnswerChecks]
 
+    @property
+    def ensured(self) -> Constraint | None:
+        """What an answer is bound to, once it is there."""
+        is_there = self.ensuring.done() and not self.ensuring.cancelled()
+        return self.ensuring.result() if is_there and not self.ensuring.exception() else None
+
     def constraint(self) -> Constraint | None:
         """Return what an answer is bound to, once it is there.
 

@@ -58,10 +58,20 @@ class WorkerStream:
         self._reader = asyncio.create_task(self._read())
         self.is_closed = False
 
-    def open(self, opens: Sequence[Open]) -> SequenceGroup:
-        """Open a sequence for each message, whose `sequence_id` is filled in here; never waits."""
+    def open(self, opens: Sequence[Open], bind: Bind | None = None) -> SequenceGroup:
+        """Open a sequence for each message, whose `sequence_id` is filled in here; never waits.
+
+        Args:
+            opens: One for each choice.
+            bind: What all of them are bound to, where that is known; what is sent of indexes comes
+                with the first.
+        """
         for message in opens:
             message.sequence_id = next(self._ids)
+            if bind is not None:
+                message.bind.CopyFrom(bind)
+                message.bind.sequence_id = message.sequence_id
+                bind = _names_alone(bind) if message is not opens[-1] else bind
         group = SequenceGroup(
             [message.sequence_id for message in opens],
             self._outgoing.put_nowait,

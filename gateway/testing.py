@@ -262,6 +262,9 @@ class ScriptedWorker(sampler_pb2_grpc.SamplerServiceServicer):
         sequence.going.set()
         if not opened.constrained:
             sequence.bound.set()
+        if opened.HasField("bind"):
+            self.binds.append(opened.bind)
+            sequence.bound.set()
         live[opened.sequence_id] = sequence
         sequence.task = asyncio.create_task(self._generate(sequence, outgoing))
 

@@ -20,6 +20,24 @@ _MAX_DEPTH = 32
 
 
 @dataclass(frozen=True)
+class WantedEnvelope:
+    """An envelope as a Bind brings it, and the hash of all that a linked index follows from."""
+
+    shape: sampler_pb2.Piece
+    names: list[IndexName]
+    key: bytes
+
+    @classmethod
+    def of(cls, envelope: sampler_pb2.Envelope) -> "WantedEnvelope":
+        """Return what a message asks for."""
+        names = [
+            IndexName(part.index_id, part.revision, part.canonical_grammar, part.inline_index)
+            for part in envelope.parts
+        ]
+        return cls(envelope.shape, names, _key(envelope, names))
+
+
+@dataclass(frozen=True)
 class _Linked:
     index: Index
     index_ids: list[str]
@@ -44,31 +62,35 @@ class Envelopes:
         self._dropped = 0
         """How many indexes had left when parts were last looked for."""
 
-    async def get(self, envelope: sampler_pb2.Envelope) -> Index:
+    def find(self, envelope: WantedEnvelope) -> Index | None:
+        """Return the index of an envelope that was linked earlier, if its parts are all held."""
+        kept = self._linked.get(envelope.key)
+        if kept is None or None in map(self._indexes.find, envelope.names):
+            return None
+        self._linked.move_to_end(envelope.key)
+        return kept.index
+
+    async def get(self, envelope: WantedEnvelope) -> Index:
         """Return the index of an envelope, linked now or earlier.
 
         Raises:
             InvalidArgumentError: It makes no sense.
             FormworkError: As `Indexes.get`, for any part.
         """
-        names = [
-            IndexName(part.index_id, part.revision, part.canonical_grammar, part.inline_index)
-            for part in envelope.parts
-        ]
-        key, held = _key(envelope, names), [self._indexes.find(name) for name in names]
-        parts = [index for index in held if index is not None]
-        kept = self._linked.get(key)
-        if kept is not None and len(parts) == len(names):
-            self._linked.move_to_end(key)
-            return kept.index
-        if len(parts) < len(names):
-            parts = await self._get_all(names)
-        linked = await self._link_once(key, envelope.shape, parts)
-        self._keep(key, _Linked(linked, [name.index_id for name in names]))
+        found = self.find(envelope)
+        if found is not None:
+            return found
+        parts = await self._get_all(envelope.names)
+        linked = await self._link_once(envelope.key, envelope.shape, parts)
+        self._keep(envelope.key, _Linked(linked, [name.index_id for name in envelope.names]))
         return linked
 
     async def _get_all(self, names: list[IndexName]) -> list[Index]:
         """Return the indexes of all names; those that are not held are fetched side by side."""
+        found = map(self._indexes.find, names)
+        held = [index for index in found if index is not None]
+        if len(held) == len(names):
+            return held
         await self._indexes.take_in(names)
         missing = dict.fromkeys(name for name in names if not self._indexes.holds(name.index_id))
         fetched = await do_all(self._indexes.get(name) for name in missing)

@@ -159,6 +159,17 @@ async def test_a_worker_is_sent_an_index_once_for_all_choices(
     assert len({bind.sequence_id for bind in bench.worker.binds}) == 3
 
 
+async def test_sequences_are_opened_bound_where_it_is_known_what_to(bench: Bench) -> None:
+    bench.worker.script = lambda _: calls(("get_time", "{}"))
+    for _ in range(2):
+        await create(bench, tools=[TIME], n=2)
+    assert all(opened.HasField("bind") for opened in bench.worker.opens[2:])
+    assert {opened.bind.sequence_id for opened in bench.worker.opens[2:]} == {
+        opened.sequence_id for opened in bench.worker.opens[2:]
+    }
+    assert len(bench.worker.binds) == 4  # once for each sequence
+
+
 async def test_the_bytes_of_an_index_are_passed_on_by_who_has_just_got_them(bench: Bench) -> None:
     bench.compiler.inline = b"its bytes"
     bench.worker.script = lambda _: calls(("get_time", "{}"))

@@ -53,6 +53,41 @@ async def test_parts_that_come_with_their_names_are_not_fetched(
     assert not mesh.compiler.requests
 
 
+async def test_a_sequence_may_be_opened_bound_whether_its_index_is_held_or_not(
+    mesh: WorkerMesh, gateway: StreamClient, index: Index
+) -> None:
+    part = {"index_id": mesh.hold(index), "revision": 1}
+    envelope = {"shape": one_or_two_calls("get"), "parts": [part]}
+    options = {"max_tokens": 40, "temperature": 0.7, "seed": 3}
+    await gateway.open(1, mesh.lease(), constrained=True, sampling=options)
+    await gateway.send(bind={"sequence_id": 1, "envelope": envelope})
+    await gateway.wait_ended(1)
+    bind, alone = {"envelope": envelope}, {"index_id": part["index_id"], "revision": 1}
+    for number in (2, 3):  # the second finds it linked
+        await gateway.open(
+            number, mesh.lease(), constrained=True, sampling=options, bind={"envelope": envelope}
+        )
+        await gateway.wait_ended(number)
+        assert spelled(gateway.frames[number]) == spelled(gateway.frames[1])
+    await gateway.open(4, mesh.lease(), constrained=True, sampling=options, bind=alone)
+    await gateway.wait_ended(4)
+    assert spelled(gateway.frames[4]).startswith("{")
+    await gateway.open(5, mesh.lease(), sampling=options, bind=bind)
+    await gateway.wait_ended(5)
+    assert isinstance(gateway.error(5), InvalidArgumentError)
+
+
+async def test_a_sequence_that_was_opened_bound_is_not_bound_again(
+    mesh: WorkerMesh, gateway: StreamClient, index: Index
+) -> None:
+    bind = {"index_id": mesh.hold(index), "revision": 1}
+    options = {"max_tokens": 600, "temperature": 1.0, "seed": 1}
+    await gateway.open(1, mesh.lease(), constrained=True, sampling=options, bind=bind)
+    await gateway.send(bind={"sequence_id": 1, **bind})
+    await gateway.wait_ended(1)
+    assert isinstance(gateway.error(1), InvalidArgumentError)
+
+
 async def test_calls_keep_their_envelope_at_any_temperature_and_say_where_control_tokens_stand(
     mesh: WorkerMesh, gateway: StreamClient, index: Index
 ) -> None:

@@ -14,7 +14,7 @@ from mesh.channels import Caller, open_channel
 from mesh.clock import SystemClock
 from mesh.errors import IndexNotFoundError, InternalError, LimitExceededError
 from sampler_service.config import SamplerConfig
-from sampler_service.envelopes import Envelopes, link_shape
+from sampler_service.envelopes import Envelopes, WantedEnvelope, link_shape
 from sampler_service.index_fetcher import IndexFetcher, IndexName
 from sampler_service.indexes import Indexes
 from sampler_service.model_folder import ModelFolder
@@ -157,11 +157,11 @@ async def test_an_envelope_is_linked_once_and_lasts_as_long_as_its_parts(
     monkeypatch.setattr("sampler_service.envelopes.link_shape", link)
     envelopes = Envelopes(indexes, folder.vocabulary, 8)
 
-    def envelope(*names: str) -> sampler_pb2.Envelope:
+    def envelope(*names: str) -> WantedEnvelope:
         pieces = [sampler_pb2.Piece(part=number) for number in range(len(names))]
         shape = sampler_pb2.Piece(choice=sampler_pb2.Pieces(pieces=pieces))
         parts = [sampler_pb2.EnvelopePart(index_id=name, revision=1) for name in names]
-        return sampler_pb2.Envelope(shape=shape, parts=parts)
+        return WantedEnvelope.of(sampler_pb2.Envelope(shape=shape, parts=parts))
 
     names = [mesh.hold(index, letter * 64) for letter in "abcd"]
     found = await asyncio.gather(*(envelopes.get(envelope(*names[:2])) for _ in range(5)))

@@ -210,6 +210,7 @@ class Open(_message.Message):
     MAY_REFUSE_FIELD_NUMBER: _builtins.int
     REFUSAL_PHRASES_FIELD_NUMBER: _builtins.int
     CONTENT_START_FIELD_NUMBER: _builtins.int
+    BIND_FIELD_NUMBER: _builtins.int
     sequence_id: _builtins.int
     """Unique on the stream."""
     choice: _builtins.int
@@ -219,7 +220,7 @@ class Open(_message.Message):
     cache_salt: _builtins.str
     """Scopes prefix reuse: equal salts may share a cache. Made by the gateway for a project."""
     constrained: _builtins.bool
-    """A Bind follows; no token is sampled before it."""
+    """It is bound, here or by a Bind that follows; no token is sampled before that."""
     may_refuse: _builtins.bool
     """The model may refuse instead, where its description has a refusal token."""
     @_builtins.property
@@ -240,6 +241,10 @@ class Open(_message.Message):
     def content_start(self) -> Global___ContentStart:
         """Where they are looked for once more; absent: at the start of the answer alone."""
 
+    @_builtins.property
+    def bind(self) -> Global___Bind:
+        """What it is bound to, where that is known already: as a Bind that follows at once."""
+
     def __init__(
         self,
         *,
@@ -256,10 +261,11 @@ class Open(_message.Message):
         may_refuse: _builtins.bool = ...,
         refusal_phrases: _abc.Iterable[_builtins.str] | None = ...,
         content_start: Global___ContentStart | None = ...,
+        bind: Global___Bind | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content_start", b"content_start", "deadline", b"deadline", "lease", b"lease", "sampling", b"sampling"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bind", b"bind", "content_start", b"content_start", "deadline", b"deadline", "lease", b"lease", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_salt", b"cache_salt", "choice", b"choice", "constrained", b"constrained", "content_start", b"content_start", "deadline", b"deadline", "lease", b"lease", "may_refuse", b"may_refuse", "prompt_tokens", b"prompt_tokens", "refusal_phrases", b"refusal_phrases", "request_id", b"request_id", "sampling", b"sampling", "sequence_id", b"sequence_id", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bind", b"bind", "cache_salt", b"cache_salt", "choice", b"choice", "constrained", b"constrained", "content_start", b"content_start", "deadline", b"deadline", "lease", b"lease", "may_refuse", b"may_refuse", "prompt_tokens", b"prompt_tokens", "refusal_phrases", b"refusal_phrases", "request_id", b"request_id", "sampling", b"sampling", "sequence_id", b"sequence_id", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
