@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from gateway.answer_reader import Channel
+from gateway.answer_events import Channel
 from gateway.choices import Choice
 from gateway.errors import AnswerInvalidError
 from gateway.generation import Generation, Job

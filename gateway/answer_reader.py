@@ -7,51 +7,14 @@ cannot be taken for one.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum, auto
 
+from gateway.answer_events import CallBegun, CallInput, Channel, Event, Said
 from gateway.answer_forms import AnswerForms
 from gateway.chat_formats import CustomInput
 from gateway.control_tokens import is_control
 from gateway.json_scan import ObjectScan
 from gateway.tools import ToolKind
 from mesh.errors import InternalError
-
-
-class Channel(Enum):
-    """Where a text belongs."""
-
-    CONTENT = auto()
-    REFUSAL = auto()
-    REASONING = auto()
-
-
-@dataclass(frozen=True)
-class Said:
-    """Further text of a channel."""
-
-    channel: Channel
-    text: str
-
-
-@dataclass(frozen=True)
-class CallBegun:
-    """The call of this number, from 0; its input follows."""
-
-    call: int
-    name: str
-    kind: ToolKind
-
-
-@dataclass(frozen=True)
-class CallInput:
-    """Further text of the input of a call."""
-
-    call: int
-    text: str
-
-
-Event = Said | CallBegun | CallInput
 
 
 class AnswerReader:

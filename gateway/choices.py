@@ -7,7 +7,7 @@ from typing import Any
 
 from formwork.sampler.v1.sampler_pb2 import Frame
 
-from gateway.answer_reader import CallBegun, CallInput, Channel, Event, Said
+from gateway.answer_events import CallBegun, CallInput, Channel, Event, Said
 from gateway.generation import Job
 from gateway.stops import StopReader
 from gateway.tools import ToolKind

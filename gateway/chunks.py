@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from gateway.answer import begin_choices, check_answer, head_of, reasoning_tokens
-from gateway.answer_reader import CallBegun, CallInput, Channel, Event, Said
+from gateway.answer_events import CallBegun, CallInput, Channel, Event, Said
 from gateway.choices import Choice, Step
 from gateway.generation import Generation
 from gateway.wire import usage_object

@@ -7,7 +7,8 @@ it, only the gateway knows which text is content.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.answer_reader import Channel, Event, Said, overlap
+from gateway.answer_events import Channel, Event, Said
+from gateway.answer_reader import overlap
 from gateway.request import ChatRequest
 
 

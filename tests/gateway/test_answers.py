@@ -21,7 +21,7 @@ from formwork_engine.index import Index, compile_index
 from formwork_engine.inputs import IndexOptions, JsonSchema, Lark, Regex
 from formwork_engine.vocabulary import Vocabulary
 
-from gateway.answer_reader import CallBegun, CallInput, Channel, Said
+from gateway.answer_events import CallBegun, CallInput, Channel, Said
 from gateway.answer_shape import AnswerShape, Part
 from gateway.chat_formats import FORMATS, HERMES, THINKING, ChatFormat, recognise_format
 from gateway.chat_model import ChatModel
