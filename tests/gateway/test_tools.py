@@ -236,7 +236,8 @@ async def test_validators_of_a_tool_set_are_bounded_together(mesh_config: MeshCo
     letters = {"type": "string", "pattern": r"^\p{L}{1,600}$"}
     parameters = {"type": "object", "properties": {"text": letters}}
     heavy = {"type": "function", "function": {"name": "heavy", "parameters": parameters}}
-    async with open_bench(mesh_config, validation_request_seconds=0.01) as bench:
+    patient = {"validation_wall_seconds": 60.0, "validation_request_seconds": 0.01}
+    async with open_bench(mesh_config, **patient) as bench:
         response = await bench.post(bench.chat(tools=[heavy]))
     assert response.status_code == 400
     error = response.json()["error"]
