@@ -1,19 +1,26 @@
 """Which sequences have a place for keys and values, and which of them decode."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 
 from mesh.errors import QueueFullError
 from sampler_service.openings import SequenceKey
 from sampler_service.runner import Slot
 from sampler_service.sequence import Sequence
 
+_Project = str
+_Order = tuple[bool, int, int]
+
 
 class Roster:
-    """All live sequences of a worker, served by tier, then by arrival.
+    """All live sequences of a worker, served by tier, projects in turn, then by arrival.
+
+    The first sequence of each project goes before anybody's second, so that whoever sends many, or
+    long ones, waits for its own and not everybody for it. The salt of a sequence tells its project.
 
     A sequence has no place, then one, then one and a turn to decode. One that waits (for its index
-    or a late mask, or paused) has no turn, and loses its place when others need it; it is computed
-    again later.
+    or a late mask, or paused) has no turn, and loses its place when others need it; so does one
+    without a turn, when a project comes that has no place. It is computed again later.
 
     Args:
         places: Slots for keys and values.
@@ -48,7 +55,7 @@ class Roster:
         Raises:
             QueueFullError: Too many wait.
         """
-        waiting = len(self.waiting())
+        waiting = sum(s.slot is None for s in self)
         if waiting >= self._max_waiting + len(self._free):
             raise QueueFullError(
                 "The worker's queue is full.",
@@ -64,11 +71,11 @@ class Roster:
 
     def waiting(self) -> list[Sequence]:
         """Return who has no place, the next one first."""
-        return sorted((s for s in self if s.slot is None), key=_by_order)
+        return _in_turn((s for s in self if s.slot is None), _by_arrival, self._places_held())
 
     def placed(self) -> list[Sequence]:
         """Return who has a place, the first to serve first."""
-        return sorted((s for s in self if s.slot is not None), key=_by_order)
+        return _in_turn((s for s in self if s.slot is not None), _by_arrival)
 
     def place_next(self) -> Sequence | None:
         """Give a free place to whoever is next, and return who that is; None if nobody."""
@@ -82,27 +89,39 @@ class Roster:
         return waiting[0]
 
     def evict(self) -> Slot | None:
-        """Take the place of a sequence that waits, if another one could use it at once.
+        """Take the place of a sequence without a turn, if another one has more use for it.
 
         Returns:
             The slot, which is free now.
         """
-        if self._free or not any(s.slot is None and s.runnable for s in self):
+        able = [s for s in self if s.slot is None and s.runnable]
+        if self._free or not able:
             return None
+        held = self._places_held()
+        is_newcomer = any(not held[_project(sequence)] for sequence in able)
+        evicted = self._find_idle() or (self._find_spare(held) if is_newcomer else None)
+        return None if evicted is None else self._take_place(evicted)
+
+    def _find_idle(self) -> Sequence | None:
+        """Return who waits in its place, while fewer than have turns could make tokens."""
         placed = self.placed()
         idle = [sequence for sequence in placed if not sequence.runnable]
-        if not idle or len(placed) - len(idle) >= self._turns:
-            return None
-        return self._take_place(idle[-1])
+        return idle[-1] if idle and len(placed) - len(idle) < self._turns else None
+
+    def _find_spare(self, held: Counter[_Project]) -> Sequence | None:
+        """Return the last who had no turn, of projects with several places."""
+        spare = [s for s in self.placed() if not s.decoding and held[_project(s)] > 1]
+        return spare[-1] if spare else None
 
     def give_turns(self) -> list[Sequence]:
         """Return whose tokens are computed in this step.
 
-        First who decodes: who did before and still can, then others; then who waits for an index,
+        First who decodes, of each project those first who did before; then who waits for an index,
         for the first logits.
         """
-        able = [s for s in self.placed() if s.prefilled and (s.runnable or s.ahead)]
-        able.sort(key=lambda sequence: (not sequence.decoding, not sequence.runnable))
+        able = [s for s in self if s.slot is not None and s.prefilled]
+        runnable = _in_turn((s for s in able if s.runnable), _by_turn)
+        able = [*runnable, *_in_turn((s for s in able if s.ahead), _by_arrival)]
         chosen = able[: self._turns]
         for sequence in self:
             sequence.decoding = False
@@ -116,6 +135,39 @@ class Roster:
             self._free.append(slot)
         return slot
 
+    def _places_held(self) -> Counter[_Project]:
+        return Counter(_project(s) for s in self if s.slot is not None)
 
-def _by_order(sequence: Sequence) -> tuple[int, int]:
+
+def _in_turn(
+    sequences: Iterable[Sequence],
+    own_order: Callable[[Sequence], tuple[int, ...]],
+    held: Counter[_Project] | None = None,
+) -> list[Sequence]:
+    """Return sequences in the order in which they are served.
+
+    Args:
+        sequences: Of any projects.
+        own_order: Of one project's.
+        held: How many each project has already.
+    """
+    before = Counter(held)
+    orders: dict[SequenceKey, _Order] = {}
+    ordered = sorted(sequences, key=own_order)
+    for sequence in ordered:
+        number, tier = before[_project(sequence)], sequence.order[0]
+        before[_project(sequence)] += 1
+        orders[sequence.key] = (number > 0, tier, number)
+    return sorted(ordered, key=lambda sequence: orders[sequence.key])
+
+
+def _project(sequence: Sequence) -> _Project:
+    return sequence.opening.salt
+
+
+def _by_arrival(sequence: Sequence) -> tuple[int, int]:
     return sequence.order
+
+
+def _by_turn(sequence: Sequence) -> tuple[int, int, int]:
+    return (not sequence.decoding, *sequence.order)

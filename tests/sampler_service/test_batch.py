@@ -454,6 +454,51 @@ class TestPlaces:
             ended += [output.key.sequence for output in outputs if output.is_last]
         assert ended == [2, 1, 3, 0]
 
+    def test_who_sends_many_does_not_hold_up_another_project(self, make_batch: MakeBatch) -> None:
+        batch = make_batch(slots=2)
+        for number in range(5):
+            batch.open(opening(number, salt="many", tier=0, options={"logit_bias": ENDLESS}))
+        batch.step()
+        batch.open(opening(50, salt="one", options={"max_tokens": 3, "logit_bias": ENDLESS}))
+        steps = 0
+        while batch.roster.find(key(50)) is not None:
+            batch.step()
+            steps += 1
+        assert steps <= 4
+        assert len(batch.roster) == 5
+
+    def test_whoever_holds_all_places_gives_one_to_a_project_without_any(
+        self, make_batch: MakeBatch
+    ) -> None:
+        options = {"max_tokens": 200, "logit_bias": ENDLESS}
+        alone = {n: decode(make_batch(), opening(n, options=options))[n] for n in range(16)}
+        batch = make_batch(slots=2)
+        for number in range(16):
+            batch.open(opening(number, salt="many", options=options))
+        batch.step()
+        assert len(batch.roster.placed()) < len(batch.roster)
+        batch.open(opening(50, salt="one", options={"max_tokens": 3, "logit_bias": ENDLESS}))
+        for _ in range(4):
+            batch.step()
+        assert batch.roster.find(key(50)) is None
+        told = run_batch(batch)
+        assert {n: told[key(n)].text[-40:] for n in range(16)} == {
+            n: one.text[-40:] for n, one in alone.items()
+        }
+
+    def test_long_prompts_of_one_project_do_not_hold_up_those_of_another(
+        self, make_batch: MakeBatch
+    ) -> None:
+        batch = make_batch(slots=8, prefill_chunk=BLOCK)
+        for number in range(6):
+            batch.open(opening(number, prompt=prompt(number, 10 * BLOCK), salt="long"))
+        batch.open(opening(50, prompt=prompt(50, BLOCK), salt="short", options={"max_tokens": 1}))
+        steps = 0
+        while batch.roster.find(key(50)) is not None:
+            batch.step()
+            steps += 1
+        assert steps <= 12
+
     def test_who_waits_for_an_index_is_prefilled_but_holds_up_nobody(
         self, make_batch: MakeBatch, index: Index
     ) -> None:
