@@ -9,7 +9,7 @@ from mesh.clock import Clock
 from mesh.errors import DrainingError, FormworkError, NoWorkerError, QueueTimeoutError
 from mesh.ids import ProjectId, Snapshot
 from scheduler.book import LeaseBook
-from scheduler.placement import Candidate, PrefixHolders, capacity_of, choose
+from scheduler.placement import Candidate, PrefixHolders, capacity_of, choose, share_of
 from scheduler.queues import QueueLimits, TierQueues
 from scheduler.records import LeaseRecord, Place, Tier
 from scheduler.workers import Worker, WorkerRegistry
@@ -109,9 +109,21 @@ class Admission:
             # Who is next waits for room: letting smaller requests pass would starve large ones.
             place = self._choose(ticket)
             if place is None:
-                return
+                break
             queue.take(self._clock.monotonic())
             self._grant(ticket, place)
+        while any(self._pass(ticket) for ticket in queue.firsts()):
+            pass
+
+    def _pass(self, ticket: Ticket) -> bool:
+        """Grant a ticket before its turn, where a worker keeps room for projects without any."""
+        candidates = [one for one in self._candidates(ticket) if not one.own]
+        place = choose(candidates, ticket.choices, avoid=ticket.avoid) if candidates else None
+        if place is None:
+            return False
+        self._queue(ticket.snapshot).discard(ticket)
+        self._grant(ticket, place)
+        return True
 
     def dispatch_all(self) -> None:
         """Hand out the places that are free, for every snapshot."""
@@ -180,18 +192,24 @@ class Admission:
         )
 
     def _choose(self, ticket: Ticket) -> Place | None:
-        workers = self._registry.ready(ticket.snapshot, self._clock.monotonic())
-        candidates = [self._candidate(worker) for worker in workers if not _failed(worker, ticket)]
         holder = self._holders.find(ticket.affinity)
-        return choose(candidates, ticket.choices, holder, ticket.avoid)
+        return choose(self._candidates(ticket), ticket.choices, holder, ticket.avoid)
 
-    def _candidate(self, worker: Worker) -> Candidate:
+    def _candidates(self, ticket: Ticket) -> list[Candidate]:
+        workers = self._registry.ready(ticket.snapshot, self._clock.monotonic())
+        return [self._candidate(one, ticket) for one in workers if not _failed(one, ticket)]
+
+    def _candidate(self, worker: Worker, ticket: Ticket) -> Candidate:
+        held, slots = self._book.held_by_project(worker.place), worker.load.slots
+        capacity = capacity_of(slots, self._limits.oversubscription)
+        share = share_of(slots, capacity)
         return Candidate(
             place=worker.place,
-            slots=worker.load.slots,
-            capacity=capacity_of(worker.load.slots, self._limits.oversubscription),
-            granted=self._book.held(worker.place),
+            slots=slots,
+            capacity=capacity,
+            granted=sum(min(sequences, share) for sequences in held.values()),
             waiting=worker.load.waiting,
+            own=held.get(ticket.project, 0),
         )
 
     def _has_workers(self, snapshot: Snapshot) -> bool:

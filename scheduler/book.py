@@ -1,12 +1,12 @@
 """Every lease in memory, and what the live ones take of each worker."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mesh.errors import InternalError
-from mesh.ids import LeaseId
+from mesh.ids import LeaseId, ProjectId
 from scheduler.leases import merge
 from scheduler.records import LIVE_STATES, LeaseRecord, Place
 
@@ -25,7 +25,7 @@ class LeaseBook:
         self._records: dict[LeaseId, LeaseRecord] = {}
         self._open: dict[LeaseId, None] = {}
         self._closed: OrderedDict[LeaseId, datetime] = OrderedDict()
-        self._held: Counter[Place] = Counter()
+        self._held: dict[Place, Counter[ProjectId]] = {}
         self._unchecked: set[LeaseId] = set()
 
     def put(self, record: LeaseRecord, now: datetime) -> LeaseRecord:
@@ -59,7 +59,11 @@ class LeaseBook:
 
     def held(self, place: Place) -> int:
         """Return how many sequences count on a worker."""
-        return self._held[place]
+        return sum(self.held_by_project(place).values())
+
+    def held_by_project(self, place: Place) -> Mapping[ProjectId, int]:
+        """Return how many sequences of each project count on a worker."""
+        return self._held.get(place, {})
 
     def adopt(self, record: LeaseRecord, now: datetime) -> LeaseRecord:
         """Keep a lease learnt from its holder, of which the database may know more."""
@@ -101,8 +105,11 @@ class LeaseBook:
     def _count(self, record: LeaseRecord | None, sign: int) -> None:
         if record is None or record.place is None or not record.holds_capacity:
             return
-        self._held[record.place] += sign * record.facts.choices
-        if self._held[record.place] == 0:
+        held = self._held.setdefault(record.place, Counter())
+        held[record.facts.project_id] += sign * record.facts.choices
+        if not held[record.facts.project_id]:
+            del held[record.facts.project_id]
+        if not held:
             del self._held[record.place]
 
 

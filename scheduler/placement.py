@@ -10,6 +10,8 @@ from scheduler.records import Place
 # its slots are taken: a cached prefix saves a prefill, a long wait costs more.
 _AFFINITY_SLACK = 0.25
 
+_MOST_KEPT = 8  # sequences beyond a worker's capacity, for projects that hold nothing there
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -20,18 +22,45 @@ class Candidate:
     capacity: int
     """Most live sequences."""
     granted: int
-    """Sequences of leases that count on it."""
+    """Sequences of leases that count on it, of each project no more than its share."""
     waiting: int = 0
     """Sequences that it says wait for a slot."""
+    own: int = 0
+    """Sequences of the project that asks, whatever their number."""
 
     @property
     def load(self) -> float:
         """Granted sequences per slot."""
         return self.granted / self.slots
 
+    @property
+    def share(self) -> int:
+        """Most sequences of one project."""
+        return share_of(self.slots, self.capacity)
+
     def fits(self, choices: int) -> bool:
-        """Whether that many more fit; a request larger than a worker gets one to itself."""
-        return self.granted + min(choices, self.capacity) <= self.capacity
+        """Whether that many more fit; a request of more gets in where its project has no other."""
+        is_alone = self.own == 0
+        return (is_alone or self.own + choices <= self.share) and self._with(
+            choices
+        ) <= self.capacity
+
+    def fits_newcomer(self, choices: int) -> bool:
+        """Whether that many fit into what is kept for projects that hold nothing."""
+        kept = min(self.slots // 2, _MOST_KEPT)
+        return self.own == 0 and self._with(choices) <= self.capacity + kept
+
+    def _with(self, choices: int) -> int:
+        counted = min(self.own, self.share)
+        return self.granted - counted + min(self.own + choices, self.share)
+
+
+def share_of(slots: int, capacity: int) -> int:
+    """Return how many live sequences of one project count on a worker.
+
+    It leaves room for others beside it, and each a turn: a larger request holds up its own project.
+    """
+    return capacity - slots // 2
 
 
 def capacity_of(slots: int, oversubscription: float) -> int:
@@ -54,6 +83,7 @@ def choose(
         avoid: A worker that just failed it; taken where no other has room.
     """
     fitting = [candidate for candidate in candidates if candidate.fits(choices)]
+    fitting = fitting or [one for one in candidates if one.fits_newcomer(choices)]
     if not fitting:
         return None
     fitting = [candidate for candidate in fitting if candidate.place != avoid] or fitting

@@ -6,7 +6,7 @@ Within a tier the projects take turns, and within a project the first to come is
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -85,6 +85,10 @@ class TierQueues(Generic[T]):
         self._pace.record(now)
         return ticket
 
+    def firsts(self) -> Sequence[T]:
+        """Return the first of each project in each tier, in the order of tiers and turns."""
+        return [ticket for tier in Tier for ticket in self._lines[tier].firsts()]
+
     def discard(self, ticket: T) -> bool:
         """Remove a ticket that waits no longer; return whether it waited."""
         home = self._homes.pop(ticket, None)
@@ -159,6 +163,9 @@ class _Line(Generic[T]):
 
     def first(self) -> T:
         return next(iter(next(iter(self._projects.values()))))
+
+    def firsts(self) -> list[T]:
+        return [next(iter(tickets)) for tickets in self._projects.values()]
 
     def take(self) -> T:
         project, tickets = next(iter(self._projects.items()))

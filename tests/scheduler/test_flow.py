@@ -556,6 +556,37 @@ async def test_projects_take_turns(desk: Desk) -> None:
     assert order == ["a", "b", "a", "a"]
 
 
+async def test_a_request_larger_than_a_worker_holds_up_no_other_project(desk: Desk) -> None:
+    desk.renew(slots=4)
+    await desk.acquire(project_id=ProjectId("large"), choices=100)
+    waiting = [
+        asyncio.create_task(desk.acquire(project_id=ProjectId(project), choices=100))
+        for project in ("large", "other")
+    ]
+    await desk.settled()
+    assert not any(task.done() for task in waiting)
+    assert (await desk.acquire(project_id=ProjectId("small"))).place == W0
+    assert not any(task.done() for task in waiting)
+    for task in waiting:
+        task.cancel()
+
+
+async def test_what_is_kept_for_projects_without_any_is_bounded(desk: Desk) -> None:
+    desk.renew(slots=4)
+    await desk.acquire(project_id=ProjectId("a"), choices=6)
+    await desk.acquire(project_id=ProjectId("b"), choices=2)
+    await desk.acquire(project_id=ProjectId("c"))
+    second = asyncio.create_task(desk.acquire(project_id=ProjectId("c")))
+    await desk.settled()
+    assert not second.done()
+    await desk.acquire(project_id=ProjectId("d"))
+    late = asyncio.create_task(desk.acquire(project_id=ProjectId("e")))
+    await desk.settled()
+    assert not late.done()
+    second.cancel()
+    late.cancel()
+
+
 async def test_closed_leases_are_forgotten_and_then_answered_from_the_database(desk: Desk) -> None:
     desk.renew()
     lease = held(await desk.acquire())

@@ -1,6 +1,7 @@
 """Whatever happens in whatever order: charged once, by the right side, and no place is lost."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -197,13 +198,13 @@ class LeaseLives:
 
     def places_are_held_by_open_leases_alone(self) -> None:
         book = self.desk.scheduler.book
-        held_by_records: dict[object, int] = {}
+        held_by_records: dict[object, Counter[str]] = {}
         for record in book.live():
             if record.holds_capacity:
                 assert record.place is not None
-                choices = record.facts.choices
-                held_by_records[record.place] = held_by_records.get(record.place, 0) + choices
-        assert dict(book._held) == held_by_records
+                held = held_by_records.setdefault(record.place, Counter())
+                held[record.facts.project_id] += record.facts.choices
+        assert book._held == held_by_records
 
     def every_live_lease_is_somebodys(self) -> None:
         for record in self.desk.scheduler.book.live():

@@ -9,8 +9,10 @@ def place(name: str) -> Place:
     return Place(WorkerId(name), f"{name}:1")
 
 
-def candidate(name: str, granted: int, *, slots: int = 4, waiting: int = 0) -> Candidate:
-    return Candidate(place(name), slots, 2 * slots, granted, waiting)
+def candidate(
+    name: str, granted: int, *, slots: int = 4, waiting: int = 0, own: int = 1
+) -> Candidate:
+    return Candidate(place(name), slots, 2 * slots, granted, waiting, own)
 
 
 def test_the_least_loaded_worker_is_chosen_by_its_share() -> None:
@@ -39,9 +41,26 @@ def test_a_holder_without_a_slot_is_kept_where_the_others_are_no_emptier() -> No
     assert choose([candidate("a", 5), candidate("b", 4)], 1, place("a")) == place("a")
 
 
-def test_a_request_larger_than_a_worker_gets_one_to_itself() -> None:
-    assert choose([candidate("a", 1)], 100) is None
-    assert choose([candidate("a", 0)], 100) == place("a")
+def test_a_request_larger_than_a_worker_waits_for_those_of_its_own_project() -> None:
+    assert choose([candidate("a", 1, own=1)], 100) is None
+    assert choose([candidate("a", 0, own=0)], 100) == place("a")
+
+
+def test_a_request_larger_than_a_worker_leaves_room_for_others() -> None:
+    assert choose([candidate("a", 2, own=0)], 100) == place("a")
+    assert choose([candidate("a", 6, own=0)], 2) == place("a")
+    assert choose([candidate("a", 6, own=0)], 100) is None
+
+
+def test_one_project_does_not_get_all_of_a_worker() -> None:
+    assert choose([candidate("a", 5, own=5)], 1) == place("a")
+    assert choose([candidate("a", 6, own=6)], 1) is None
+
+
+def test_room_is_kept_for_projects_without_any() -> None:
+    assert choose([candidate("a", 8, own=0)], 2) == place("a")
+    assert choose([candidate("a", 8, own=0)], 3) is None
+    assert choose([candidate("a", 8, own=1)], 1) is None
 
 
 def test_a_worker_that_failed_a_request_is_avoided_where_another_has_room() -> None:
