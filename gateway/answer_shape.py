@@ -1,8 +1,8 @@
 """From a request to the envelope of its answer: what may be written, control tokens included."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from formwork.sampler.v1.sampler_pb2 import FreeText, Piece, Pieces, Repeat
 
@@ -30,10 +30,18 @@ class Part:
 
 @dataclass(frozen=True)
 class AnswerShape:
-    """An envelope, and what its parts are made of, in the order of their numbers."""
+    """What an envelope's parts are made of, in the order of their numbers, and the envelope.
 
-    piece: Piece
+    That is written when it is first wanted: the indexes of its parts can be asked for before.
+    """
+
     parts: tuple[Part, ...]
+    write: Callable[[], Piece] = field(repr=False, compare=False)
+
+    @cached_property
+    def piece(self) -> Piece:
+        """The envelope."""
+        return self.write()
 
     @property
     def is_part_alone(self) -> bool:
@@ -64,10 +72,23 @@ class ShapeWriter:
             content: What the content must look like; None: any text.
             use: Which tools may be called.
         """
+        self._collect(content, use)
+        if self.parts:
+            return AnswerShape(tuple(self.parts), lambda: self._write(content, use))
+        piece = self._write(content, use)
+        return None if piece == _ANY_TEXT else AnswerShape((), lambda: piece)
+
+    def _collect(self, content: Part | None, use: ToolUse) -> None:
+        """Number the parts."""
+        tools = use.callable if self.form.call is not None else ()
+        for part in (*map(self._part_of, tools), content):
+            if part is not None:
+                self._number(part)
+
+    def _write(self, content: Part | None, use: ToolUse) -> Piece:
         calls = self._all_calls(content, use)
         contents = [] if calls and use.mode is ToolMode.REQUIRED else [self._content(content, use)]
-        piece = _all_of([*self._thoughts(), _one_of([*contents, *calls])])
-        return None if piece == _ANY_TEXT else AnswerShape(piece, tuple(self.parts))
+        return _all_of([*self._thoughts(), _one_of([*contents, *calls])])
 
     # -- thoughts and content -------------------------------------------------------------------
 
@@ -88,7 +109,7 @@ class ShapeWriter:
     def _content(self, content: Part | None, use: ToolUse) -> Piece:
         """Return what may be written without a call; where tools are shown, nothing opens one."""
         if content is not None:
-            inside = self._part(content)
+            inside = Piece(part=self._number(content))
         else:
             without = [self._trigger] if use.tools and self._trigger else []
             inside = Piece(free_text=FreeText(without=without))
@@ -130,22 +151,30 @@ class ShapeWriter:
     def _call(self, tool: Tool) -> list[Piece]:
         form = self._call_form
         head = self.write_form(tool.name + form.after_name)
-        return [*head, self._input(tool, form.custom), *self.write_form(form.closing)]
+        return [*head, self._input(tool), *self.write_form(form.closing)]
 
-    def _input(self, tool: Tool, custom: CustomInput) -> Piece:
-        if tool.kind is ToolKind.CUSTOM and custom is CustomInput.WRAPPED:
-            return self._wrapped(tool)
-        if tool.grammar is None:
+    def _input(self, tool: Tool) -> Piece:
+        part = self._part_of(tool)
+        if part is None:
             return Piece(free_text=FreeText())
-        return self._part(Part(tool.grammar, tool.subject, tool.strict))
-
-    def _wrapped(self, tool: Tool) -> Piece:
-        """Return a JSON object with the input of a custom tool as a string, kept to its grammar."""
-        if tool.grammar is None:
-            return self._part(Part(_WRAPPED_INPUT, tool.subject))
-        spelled = replace(tool.grammar, in_json_string=True)
-        inside = self._part(Part(spelled, tool.subject))
+        inside = Piece(part=self._number(part))
+        if not self._is_wrapped(tool) or tool.grammar is None:
+            return inside
         return _all_of([Piece(text='{"input": "'), inside, Piece(text='"}')])
+
+    def _part_of(self, tool: Tool) -> Part | None:
+        """Return what the input of a tool is, or the string in it; None where it is any text.
+
+        Where the input of a custom tool is a JSON object with a string, its grammar holds for that.
+        """
+        grammar, subject = tool.grammar, tool.subject
+        if not self._is_wrapped(tool):
+            return None if grammar is None else Part(grammar, subject, tool.strict)
+        inside = _WRAPPED_INPUT if grammar is None else replace(grammar, in_json_string=True)
+        return Part(inside, subject)
+
+    def _is_wrapped(self, tool: Tool) -> bool:
+        return tool.kind is ToolKind.CUSTOM and self._call_form.custom is CustomInput.WRAPPED
 
     @property
     def _call_form(self) -> CallForm:
@@ -161,12 +190,12 @@ class ShapeWriter:
 
     # -- pieces ---------------------------------------------------------------------------------
 
-    def _part(self, part: Part) -> Piece:
-        """Return the piece of a part, which is shared by all that are equal."""
+    def _number(self, part: Part) -> int:
+        """Return the number of a part, which is shared by all that are equal."""
         number = self.numbers.setdefault((part.grammar.key, part.strict), len(self.parts))
         if number == len(self.parts):
             self.parts.append(part)
-        return Piece(part=number)
+        return number
 
     def write_form(self, text: str) -> list[Piece]:
         """Return the pieces of a form: texts and control tokens."""

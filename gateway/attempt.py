@@ -19,6 +19,7 @@ from gateway.request import ChatRequest
 from mesh.context import current_request_id, current_traceparent
 from mesh.errors import FormworkError, IndexNotFoundError
 from mesh.ids import Snapshot
+from mesh.tasks import send_calls
 
 if TYPE_CHECKING:
     from gateway.flow import ChatFlow
@@ -46,9 +47,11 @@ class Attempt:
         """
         if preparation is None:
             return await self._open_first(None), None, AnswerChecks()
-        self._raise_refusal(preparation)
+        preparation.constraint()
         opening = asyncio.create_task(self._open_first(preparation))
         try:
+            await send_calls()  # for a place: what binds the answer is written meanwhile
+            self._raise_refusal(preparation)
             await self._wait_for_both(opening, preparation)
             opened, constraint = opening.result(), preparation.ensuring.result()
             if not opened.is_bound:

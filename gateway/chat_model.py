@@ -58,7 +58,7 @@ class ChatModel:
         remembered = self._shapes.find(key)
         if remembered is None:
             shape = ShapeWriter(self.form, self.tokens, self.is_thinking).write(content, use)
-            remembered = _Remembered(shape, _size(content, use, shape))
+            remembered = _Remembered(shape, _size(content, use))
             self._shapes.record(key, remembered)
         return remembered.shape
 
@@ -108,13 +108,12 @@ class ChatModel:
         return "".join(pieces) + frame.text[start:]
 
 
-def _size(content: Part | None, use: ToolUse, shape: AnswerShape | None) -> int:
+def _size(content: Part | None, use: ToolUse) -> int:
     """Return about how many bytes a remembered shape holds, with what it was asked by."""
     grammars = [tool.grammar for tool in use.callable] + [content.grammar if content else None]
     texts = sum(len(grammar.text) for grammar in grammars if grammar is not None)
-    pieces = shape.piece.ByteSize() if shape is not None else 0
-    # as the client wrote them, and as validators are made from them
-    return _ENTRY_BYTES * (1 + len(use.callable)) + 2 * texts + pieces
+    # as the client wrote them, and as validators are made from them; the pieces are small
+    return _ENTRY_BYTES * (1 + len(use.callable)) + 2 * texts
 
 
 def _facts_of(tool: Tool) -> object:

@@ -11,6 +11,7 @@ from gateway.constraint import Constraint, Wishes
 from gateway.indexes import Indexes
 from gateway.request import ChatRequest
 from gateway.validation import Validators
+from mesh.tasks import send_calls
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ async def prepared(
         asyncio.create_task(wishes.ensure(indexes)), asyncio.create_task(checks)
     )
     try:
-        await asyncio.sleep(0)  # what is known is had by now, before a thread takes the interpreter
+        await send_calls()  # before a thread that writes the prompt takes the interpreter
         yield preparation
     finally:
         await preparation.close()

@@ -7,6 +7,19 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+_TURNS = 4
+"""Of the event loop, that a task begun now takes until its first call is on its way."""
+
+
+async def send_calls() -> None:
+    """Return once the calls of tasks that were begun just now are on their way.
+
+    What follows may take long: the peers answer meanwhile.
+    """
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+
+
 async def do_all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Return what every one returns, in their order; once one fails, the others are cancelled.
 
