@@ -52,6 +52,17 @@ pub(crate) struct Elsewhere {
     pub except: Vec<(u32, u32)>,
 }
 
+impl Elsewhere {
+    /// The exits that are meant.
+    fn exits(&self) -> impl Iterator<Item = Exit> {
+        let is_meant = |exit: &&Exit| {
+            let after = self.except.partition_point(|range| range.1 <= exit.node);
+            self.except.get(after).is_none_or(|range| exit.node < range.0)
+        };
+        self.closed.exits.iter().filter(is_meant).copied()
+    }
+}
+
 /// A node of the trie that reads the closing quote.
 #[derive(Copy, Clone)]
 pub(crate) struct Exit {
@@ -238,6 +249,23 @@ impl ListWalk<'_> {
 }
 
 impl Closed {
+    /// The same with the exits that are found elsewhere among its own.
+    pub fn in_one(self: Arc<Self>) -> Arc<Self> {
+        let Some(usual) = &self.elsewhere else {
+            return self;
+        };
+        let mut exits = self.exits.clone();
+        exits.extend(usual.exits());
+        exits.sort_unstable_by_key(|exit| exit.node);
+        Arc::new(Closed {
+            base: self.base.clone(),
+            forbidden: self.forbidden.clone(),
+            tokens: self.tokens.clone(),
+            exits,
+            ..Closed::default()
+        })
+    }
+
     fn bytes(&self) -> usize {
         let base = self.base.as_ref().map_or(0, |base| base.len());
         let exits = size_of::<Exit>() * self.exits.len();

@@ -112,8 +112,8 @@ impl Ways {
         vocabulary: &Vocabulary,
         (id, shape): (NodeId, ShapeId),
     ) -> Way {
-        let closed = self.closed.get(grammar, vocabulary, shape);
-        if grammar.is_void() || closed.elsewhere.is_some() {
+        let closed = self.closed.get(grammar, vocabulary, shape).in_one();
+        if grammar.is_void() {
             return Way::Ask;
         }
         if closed.base.is_none() && closed.tokens.len() + closed.exits.len() <= FEW {

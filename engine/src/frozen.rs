@@ -19,10 +19,10 @@ use crate::frozen_tables::Tables;
 use crate::grammar::{Exhausted, Grammar, Limits, Writing};
 use crate::hashing::IdMap;
 use crate::machine::{Action, Configuration, NodeId, OutcomeId, StackId};
-use crate::mask::Mask;
+use crate::mask::{Mask, walk_json};
 use crate::reader::{JsonReader, NextByte, Reader, last_bytes_of_json};
 use crate::repeats::{Repeats, without_unread};
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{Trie, Vocabulary};
 
 /// Compiles the grammar that tables were filled from.
 pub(crate) type Compile = Box<dyn Fn() -> Option<JsonReader> + Send>;
@@ -185,6 +185,25 @@ impl FrozenReader {
         nodes
     }
 
+    fn live_next_byte(&mut self, place: Configuration) -> NextByte {
+        let live = self.live();
+        live.map_or(NextByte::Nothing, |live| live.grammar().next_byte(place))
+    }
+
+    /// Collects the tokens among a range of a trie's nodes that can be read from a place that the
+    /// tables do not hold.
+    pub(crate) fn read_live(
+        &mut self,
+        (trie, range): (&Trie, (usize, usize)),
+        at: Configuration,
+        tokens: &mut Vec<u32>,
+    ) {
+        let place = self.live_place(at);
+        if let Some((place, live)) = place.zip(self.live()) {
+            walk_json(live.grammar(), trie, range, place, tokens);
+        }
+    }
+
     /// The same place in the compiled grammar.
     fn live_place(&mut self, at: Configuration) -> Option<Configuration> {
         let stack = self.nodes_below(at.below);
@@ -244,6 +263,10 @@ impl Reader for FrozenReader {
     }
 
     fn next_byte(&mut self, at: Configuration) -> NextByte {
+        if !self.tables.is_known(at.top) {
+            let place = self.live_place(at);
+            return place.map_or(NextByte::Nothing, |place| self.live_next_byte(place));
+        }
         let (tables, mut next) = (Arc::clone(&self.tables), NextByte::Nothing);
         let row = tables.row(at.top);
         let is_dead = |byte: u8| row.is_some_and(|row| row[byte as usize] == 0);

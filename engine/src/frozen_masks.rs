@@ -71,6 +71,10 @@ impl FrozenReader {
                 }
                 continue;
             }
+            if !tables.is_known(at.top) {
+                self.read_live((trie, trie.range_below(from)), at, tokens);
+                continue;
+            }
             let row = tables.row(at.top);
             for place in trie.children(from) {
                 let (node, byte) = trie.child(place);

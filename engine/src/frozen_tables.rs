@@ -352,6 +352,11 @@ impl Tables {
         })
     }
 
+    /// Whether what bytes do at a node is known.
+    pub fn is_known(&self, node: NodeId) -> bool {
+        self.row(node).is_some() || self.key_place(node).is_some()
+    }
+
     /// One byte for each thing that a node's bytes do.
     pub fn examples(&self, node: NodeId) -> Vec<u8> {
         match self.key_place(node) {

@@ -389,7 +389,7 @@ fn after_exit(
 }
 
 /// The same as `walk` in JSON, on fuel.
-fn walk_json(
+pub(crate) fn walk_json(
     grammar: &mut Grammar,
     trie: &Trie,
     range: (usize, usize),

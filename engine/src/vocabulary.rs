@@ -502,6 +502,14 @@ impl Trie {
         }
     }
 
+    /// Returns the nodes below one, or all of them.
+    pub fn range_below(&self, node: Option<usize>) -> (usize, usize) {
+        match node {
+            Some(node) => (node + 1, self.ends[node] as usize),
+            None => (0, self.len()),
+        }
+    }
+
     /// Returns where the nodes right below one are listed, or those below none.
     pub fn children(&self, node: Option<usize>) -> Range<usize> {
         let (start, end) = match node {
@@ -581,14 +589,24 @@ impl Trie {
 
     /// Returns the ids of the tokens that begin with some bytes.
     pub fn beginning_with(&self, bytes: &[u8]) -> &[u32] {
-        let mut found = None;
-        for byte in bytes {
-            match self.child_by(found, *byte) {
-                None => return &[],
-                child => found = child,
-            }
+        match self.node_of(bytes) {
+            Some(node) => self.tokens_below(node),
+            None if bytes.is_empty() => &self.ids,
+            None => &[],
         }
-        found.map_or(&self.ids, |node| self.tokens_below(node))
+    }
+
+    /// Returns the node that some bytes lead to; None where no token begins so, and for no bytes.
+    pub fn node_of(&self, bytes: &[u8]) -> Option<usize> {
+        let (first, rest) = bytes.split_first()?;
+        let node = self.child_by(None, *first)?;
+        rest.iter()
+            .try_fold(node, |node, byte| self.child_by(Some(node), *byte))
+    }
+
+    /// Returns how many tokens come before those at or below a node.
+    pub fn tokens_before(&self, node: usize) -> usize {
+        self.starts[node] as usize
     }
 
     /// Returns the ids of the tokens that end at a node or below it.

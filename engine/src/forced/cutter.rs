@@ -157,20 +157,9 @@ impl Cutter<'_> {
         let Some((reader, at)) = &mut self.follows else {
             return true;
         };
-        let mut may_follow = [None; 256];
-        // What the vocabulary alone decides comes first: the reader's steps cost most.
-        open.some_beyond(vocabulary, tokenisation, from, |beyond| {
-            let [next, rest @ ..] = beyond else {
-                return false;
-            };
-            let after =
-                *may_follow[usize::from(*next)].get_or_insert_with(|| reader.step(*at, *next));
-            let end = after.and_then(|after| {
-                rest.iter()
-                    .try_fold(after, |at, byte| reader.step(at, *byte))
-            });
-            end.is_some() || reader.limit_reached().is_some()
-        })
+        let step = |at, byte| reader.step(at, byte);
+        open.some_beyond(vocabulary, tokenisation, from, *at, step)
+            || reader.limit_reached().is_some()
     }
 }
 

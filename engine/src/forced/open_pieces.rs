@@ -103,35 +103,53 @@ impl OpenPiece {
         self.places[end].merged.get_or_init(merge).as_deref()
     }
 
-    /// Whether `fits` says so of what some token that begins at a place has beyond the piece, of
-    /// those that the tokenizer may write there.
-    pub fn some_beyond(
+    /// Whether the tokenizer may write some token that begins at a place, reaches beyond the piece
+    /// and can be read there; `step` reads a byte.
+    pub fn some_beyond<Place: Copy>(
         &self,
         vocabulary: &Vocabulary,
         tokenisation: &Tokenisation,
         from: usize,
-        mut fits: impl FnMut(&[u8]) -> bool,
+        end: Place,
+        mut step: impl FnMut(Place, u8) -> Option<Place>,
     ) -> bool {
-        let begun = &self.text[from..];
-        let ids = vocabulary.trie().beginning_with(begun);
-        let listed = || (ids.len() <= MAX_LISTED).then(|| unknown(ids.len()));
+        let (trie, begun) = (vocabulary.trie(), &self.text[from..]);
+        let Some(root) = trie.node_of(begun) else {
+            return begun.is_empty();
+        };
+        let count = trie.tokens_below(root).len();
+        let listed = || (count <= MAX_LISTED).then(|| unknown(count));
         let Some(verdicts) = self.places[from].overhang.get_or_init(listed) else {
             return true;
         };
         let Some(before) = self.merged(tokenisation, from) else {
             return true;
         };
-        ids.iter().zip(verdicts).any(|(id, verdict)| {
-            let bytes = || vocabulary.token_bytes(*id);
-            let may_be_written = || {
-                let next = bytes().get(begun.len());
-                next.is_some_and(|next| {
-                    self.goes_on(tokenisation, *next)
-                        && is_written(tokenisation, &self.text[..from], (*id, bytes()), before)
-                })
-            };
-            verdict.get(may_be_written) && fits(&bytes()[begun.len()..])
-        })
+        let may_be_written = |node: usize| {
+            let first = trie.tokens_before(node) - trie.tokens_before(root);
+            let mut tokens = (first..).zip(trie.tokens_at(node));
+            tokens.any(|(place, id)| {
+                let token = (*id, vocabulary.token_bytes(*id));
+                let text = &self.text[..from];
+                verdicts[place].get(|| is_written(tokenisation, text, token, before))
+            })
+        };
+        let mut open = vec![(root, end)];
+        while let Some((node, at)) = open.pop() {
+            for place in trie.children(Some(node)) {
+                let (child, byte) = trie.child(place);
+                if node == root && !self.goes_on(tokenisation, byte) {
+                    continue;
+                }
+                // What can be read is found out first: mostly much can, and the first token will do.
+                let Some(next) = step(at, byte) else { continue };
+                if may_be_written(child) {
+                    return true;
+                }
+                open.push((child, next));
+            }
+        }
+        false
     }
 
     /// Whether some piece begins so and goes on with a byte.
