@@ -38,6 +38,8 @@ const MAX_KEY_POSITIONS: usize = MAX_POSITIONS / 4;
 const MAX_WAYS_ON: usize = 48;
 /// Pairs of a node and what it was begun with that are explored.
 const MAX_PAIRS: usize = 60_000;
+/// See `rank`.
+const RANKS: usize = 3;
 /// What the bytes of one node, or one closed part, may cost.
 pub(crate) const FUEL: u64 = 200_000;
 
@@ -75,9 +77,8 @@ pub(crate) struct Nodes {
     resumed: IdMap<(NodeId, OutcomeId), Option<NodeId>>,
     /// Pairs of the node that a value began with and a node inside that value.
     pairs: HashSet<(u32, u32)>,
-    open: VecDeque<(u32, u32)>,
-    /// The same for nodes that few texts meet.
-    later: VecDeque<(u32, u32)>,
+    /// Those that are to be followed, by rank: the least first.
+    open: [VecDeque<(u32, u32)>; RANKS],
     /// By the node that values began with: where they were begun (the pair's first, and the node
     /// that waits below), and how they can end.
     callers: IdMap<u32, Vec<(u32, NodeId)>>,
@@ -111,7 +112,7 @@ impl Nodes {
         self.number(root);
         self.callers.insert(first, vec![(first, root)]);
         self.meet(grammar, first, start.top);
-        while let Some((entry, node)) = self.open.pop_front().or_else(|| self.later.pop_front()) {
+        while let Some((entry, node)) = self.open.iter_mut().find_map(VecDeque::pop_front) {
             if self.pairs.len() > MAX_PAIRS || Instant::now() > until {
                 return;
             }
@@ -132,12 +133,7 @@ impl Nodes {
     fn meet(&mut self, grammar: &Grammar, entry: u32, node: NodeId) {
         let number = self.number(node);
         if self.pairs.insert((entry, number)) {
-            let open = if is_rare(grammar, node) {
-                &mut self.later
-            } else {
-                &mut self.open
-            };
-            open.push_back((entry, number));
+            self.open[rank(grammar, node)].push_back((entry, number));
         }
     }
 
@@ -424,16 +420,25 @@ fn is_told_apart(node: &Node, row: &[Action; 256]) -> bool {
     matches!(node, Node::Text { read: Some(_), .. }) && different_actions(row).len() > MAX_WAYS_ON
 }
 
-/// Whether few texts come to a node: one inside a character, or of a text that is compared.
-fn is_rare(grammar: &Grammar, node: NodeId) -> bool {
+/// How late a node is followed: first what texts are built of, then characters of values one after
+/// the other, so that all are followed equally far; last what few texts come to, inside a character
+/// or a text that is compared.
+fn rank(grammar: &Grammar, node: NodeId) -> usize {
     match &**grammar.machine.node(node) {
         Node::Text {
             role: Role::Value,
             read: Some(_),
             ..
-        } => true,
-        Node::Text { shape, .. } => grammar.machine.shapes.get(*shape).lexeme != Lexeme::Plain,
-        _ => false,
+        } => RANKS - 1,
+        Node::Text { shape, role, .. } => {
+            let is_plain = grammar.machine.shapes.get(*shape).lexeme == Lexeme::Plain;
+            match (is_plain, role) {
+                (false, _) => RANKS - 1,
+                (true, Role::Value) => 1,
+                (true, Role::Key(_)) => 0,
+            }
+        }
+        _ => 0,
     }
 }
 
