@@ -12,9 +12,7 @@ use crate::grammar::Grammar;
 use crate::hashing::IdMap;
 use crate::regex::Alphabet;
 use crate::shape::{ShapeId, ShapeStep, Strays};
-use crate::vocabulary::{
-    ALL_PLAIN, FreeTokens, NON_ASCII, Quoted, Special, Trie, Vocabulary, allow, forbid,
-};
+use crate::vocabulary::{FreeTokens, NON_ASCII, Quoted, Special, Trie, Vocabulary, allow, forbid};
 
 /// The part of a mask that a shape alone decides.
 #[derive(Default)]
@@ -57,7 +55,9 @@ impl Elsewhere {
     fn exits(&self) -> impl Iterator<Item = Exit> {
         let is_meant = |exit: &&Exit| {
             let after = self.except.partition_point(|range| range.1 <= exit.node);
-            self.except.get(after).is_none_or(|range| exit.node < range.0)
+            self.except
+                .get(after)
+                .is_none_or(|range| exit.node < range.0)
         };
         self.closed.exits.iter().filter(is_meant).copied()
     }
@@ -131,7 +131,8 @@ impl ClosedMasks {
         }
         let free = self.get(grammar, vocabulary, free_shape);
         if let Some(bounds) = grammar.length_only(near) {
-            return Closed::of_length(&free, vocabulary, bounds);
+            let all_spellings = grammar.writing.all_spellings;
+            return Closed::of_length(&free, vocabulary, bounds, all_spellings);
         }
         if let Some(listed) = grammar.listed(near) {
             let others = listed.others.filter(|others| *others != near);
@@ -299,11 +300,15 @@ impl Closed {
     }
 
     /// What may follow where only the number of code points matters, from what may follow anywhere.
-    fn of_length(free: &Closed, vocabulary: &Vocabulary, (low, high): (u32, u32)) -> Self {
-        let base = short_texts(vocabulary, &free.special, high);
+    fn of_length(
+        free: &Closed,
+        vocabulary: &Vocabulary,
+        (low, high): (u32, u32),
+        all_spellings: bool,
+    ) -> Self {
         let fits = |exit: &&Exit| (low..=high).contains(&exit.read);
         Closed {
-            base: Some(base.into()),
+            base: Some(vocabulary.short_texts(&free.special, (high, all_spellings))),
             exits: free.exits.iter().filter(fits).copied().collect(),
             recipe: Some(Recipe::Length(high)),
             ..Closed::default()
@@ -339,7 +344,7 @@ impl Closed {
         let usual = grammar.usual_text(shape)?;
         let recipe = Recipe::Within(usual.idle, usual.length);
         let length = usize::try_from(usual.length).unwrap_or(usize::MAX);
-        let mut base = vocabulary.plain_within(usual.idle, length);
+        let mut base = vocabulary.plain_within(usual.idle, length).to_vec();
         let doubtful = if usual.shape == shape {
             Vec::new()
         } else {
@@ -527,26 +532,17 @@ impl Exit {
 
 impl Recipe {
     /// The base, or what it is like; None where it takes work that was not done for free text yet.
-    pub fn follow(self, vocabulary: &Vocabulary, all_spellings: bool) -> Option<Vec<u32>> {
+    pub fn follow(self, vocabulary: &Vocabulary, all_spellings: bool) -> Option<Arc<[u32]>> {
         let free = vocabulary.free_tokens(all_spellings);
         Some(match self {
-            Recipe::Free => free?.base.to_vec(),
-            Recipe::Length(high) => short_texts(vocabulary, &free?.special, high),
+            Recipe::Free => Arc::clone(&free?.base),
+            Recipe::Length(high) => vocabulary.short_texts(&free?.special, (high, all_spellings)),
             Recipe::Within(characters, length) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
                 vocabulary.plain_within(characters, length)
             }
         })
     }
-}
-
-/// The tokens of texts of at most so many code points.
-fn short_texts(vocabulary: &Vocabulary, special: &[Special], high: u32) -> Vec<u32> {
-    let length = usize::try_from(high).unwrap_or(usize::MAX);
-    let mut base = vocabulary.plain_within(ALL_PLAIN, length);
-    let short = special.iter().filter(|token| token.read <= high);
-    short.for_each(|token| allow(&mut base, token.id));
-    base
 }
 
 /// Walk the whole trie inside a string.

@@ -40,6 +40,8 @@ const MAX_WAYS_ON: usize = 48;
 const MAX_PAIRS: usize = 60_000;
 /// See `rank`.
 const RANKS: usize = 3;
+/// See `Nodes::next`.
+const RARE_TURN: usize = 4;
 /// What the bytes of one node, or one closed part, may cost.
 pub(crate) const FUEL: u64 = 200_000;
 
@@ -79,6 +81,7 @@ pub(crate) struct Nodes {
     pairs: HashSet<(u32, u32)>,
     /// Those that are to be followed, by rank: the least first.
     open: [VecDeque<(u32, u32)>; RANKS],
+    turns: usize,
     /// By the node that values began with: where they were begun (the pair's first, and the node
     /// that waits below), and how they can end.
     callers: IdMap<u32, Vec<(u32, NodeId)>>,
@@ -112,7 +115,7 @@ impl Nodes {
         self.number(root);
         self.callers.insert(first, vec![(first, root)]);
         self.meet(grammar, first, start.top);
-        while let Some((entry, node)) = self.open.iter_mut().find_map(VecDeque::pop_front) {
+        while let Some((entry, node)) = self.next() {
             if self.pairs.len() > MAX_PAIRS || Instant::now() > until {
                 return;
             }
@@ -127,6 +130,19 @@ impl Nodes {
                 self.follow(grammar, entry, action);
             }
         }
+    }
+
+    /// The pair that is followed next. What few texts come to has its turn now and then: tokens
+    /// that begin a text may reach it.
+    fn next(&mut self) -> Option<(u32, u32)> {
+        self.turns += 1;
+        let [built, plain, rare] = &mut self.open;
+        let texts = match self.turns % RARE_TURN {
+            0 => [rare, plain],
+            _ => [plain, rare],
+        };
+        let text = || texts.into_iter().find_map(VecDeque::pop_front);
+        built.pop_front().or_else(text)
     }
 
     /// A node inside a value that began with another.
@@ -432,10 +448,10 @@ fn rank(grammar: &Grammar, node: NodeId) -> usize {
         } => RANKS - 1,
         Node::Text { shape, role, .. } => {
             let is_plain = grammar.machine.shapes.get(*shape).lexeme == Lexeme::Plain;
-            match (is_plain, role) {
-                (false, _) => RANKS - 1,
-                (true, Role::Value) => 1,
-                (true, Role::Key(_)) => 0,
+            match role {
+                Role::Key(_) => 0,
+                Role::Value if is_plain => 1,
+                Role::Value => RANKS - 1,
             }
         }
         _ => 0,

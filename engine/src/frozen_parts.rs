@@ -132,7 +132,7 @@ pub(crate) fn write_base(
 ) -> Vec<u8> {
     let followed = |recipe: Recipe| Some((recipe, recipe.follow(vocabulary, all_spellings)?));
     let like = recipe.and_then(followed);
-    let nothing = vec![0; base.len()];
+    let nothing = || vec![0; base.len()].into();
     let mut bytes = Vec::new();
     match like.as_ref().map(|(recipe, _)| *recipe) {
         None => bytes.push(0),
@@ -147,7 +147,7 @@ pub(crate) fn write_base(
             write_number(&mut bytes, length.into());
         }
     }
-    let like = like.map_or(nothing, |(_, like)| like);
+    let like: Arc<[u32]> = like.map_or_else(nothing, |(_, like)| like);
     write_list(&mut bytes, &differences(base, &like));
     bytes
 }
@@ -191,18 +191,16 @@ pub(crate) fn read_base(
         _ => return Err(unreadable()),
     };
     let differing = input.list(vocabulary.size())?;
-    let mut base = match recipe {
+    let like = match recipe {
         Some(recipe) => recipe
             .follow(vocabulary, all_spellings)
             .ok_or_else(unreadable)?,
-        None => vec![0; vocabulary.words()],
+        None => vec![0; vocabulary.words()].into(),
     };
-    if differing.is_empty() && recipe == Some(Recipe::Free) {
-        let free = vocabulary
-            .free_tokens(all_spellings)
-            .ok_or_else(unreadable)?;
-        return Ok(Arc::clone(&free.base));
+    if differing.is_empty() {
+        return Ok(like);
     }
+    let mut base = like.to_vec();
     differing
         .iter()
         .for_each(|id| base[*id as usize / 32] ^= 1 << (id % 32));

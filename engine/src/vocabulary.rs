@@ -38,16 +38,22 @@ pub struct Vocabulary {
     free_masks: FreeMasks,
     /// What may follow where any text may, with one spelling and with all.
     free_tokens: [OnceLock<Arc<FreeTokens>>; 2],
-    /// Masks of plain tokens that were asked for, for all indexes.
-    plain_masks: Mutex<PlainMasks>,
+    /// Masks that were asked for, for all indexes.
+    masks: Mutex<HashMap<MaskOf, Arc<[u32]>>>,
     /// How texts are cut to tokens, if that is known.
     tokenisation: Option<Tokenisation>,
     open_pieces: OpenPieces,
     class_tries: ClassTries,
 }
 
-/// Masks by the signature of the characters and the greatest length.
-type PlainMasks = HashMap<(u128, usize), Arc<[u32]>>;
+/// What a mask that is kept is of.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+enum MaskOf {
+    /// Plain tokens, by the signature of their characters and the greatest length.
+    Plain(u128, usize),
+    /// Tokens inside texts of at most so many code points, with one spelling or with all.
+    Short(u32, bool),
+}
 
 /// What may follow in a JSON string where any text may: the same for all indexes.
 #[derive(Debug, Default)]
@@ -84,8 +90,10 @@ pub struct Special {
     pub read: u32,
 }
 
-/// Masks of plain tokens that are remembered at most.
-const MAX_PLAIN_MASKS: usize = 256;
+/// Masks that are kept at most.
+const MAX_MASKS: usize = 256;
+/// So few characters are quicker looked for in the trie than all others ruled out.
+const FEW_CHARACTERS: u32 = 24;
 
 impl Vocabulary {
     /// Returns the vocabulary of some tokens, by id.
@@ -122,7 +130,7 @@ impl Vocabulary {
             tokens,
             end_ids,
             free_tokens: Default::default(),
-            plain_masks: Mutex::default(),
+            masks: Mutex::default(),
             tokenisation: None,
             open_pieces: OpenPieces::default(),
             class_tries: ClassTries::default(),
@@ -180,21 +188,63 @@ impl Vocabulary {
 
     /// Returns the mask of the plain tokens of at most so many code points that have only the
     /// characters of a signature.
-    pub fn plain_within(&self, characters: u128, length: usize) -> Vec<u32> {
-        let mut known = self
-            .plain_masks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    pub fn plain_within(&self, characters: u128, length: usize) -> Arc<[u32]> {
         let length = length.min(usize::from(u16::MAX));
-        if let Some(mask) = known.get(&(characters, length)) {
-            return mask.to_vec();
+        self.kept_mask(MaskOf::Plain(characters, length), || {
+            let mut mask = vec![0; self.words()];
+            let characters = characters & ALL_PLAIN;
+            if characters & NON_ASCII == 0 && characters.count_ones() <= FEW_CHARACTERS {
+                self.allow_few(characters, length, &mut mask);
+            } else {
+                self.plain.allow_within(characters, length, &mut mask);
+            }
+            mask
+        })
+    }
+
+    /// Returns the mask of the tokens inside texts of at most so many code points, of which some are
+    /// not plain.
+    pub(crate) fn short_texts(
+        &self,
+        special: &[Special],
+        (high, all_spellings): (u32, bool),
+    ) -> Arc<[u32]> {
+        self.kept_mask(MaskOf::Short(high, all_spellings), || {
+            let length = usize::try_from(high).unwrap_or(usize::MAX);
+            let mut mask = self.plain_within(ALL_PLAIN, length).to_vec();
+            let short = special.iter().filter(|token| token.read <= high);
+            short.for_each(|token| allow(&mut mask, token.id));
+            mask
+        })
+    }
+
+    fn kept_mask(&self, of: MaskOf, make: impl FnOnce() -> Vec<u32>) -> Arc<[u32]> {
+        let known = || self.masks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mask) = known().get(&of) {
+            return Arc::clone(mask);
         }
-        let mut mask = vec![0; self.words()];
-        self.plain.allow_within(characters, length, &mut mask);
-        if known.len() < MAX_PLAIN_MASKS {
-            known.insert((characters, length), mask.as_slice().into());
+        let mask: Arc<[u32]> = make().into();
+        let mut known = known();
+        if known.len() < MAX_MASKS {
+            known.insert(of, Arc::clone(&mask));
         }
         mask
+    }
+
+    /// Adds to a mask the plain tokens of at most so many characters, all of a few of ASCII.
+    fn allow_few(&self, characters: u128, length: usize, mask: &mut [u32]) {
+        let (trie, mut node) = (&self.trie, 0);
+        while node < trie.len() {
+            let (byte, depth) = (trie.bytes[node], usize::from(trie.depths[node]));
+            if byte >= 0x80 || characters >> byte & 1 == 0 || depth >= length {
+                node = trie.ends[node] as usize;
+                continue;
+            }
+            let ids = trie.tokens_at(node).iter();
+            ids.filter(|id| self.plain.is_plain(**id))
+                .for_each(|id| allow(mask, *id));
+            node += 1;
+        }
     }
 
     /// Returns the bytes that lead to a node of the trie, its own included.
