@@ -4,25 +4,26 @@
 //! a pushdown system, explored by summaries (Reps, Horwitz and Sagiv, "Precise interprocedural
 //! dataflow analysis via graph reachability", 1995): a value's inside is explored once for each
 //! node that it begins with, how it can end is noted there, and whatever it was begun from goes on
-//! with each of these ends. So nesting without bound takes finitely many steps. Nodes inside
-//! characters and in values that are compared come last: there are many, and few texts meet them.
-//! Those inside declared keys are spelt out (`fill_keys`).
+//! with each of these ends. So nesting without bound takes finitely many steps. What is followed
+//! first is a matter of its own (`fill_order`). Nodes inside declared keys are spelt out
+//! (`fill_keys`).
 //!
 //! Then the *ways* to masks (`fill_ways`). A mask is not written place by place: with the nodes and
 //! the closed parts of their shapes it is quickly put together wherever a cursor comes.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::fill_keys::Spelt;
+use crate::fill_order::{Order, Rank};
 use crate::fill_ways::Ways;
 use crate::frozen_codes::Code;
 use crate::frozen_keys::{KeyBlock, KeyTrie, MAX_POSITIONS};
 use crate::frozen_tables::{Draft, MAX_ROWS, Row, Way};
 use crate::grammar::Grammar;
 use crate::hashing::{IdMap, IdSet};
-use crate::machine::{Action, Node, NodeId, OutcomeId, Role};
+use crate::machine::{Action, Node, NodeId, OutcomeId};
 use crate::reader::JsonReader;
 use crate::shape::Lexeme;
 use crate::vocabulary::Vocabulary;
@@ -38,10 +39,6 @@ const MAX_KEY_POSITIONS: usize = MAX_POSITIONS / 4;
 const MAX_WAYS_ON: usize = 48;
 /// Pairs of a node and what it was begun with that are explored.
 const MAX_PAIRS: usize = 60_000;
-/// See `rank`.
-const RANKS: usize = 3;
-/// See `Nodes::next`.
-const RARE_TURN: usize = 4;
 /// What the bytes of one node, or one closed part, may cost.
 pub(crate) const FUEL: u64 = 200_000;
 
@@ -79,9 +76,8 @@ pub(crate) struct Nodes {
     resumed: IdMap<(NodeId, OutcomeId), Option<NodeId>>,
     /// Pairs of the node that a value began with and a node inside that value.
     pairs: HashSet<(u32, u32)>,
-    /// Those that are to be followed, by rank: the least first.
-    open: [VecDeque<(u32, u32)>; RANKS],
-    turns: usize,
+    /// Those that are to be followed.
+    open: Order<(u32, u32)>,
     /// By the node that values began with: where they were begun (the pair's first, and the node
     /// that waits below), and how they can end.
     callers: IdMap<u32, Vec<(u32, NodeId)>>,
@@ -115,7 +111,7 @@ impl Nodes {
         self.number(root);
         self.callers.insert(first, vec![(first, root)]);
         self.meet(grammar, first, start.top);
-        while let Some((entry, node)) = self.next() {
+        while let Some((entry, node)) = self.open.next() {
             if self.pairs.len() > MAX_PAIRS || Instant::now() > until {
                 return;
             }
@@ -132,24 +128,11 @@ impl Nodes {
         }
     }
 
-    /// The pair that is followed next. What few texts come to has its turn now and then: tokens
-    /// that begin a text may reach it.
-    fn next(&mut self) -> Option<(u32, u32)> {
-        self.turns += 1;
-        let [built, plain, rare] = &mut self.open;
-        let texts = match self.turns % RARE_TURN {
-            0 => [rare, plain],
-            _ => [plain, rare],
-        };
-        let text = || texts.into_iter().find_map(VecDeque::pop_front);
-        built.pop_front().or_else(text)
-    }
-
     /// A node inside a value that began with another.
     fn meet(&mut self, grammar: &Grammar, entry: u32, node: NodeId) {
         let number = self.number(node);
         if self.pairs.insert((entry, number)) {
-            self.open[rank(grammar, node)].push_back((entry, number));
+            self.open.push((entry, number), Rank::of(grammar, node));
         }
     }
 
@@ -434,28 +417,6 @@ fn whatever_is_spelt(action: Action) -> Action {
 /// Whether a text is told apart from others by every character.
 fn is_told_apart(node: &Node, row: &[Action; 256]) -> bool {
     matches!(node, Node::Text { read: Some(_), .. }) && different_actions(row).len() > MAX_WAYS_ON
-}
-
-/// How late a node is followed: first what texts are built of, then characters of values one after
-/// the other, so that all are followed equally far; last what few texts come to, inside a character
-/// or a text that is compared.
-fn rank(grammar: &Grammar, node: NodeId) -> usize {
-    match &**grammar.machine.node(node) {
-        Node::Text {
-            role: Role::Value,
-            read: Some(_),
-            ..
-        } => RANKS - 1,
-        Node::Text { shape, role, .. } => {
-            let is_plain = grammar.machine.shapes.get(*shape).lexeme == Lexeme::Plain;
-            match role {
-                Role::Key(_) => 0,
-                Role::Value if is_plain => 1,
-                Role::Value => RANKS - 1,
-            }
-        }
-        _ => 0,
-    }
 }
 
 /// Whether a byte could do anything at a node, without working out what.

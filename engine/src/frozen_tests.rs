@@ -134,6 +134,25 @@ fn what_was_filled_is_read_without_a_grammar() {
     }
 }
 
+/// A text that one character leaves the rule for, and one of few characters.
+const TEXTS: [&str; 2] = [
+    r#"{"type": "string", "minLength": 1, "maxLength": 300, "pattern": "^[^x]"}"#,
+    r#"{"type": "string", "pattern": "^[ab]{2,5}$"}"#,
+];
+
+#[test]
+fn texts_with_a_rule_of_their_own_are_read_without_a_grammar() {
+    let vocabulary = vocabulary();
+    for schema in TEXTS {
+        let index = compiled(schema, &Options::default(), &vocabulary);
+        let again = compiled(schema, &Options::default(), &vocabulary);
+        again.fill(5_000);
+        let frozen = again.without_grammar().unwrap();
+        let mut dice = Dice(7);
+        (0..12).for_each(|_| walk_both(&index, &frozen, &vocabulary, &mut dice));
+    }
+}
+
 #[test]
 fn cursors_go_on_when_their_index_is_filled() {
     let vocabulary = vocabulary();

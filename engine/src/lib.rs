@@ -98,7 +98,7 @@
 //! * `lark`: context-free grammars.
 //! * `reader`: what an index is read with, whatever its input was.
 //! * `frozen_tables`, `frozen_codes`, `frozen_keys`, `frozen_parts`: the tables of a filled index.
-//! * `fill`, `fill_keys`, `fill_ways`: how they are made.
+//! * `fill`, `fill_keys`, `fill_order`, `fill_ways`: how they are made.
 //! * `frozen`, `frozen_masks`: reading with tables.
 //! * `frozen_live`, `frozen_paths`: the grammar behind them.
 //! * `crossings`, `free_text`: where tokens run out of a text; text that nothing constrains.
@@ -143,6 +143,7 @@ mod crossings;
 mod envelope_bytes;
 mod fill;
 mod fill_keys;
+mod fill_order;
 mod fill_ways;
 mod forced;
 mod free_text;

@@ -986,6 +986,23 @@ mod tests {
     }
 
     #[test]
+    fn a_few_characters_are_found_in_the_trie_as_all_others_are_ruled_out() {
+        let tokens = [
+            "a", "ab", "ba", "b\"", "bb\\", "abc", "é", "aé", "\u{1}", "aab", "end",
+        ];
+        let vocabulary = Vocabulary::new(tokens, &[], &[10]).unwrap();
+        for characters in [1 << b'a' | 1 << b'b', 1 << b'a', ALL_PLAIN & !NON_ASCII] {
+            for length in 0..4 {
+                let (mut few, mut ruled_out) = ([0], [0]);
+                vocabulary.allow_few(characters, length, &mut few);
+                let plain = vocabulary.plain();
+                plain.allow_within(characters, length, &mut ruled_out);
+                assert_eq!(few, ruled_out, "{characters:x} {length}");
+            }
+        }
+    }
+
+    #[test]
     fn tokens_longer_than_any_mask_are_allowed_one_by_one() {
         let lengths = 1..100;
         let tokens: Vec<String> = lengths
