@@ -23,7 +23,9 @@ class SchedulerConfig:
     worker_gpus: float = 1.0
 
     oversubscription: float = 2.0
-    """Live sequences a worker may hold, per slot: those that wait for an index use no slot."""
+    """Live sequences a worker may hold, per slot: those that wait for an index use no slot. Of one
+    project half a sequence less, so that others have room beside it; a request of more choices is
+    let in where its project holds nothing, and holds up that project alone."""
     queue_priority: int = 512
     queue_default: int = 512
     queue_flex: int = 512
