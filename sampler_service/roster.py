@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from mesh.errors import QueueFullError
 from sampler_service.openings import SequenceKey
+from sampler_service.prompt_turns import PromptTurns
 from sampler_service.runner import Slot
 from sampler_service.sequence import Sequence
 
@@ -33,6 +34,7 @@ class Roster:
         self._free = [Slot(number) for number in reversed(range(places))]
         self._turns = min(turns, places)
         self._max_waiting = max_waiting
+        self.prompt_turns = PromptTurns()
 
     def __iter__(self) -> Iterator[Sequence]:
         return iter(self._sequences.values())

@@ -44,12 +44,15 @@ def plan_step(roster: Roster, cache: PrefixCache, budget: int) -> Step:
 
 def _plan_prompts(step: Step, roster: Roster, cache: PrefixCache, budget: int) -> None:
     coming: set[bytes] = set()  # blocks that a sequence before is still computing
+    unfinished: list[Sequence] = []
     for sequence in roster.placed():
         if not sequence.started and not _start(step, sequence, cache, coming):
             continue
         coming.update(sequence.block_keys[sequence.computed // BLOCK :])
-        while budget > 0 and not sequence.prefilled:
-            budget -= _plan_run(step, sequence)
+        if not sequence.prefilled:
+            unfinished.append(sequence)
+    for sequence in roster.prompt_turns.share(unfinished, budget):
+        _plan_run(step, sequence)
 
 
 def _start(step: Step, sequence: Sequence, cache: PrefixCache, coming: set[bytes]) -> bool:
@@ -62,13 +65,12 @@ def _start(step: Step, sequence: Sequence, cache: PrefixCache, coming: set[bytes
     return True
 
 
-def _plan_run(step: Step, sequence: Sequence) -> int:
+def _plan_run(step: Step, sequence: Sequence) -> None:
     start = sequence.computed
     run = sequence.take_run()
     _add(step, sequence, run, prompt=True)
     if len(run) == BLOCK and sequence.block_keys:
         step.blocks.append((sequence, start))
-    return len(run)
 
 
 def _plan_tail(step: Step, sequence: Sequence) -> None:
