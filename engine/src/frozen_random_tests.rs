@@ -11,9 +11,10 @@ use crate::walk_tests::{Dice, allowed, vocabulary};
 const KEYS: [&str; 6] = ["a", "ab", "b", "x y", "é", ""];
 const PATTERNS: [&str; 5] = ["^a", "b$", "^[ab]{1,3}$", "^.{2}", "^(?!a)"];
 
-fn rounds() -> usize {
+/// How many inputs a test tries that is not asked for more.
+pub(crate) fn rounds(usual: usize) -> usize {
     let asked = std::env::var("FORMWORK_ROUNDS");
-    asked.map_or(40, |rounds| rounds.parse().unwrap())
+    asked.map_or(usual, |rounds| rounds.parse().unwrap())
 }
 
 fn choose<'a>(dice: &mut Dice, choices: &[&'a str]) -> &'a str {
@@ -169,7 +170,7 @@ impl Pair<'_> {
 #[test]
 fn random_schemas_say_filled_what_they_say_compiled() {
     let vocabulary = vocabulary();
-    for round in 0..rounds() {
+    for round in 0..rounds(40) {
         let mut dice = Dice(round as u64);
         let (text, options) = (schema(&mut dice, 3), options(&mut dice));
         let compile = || {

@@ -80,7 +80,7 @@ pub struct Budget {
     pub max_depth: u64,
     /// JSON values in the schema's text.
     pub max_nodes: u64,
-    /// Steps of the search for values, and of regular expressions.
+    /// Steps of a compile, from the translation of its schema on.
     pub compile_fuel: u64,
     /// The same for one mask.
     pub mask_fuel: u64,

@@ -70,7 +70,9 @@
 //!   them back.
 //!
 //! `error` has what is refused, `ffi` the C ABI and the only `unsafe`. No input is meant to cause a
-//! panic, and one that happens ends at the C boundary; searches and expressions run on fuel.
+//! panic, and one that happens ends at the C boundary. All work on an input burns fuel, from its
+//! translation on: a unit for what is worked out, small steps of which `regex::STEPS` are a unit for
+//! what is looked at, copied or kept, so that time and memory are bounded alike.
 //!
 //! # The files, from the bottom up
 //!

@@ -60,7 +60,7 @@ class Budget:
     max_nodes: int = 1_000_000
     """JSON values in the schema's text."""
     compile_fuel: int = 500_000
-    """Steps of a compile's search for values, and of its regular expressions."""
+    """Steps of a compile, from the translation of its schema on; some take a part of one."""
     mask_fuel: int = 1_000_000
     """The same for one mask; a cursor that needs more fails."""
 

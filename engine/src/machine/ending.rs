@@ -254,7 +254,7 @@ impl Grammar {
         let costs = branches.into_iter().map(|(track, branch)| {
             let value = self.value_cost(branch.child);
             let rest = self.object_cost(branch.rest, next);
-            sum([value, rest, after[track]])
+            sum([value, rest, beyond(&after, track)])
         });
         costs.min().unwrap_or(FAR)
     }
@@ -338,7 +338,10 @@ impl Grammar {
             .iter()
             .map(|(track, branch)| {
                 let rest = self.array_cost(branch.rest);
-                (self.value_cost(branch.child), sum([rest, after[*track]]))
+                (
+                    self.value_cost(branch.child),
+                    sum([rest, beyond(&after, *track)]),
+                )
             })
             .collect();
         let best = nearest(costs.into_iter())?;
@@ -375,23 +378,22 @@ impl Grammar {
         };
         let parent = self.machine.endings.after.get(&below).map(Arc::clone);
         let parent = parent.unwrap_or_else(|| Arc::new([]));
-        let beyond = |track: usize| parent.get(track).copied().unwrap_or(0);
         let node = Arc::clone(self.machine.node(node));
         match &*node {
             Node::Property { object, key } => {
                 let state = Arc::clone(self.machine.objects.get(*object));
                 let next = self.place_after(state.place, *key);
                 let branches = self.tracked_branches(&state, *key);
-                let costs = branches
-                    .into_iter()
-                    .map(|(track, b)| sum([self.object_cost(b.rest, next), beyond(track)]));
+                let costs = branches.into_iter().map(|(track, b)| {
+                    sum([self.object_cost(b.rest, next), beyond(&parent, track)])
+                });
                 costs.collect()
             }
             Node::Item { formulas, .. } => {
                 let branches = self.item_tracks(formulas);
                 let costs = branches
                     .into_iter()
-                    .map(|(track, b)| sum([self.array_cost(b.rest), beyond(track)]));
+                    .map(|(track, b)| sum([self.array_cost(b.rest), beyond(&parent, track)]));
                 costs.collect()
             }
             _ => Arc::new([0]),
@@ -640,6 +642,11 @@ impl Ahead {
 
 /// Quotes, colon and comma of a property.
 const MIN_PROPERTY: u32 = 4;
+
+/// What follows a value on a track: nothing is known of a stack without fuel, or that no text has.
+fn beyond(after: &[u32], track: usize) -> u32 {
+    after.get(track).copied().unwrap_or(0)
+}
 
 fn sum<const N: usize>(costs: [u32; N]) -> u32 {
     costs.into_iter().fold(0, u32::saturating_add)

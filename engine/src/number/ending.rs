@@ -5,9 +5,16 @@ use super::language::{NumberLanguage, NumberState, State};
 use super::magnitude::Window;
 use super::mantissa::Mantissa;
 
+/// Digits of texts beyond which the shortest is not looked for, and the same for each goal.
+const MANY_DIGITS: i32 = 100;
+const MANY_DIGITS_OF_ALL: usize = 1 << 12;
+
 impl NumberLanguage {
-    /// The fewest bytes that end the text as a member.
+    /// The fewest bytes that end the text as a member; just few where looking for them takes long.
     pub fn shortest_from(&self, state: &NumberState) -> Vec<u8> {
+        if self.is_long() {
+            return self.short_from(state);
+        }
         match &state.0 {
             State::FreeDecimals { open: true, .. } => b"1".to_vec(),
             State::FreeWhole { .. } | State::FreeDecimals { .. } => Vec::new(),
@@ -15,6 +22,43 @@ impl NumberLanguage {
             State::Mantissa(mantissa) => self.shortest_mantissa(mantissa),
             State::Start | State::Minus => self.shortest_through_step(state),
         }
+    }
+
+    fn is_long(&self) -> bool {
+        let (positive, negative) = (self.magnitudes(false), self.magnitudes(true));
+        let digits = self.extent.digits;
+        let all = digits.unsigned_abs() as usize * (positive.len() + negative.len());
+        digits > MANY_DIGITS || all > MANY_DIGITS_OF_ALL
+    }
+
+    /// Bytes that end the text as a member: the fewest of those that each next byte leads to, or,
+    /// where there are many digits, that the first does.
+    fn short_from(&self, state: &NumberState) -> Vec<u8> {
+        if self.is_accepting(state) {
+            return Vec::new();
+        }
+        if self.extent.digits > MANY_DIGITS {
+            return self.some_ending(state.clone());
+        }
+        let ways = NEXT.iter().filter_map(|&byte| {
+            let next = self.step(state, byte)?;
+            Some([&[byte], &self.some_ending(next)[..]].concat())
+        });
+        ways.min_by_key(Vec::len).unwrap_or_default()
+    }
+
+    /// The first bytes that can be read, until the text may end: no step leads into a dead end.
+    fn some_ending(&self, mut state: NumberState) -> Vec<u8> {
+        let mut ending = Vec::new();
+        while !self.is_accepting(&state) {
+            let mut steps = NEXT.iter().map(|&byte| (byte, self.step(&state, byte)));
+            let Some((byte, Some(next))) = steps.find(|(_, next)| next.is_some()) else {
+                break;
+            };
+            ending.push(byte);
+            state = next;
+        }
+        ending
     }
 
     fn shortest_through_step(&self, state: &NumberState) -> Vec<u8> {
@@ -155,6 +199,9 @@ impl NumberLanguage {
         best
     }
 }
+
+/// Bytes of numbers, in the order in which they are tried.
+const NEXT: &[u8] = b"0123456789-.e+";
 
 /// The bytes that so many whole digits and decimals take.
 fn ending_length(mantissa: &Mantissa, whole: i32, decimals: i32) -> usize {
