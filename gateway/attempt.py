@@ -19,10 +19,12 @@ from gateway.request import ChatRequest
 from mesh.context import current_request_id, current_traceparent
 from mesh.errors import FormworkError, IndexNotFoundError
 from mesh.ids import Snapshot
-from mesh.tasks import send_calls
 
 if TYPE_CHECKING:
     from gateway.flow import ChatFlow
+
+_MOMENT_SECONDS = 0.005
+"""A place that does not come within it is being waited for."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Attempt:
         preparation.constraint()
         opening = asyncio.create_task(self._open_first(preparation))
         try:
-            await send_calls()  # for a place: what binds the answer is written meanwhile
-            self._raise_refusal(preparation)
+            # a place that is free is taken at once: what takes long is done beside the prefill
+            await asyncio.wait({opening}, timeout=_MOMENT_SECONDS)
             await self._wait_for_both(opening, preparation)
             opened, constraint = opening.result(), preparation.ensuring.result()
             if not opened.is_bound:
@@ -75,9 +77,11 @@ class Attempt:
         opened.bind(await self.wishes.ensure(self.flow.indexes))
 
     async def _open_first(self, preparation: Preparation | None) -> Opened:
-        """Return sequences on a first place, bound already where it is known by then what to."""
+        """Return sequences on a first place, bound already where no work is left for that."""
         place = await self.flow.placement.acquire(self._acquire_request())
-        return self._open(place, None if preparation is None else preparation.ensured)
+        constraint = None if preparation is None else preparation.ensured
+        is_at_hand = constraint is not None and constraint.shape.is_written
+        return self._open(place, constraint if is_at_hand else None)
 
     async def _wait_for_both(
         self, opening: "asyncio.Task[Opened]", preparation: Preparation
@@ -86,13 +90,15 @@ class Attempt:
 
         A refusal says more than a full queue.
         """
-        while not (opening.done() and preparation.ensuring.done()):
-            tasks = (opening, preparation.ensuring, preparation.checking)
-            running = [task for task in tasks if not task.done()]
-            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        while True:
             self._raise_refusal(preparation)
             if opening.done():
                 opening.result()
+                if preparation.ensuring.done():
+                    return
+            tasks = (opening, preparation.ensuring, preparation.checking)
+            running = [task for task in tasks if not task.done()]
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
 
     def _raise_refusal(self, preparation: Preparation) -> None:
         """Raise what is known already to stand against an answer."""

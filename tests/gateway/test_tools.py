@@ -159,6 +159,16 @@ async def test_a_worker_is_sent_an_index_once_for_all_choices(
     assert len({bind.sequence_id for bind in bench.worker.binds}) == 3
 
 
+async def test_an_answer_that_has_no_room_is_refused_by_who_waits_for_a_place(bench: Bench) -> None:
+    bench.compiler.shortest = 50
+    bench.scheduler.gate.clear()
+    few = {"tool_choice": "required", "max_completion_tokens": 3}
+    response = await bench.post(bench.chat(tools=[WEATHER], **few))
+    assert response.json()["error"]["code"] == "integer_below_min_value"
+    assert len(bench.scheduler.acquired) == 1
+    assert not bench.worker.opens
+
+
 async def test_sequences_are_opened_bound_where_it_is_known_what_to(bench: Bench) -> None:
     bench.worker.script = lambda _: calls(("get_time", "{}"))
     for _ in range(2):
