@@ -52,9 +52,13 @@ class Edge:
             exchange = _Exchange(scope, receive, send, request_id, self._clock)
             await self._serve(exchange, receive)
 
+    def _count(self, change: int) -> None:
+        self._in_flight += change
+        self._metrics.in_flight.inc(change)
+
     async def _serve(self, exchange: "_Exchange", receive: Receive) -> None:
-        self._in_flight += 1
-        self._metrics.in_flight.inc()
+        self._count(+1)
+        exchange.in_flight.callback(self._count, -1)
         try:
             await self._answer(exchange, receive)
         except asyncio.CancelledError:
@@ -66,8 +70,7 @@ class Edge:
             log.exception("request_crashed")
             await exchange.reply(InternalError("Internal error."))
         finally:
-            self._in_flight -= 1
-            self._metrics.in_flight.dec()
+            exchange.in_flight.close()
             self._record(exchange)
 
     async def _answer(self, exchange: "_Exchange", receive: Receive) -> None:
@@ -97,12 +100,14 @@ class _Exchange:
     """One request and its response: adds the headers that every response has.
 
     A connection on which a body was not read to its end is closed; a client that is still sending
-    gets a moment to see the answer.
+    gets a moment to see the answer, and is not in flight any longer: it may have no key.
     """
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, request_id: str, clock: Clock
     ) -> None:
+        self.in_flight = contextlib.ExitStack()
+        """Closed when it counts as in flight no longer."""
         self._receive = receive
         self._unread = (scope.get("extensions") or {}).get(UNREAD_EXTENSION, lambda: False)
         self._closes = False
@@ -124,6 +129,7 @@ class _Exchange:
             message["headers"] = [*message.get("headers", ()), *self._common()]
         elif self._closes and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
+            self.in_flight.close()
             await self._drop_body()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)

@@ -323,6 +323,16 @@ async def test_too_many_requests_in_flight_are_shed(mesh_config: MeshConfig) -> 
         assert (await first).status_code == 200
 
 
+async def test_whoever_is_refused_and_still_sending_fills_nothing(mesh_config: MeshConfig) -> None:
+    async with open_bench(mesh_config, max_in_flight=1) as bench:
+        host, port = bench.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+        assert (await bench.post(bench.chat())).status_code == 200
+        writer.close()
+
+
 async def test_a_project_cannot_fill_the_gateway(mesh_config: MeshConfig) -> None:
     async with open_bench(mesh_config, max_in_flight_per_project=1) as bench:
         bench.worker.script = lambda _: [say("begun")]
