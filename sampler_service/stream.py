@@ -7,8 +7,6 @@ from functools import partial
 
 import structlog
 from formwork.sampler.v1 import sampler_pb2
-from formwork_engine.errors import EngineError
-from formwork_engine.index import Index
 
 from mesh.clock import Clock
 from mesh.context import bind_request
@@ -21,20 +19,17 @@ from mesh.errors import (
 )
 from sampler_service.accounts import LeaseAccounts
 from sampler_service.batch import Batch
+from sampler_service.bindings import Wanted, find, get, open_bound, wanted_of
 from sampler_service.decode_thread import DecodeThread
-from sampler_service.envelopes import Envelopes, WantedEnvelope
+from sampler_service.envelopes import Envelopes
 from sampler_service.frames import error_frame, to_frame
-from sampler_service.index_fetcher import IndexName
 from sampler_service.indexes import Indexes
 from sampler_service.opening_messages import Moment, OpeningLimits, read_opening
-from sampler_service.openings import Opening, SequenceKey
+from sampler_service.openings import SequenceKey
 from sampler_service.outputs import Output
 from sampler_service.sequence import TokenRules
 
 log = structlog.get_logger()
-
-Wanted = IndexName | WantedEnvelope
-"""What a sequence is bound to, as a message says it."""
 
 _REMEMBERED = 4096  # ended sequences of a stream whose ids are still known
 
@@ -174,11 +169,11 @@ class DecodeStream:
             message.constrained, message.request_id, message.traceparent
         )
         self._remember(sequence_id)
-        wanted = _wanted(message.bind) if message.HasField("bind") else None
-        index = None if wanted is None else self._find(wanted)
+        wanted = wanted_of(message.bind) if message.HasField("bind") else None
+        index = None if wanted is None else find(wanted, services.indexes, services.envelopes)
         if index is not None:
             self._live[sequence_id].is_bound = True
-            services.thread.post(partial(_open_bound, opening, index))
+            services.thread.post(partial(open_bound, opening, index))
             return
         services.thread.post(lambda batch: batch.open(opening))
         if wanted is not None:
@@ -204,7 +199,7 @@ class DecodeStream:
             if message.sequence_id not in self._known:
                 raise InvalidArgumentError("Bind of an unknown sequence.", field="sequence_id")
             return  # it ended while the message was on its way
-        self._bind_live(live, self._key(message.sequence_id), _wanted(message))
+        self._bind_live(live, self._key(message.sequence_id), wanted_of(message))
 
     def _bind_live(self, live: _Live, key: SequenceKey, wanted: Wanted) -> None:
         if not live.constrained or live.is_bound:
@@ -216,7 +211,7 @@ class DecodeStream:
         post = self._services.thread.post
         with bind_request(live.request_id or None, live.traceparent or None):
             try:
-                index = await self._get(wanted)
+                index = await get(wanted, self._services.indexes, self._services.envelopes)
                 cursor = await asyncio.to_thread(index.cursor)
             except FormworkError as error:
                 fault = error
@@ -226,17 +221,6 @@ class DecodeStream:
                 post(lambda batch: batch.fail(key, InternalError("Internal error.")))
             else:
                 post(lambda batch: batch.bind(key, cursor))
-
-    def _find(self, wanted: Wanted) -> Index | None:
-        """Return an index that is held."""
-        if isinstance(wanted, WantedEnvelope):
-            return self._services.envelopes.find(wanted)
-        return self._services.indexes.find(wanted)
-
-    async def _get(self, wanted: Wanted) -> Index:
-        if isinstance(wanted, WantedEnvelope):
-            return await self._services.envelopes.get(wanted)
-        return await self._services.indexes.get(wanted)
 
     def _abort(self, message: sampler_pb2.Abort) -> None:
         if message.sequence_id in self._live:
@@ -296,26 +280,6 @@ class DecodeStream:
 
     def _key(self, sequence_id: int) -> SequenceKey:
         return SequenceKey(self.number, sequence_id)
-
-
-def _wanted(message: sampler_pb2.Bind) -> Wanted:
-    if message.HasField("envelope"):
-        return WantedEnvelope.of(message.envelope)
-    return IndexName(
-        message.index_id, message.revision, message.canonical_grammar, message.inline_index
-    )
-
-
-def _open_bound(opening: Opening, index: Index, batch: Batch) -> None:
-    """Open a sequence whose index is there, so that its first mask is not late."""
-    batch.open(opening)
-    try:
-        cursor = index.cursor()
-    except EngineError:
-        log.exception("bind_failed")
-        batch.fail(opening.key, InternalError("Internal error."))
-    else:
-        batch.bind(opening.key, cursor)
 
 
 def _abort(key: SequenceKey, batch: Batch) -> None:
