@@ -118,7 +118,7 @@ class DecodeThread:
         return Load(
             slots=batch.roster.turns,
             slots_used=sum(sequence.decoding for sequence in batch.roster),
-            waiting=len(batch.roster.waiting()),
+            waiting=batch.roster.waiting_count,
             tokens_per_second=self._rate.per_second(self._clock.monotonic()),
         )
 

@@ -47,6 +47,11 @@ class Roster:
         """Most sequences that decode together."""
         return self._turns
 
+    @property
+    def waiting_count(self) -> int:
+        """How many have no place."""
+        return sum(sequence.slot is None for sequence in self)
+
     def find(self, key: SequenceKey) -> Sequence | None:
         """Return a live sequence."""
         return self._sequences.get(key)
@@ -57,8 +62,7 @@ class Roster:
         Raises:
             QueueFullError: Too many wait.
         """
-        waiting = sum(s.slot is None for s in self)
-        if waiting >= self._max_waiting + len(self._free):
+        if self.waiting_count >= self._max_waiting + len(self._free):
             raise QueueFullError(
                 "The worker's queue is full.",
                 metadata={"limit": "max_waiting", "maximum": str(self._max_waiting)},
@@ -79,16 +83,18 @@ class Roster:
         """Return who has a place, the first to serve first."""
         return _in_turn((s for s in self if s.slot is not None), _by_arrival)
 
+    def prompts(self) -> list[Sequence]:
+        """Return who has a place, and a prompt that is not computed yet; the next one first."""
+        return _in_turn((s for s in self if s.slot is not None and not s.prefilled), _by_arrival)
+
     def place_next(self) -> Sequence | None:
         """Give a free place to whoever is next, and return who that is; None if nobody."""
-        if not self._free:
+        if not self._free or not self.waiting_count:
             return None
         # whoever can make tokens goes before whoever would only wait in the place
-        waiting = sorted(self.waiting(), key=lambda sequence: not sequence.runnable)
-        if not waiting:
-            return None
-        waiting[0].slot = self._free.pop()
-        return waiting[0]
+        chosen = min(self.waiting(), key=lambda sequence: not sequence.runnable)
+        chosen.slot = self._free.pop()
+        return chosen
 
     def evict(self) -> Slot | None:
         """Take the place of a sequence without a turn, if another one has more use for it.
@@ -121,15 +127,19 @@ class Roster:
         First who decodes, of each project those first who did before; then who waits for an index,
         for the first logits.
         """
-        able = [s for s in self if s.slot is not None and s.prefilled]
-        runnable = _in_turn((s for s in able if s.runnable), _by_turn)
-        able = [*runnable, *_in_turn((s for s in able if s.ahead), _by_arrival)]
-        chosen = able[: self._turns]
+        able = [s for s in self if s.slot is not None and s.prefilled and (s.runnable or s.ahead)]
+        chosen = able if len(able) <= self._turns else self._choose(able)
         for sequence in self:
             sequence.decoding = False
         for sequence in chosen:
             sequence.decoding = sequence.runnable
         return chosen
+
+    def _choose(self, able: list[Sequence]) -> list[Sequence]:
+        """Return as many as have turns."""
+        runnable = _in_turn((s for s in able if s.runnable), _by_turn)
+        ahead = _in_turn((s for s in able if not s.runnable), _by_arrival)
+        return [*runnable, *ahead][: self._turns]
 
     def _take_place(self, sequence: Sequence) -> Slot | None:
         slot = sequence.lose_place()

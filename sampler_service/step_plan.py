@@ -45,7 +45,7 @@ def plan_step(roster: Roster, cache: PrefixCache, budget: int) -> Step:
 def _plan_prompts(step: Step, roster: Roster, cache: PrefixCache, budget: int) -> None:
     coming: set[bytes] = set()  # blocks that a sequence before is still computing
     unfinished: list[Sequence] = []
-    for sequence in roster.placed():
+    for sequence in roster.prompts():
         if not sequence.started and not _start(step, sequence, cache, coming):
             continue
         coming.update(sequence.block_keys[sequence.computed // BLOCK :])
