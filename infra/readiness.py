@@ -49,11 +49,11 @@ def wait_until_ready(
     deadline = time.monotonic() + seconds
     waits_for: list[str] = []
     while unready := find_unready(home, state):
-        if time.monotonic() >= deadline:
-            raise SetupError(f"not ready: {', '.join(unready)}; {way_out(home)}")
         if unready != waits_for:
             say(f"  not ready: {', '.join(unready)}; waiting, {seconds:.0f} s at most")
             waits_for = unready
+        if time.monotonic() >= deadline:
+            raise SetupError(f"not ready: {', '.join(unready)}; {way_out(home)}")
         time.sleep(_POLL_SECONDS)
 
 

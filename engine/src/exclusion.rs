@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::formula::{Formula, FormulaId, Formulas, Kind, TextId};
 use crate::hashing::IdSet;
 use crate::regex::Regexes;
+use crate::rivals::only_value;
 
 /// Fuel for telling two text languages apart; beyond it they count as overlapping.
 const TEXT_FUEL: u64 = 2_000;
@@ -41,6 +42,10 @@ impl Formulas {
             }
             Kind::Object if depth > 0 => {
                 self.keys_exclude(first, second, depth) || self.keys_exclude(second, first, depth)
+            }
+            Kind::Number => {
+                let (first, second) = (only_value(self, first), only_value(self, second));
+                first.is_some() && second.is_some() && first != second
             }
             _ => false,
         }

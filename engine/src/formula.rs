@@ -14,6 +14,7 @@ use crate::hashing::{IdHasher, IdMap, IdSet};
 use crate::json::Value;
 use crate::number::{Bound, NumberGoal};
 use crate::regex::{RegexId, Regexes};
+use crate::rivals::Rivals;
 
 /// A JSON type, `true` and `false` apart.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -371,15 +372,17 @@ impl Formulas {
             .into_iter()
             .filter(|p| *p != FormulaId::FALSE)
             .collect();
+        let rivals = Rivals::of(self, &possible);
         let mut ways = Vec::new();
         for (place, part) in possible.iter().enumerate() {
-            if !self.regexes.spend(possible.len() as u64) {
+            let others = rivals.of_place(place);
+            if !self.regexes.spend(others.len() as u64) {
                 return FormulaId::FALSE;
             }
             let mut all = vec![*part];
-            for (other_place, other) in possible.iter().enumerate() {
-                if place != other_place && !self.exclude_each_other(*part, *other, kind) {
-                    let negated = self.negate(*other);
+            for other in others.iter().map(|other| possible[*other]) {
+                if !self.exclude_each_other(*part, other, kind) {
+                    let negated = self.negate(other);
                     all.push(self.restrict(negated, kind));
                 }
             }

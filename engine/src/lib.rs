@@ -131,6 +131,7 @@ mod number;
 
 mod exclusion;
 mod formula;
+mod rivals;
 mod schema;
 mod values;
 

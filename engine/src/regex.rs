@@ -95,6 +95,13 @@ const MAX_LISTED: u32 = 96;
 /// Code points up to which members are counted.
 const MAX_COUNTED: u32 = 64;
 
+fn only_character(set: &CharSet) -> Option<char> {
+    match set.ranges() {
+        [(low, high)] if low == high => char::from_u32(*low),
+        _ => None,
+    }
+}
+
 fn list_set(set: &CharSet, found: &mut Vec<u32>) -> bool {
     let sizes = set.ranges().iter().map(|(low, high)| high - low + 1);
     let is_small = sizes.fold(0u32, u32::saturating_add) <= MAX_LISTED;
@@ -255,6 +262,36 @@ impl Regexes {
             Node::Complement(child) => self.list_exceptions(*child, found),
             Node::Rule(_) => false,
         }
+    }
+
+    /// The only member, where that is plain to see and not longer than so many code points.
+    pub fn only_text(&self, id: RegexId, longest: u32) -> Option<String> {
+        if self.length_bounds(id).1.is_none_or(|most| most > longest) {
+            return None;
+        }
+        let (mut text, mut rest) = (String::new(), id);
+        while let Node::Concat(head, tail) = &self.nodes[rest.index()] {
+            self.push_only(*head, &mut text)?;
+            rest = *tail;
+        }
+        self.push_only(rest, &mut text)?;
+        Some(text)
+    }
+
+    /// Appends the only member of a part that is no concatenation.
+    fn push_only(&self, id: RegexId, text: &mut String) -> Option<()> {
+        match &self.nodes[id.index()] {
+            Node::Empty => {}
+            Node::Set(set) => text.push(only_character(set)?),
+            Node::Repeat { body, low, high } if low == high => {
+                let Node::Set(set) = &self.nodes[body.index()] else {
+                    return None;
+                };
+                text.extend(std::iter::repeat_n(only_character(set)?, *low as usize));
+            }
+            _ => return None,
+        }
+        Some(())
     }
 
     /// At most so many members; None where they are endless or hard to count.

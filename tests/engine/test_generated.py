@@ -101,7 +101,7 @@ def find_index(schema: Any) -> Index | None:  # noqa: ANN401 - JSON
     try:
         return compile_index(JsonSchema(json.dumps(schema)), BYTES, WIDE)
     except UnsupportedError as error:
-        if error.keyword != "schema":  # else it says that nothing fits, which the caller checks
+        if error.reason != "allows no value":  # else the caller checks that nothing fits
             raise
         return None
 
