@@ -112,13 +112,19 @@ class Admission:
                 break
             queue.take(self._clock.monotonic())
             self._grant(ticket, place)
-        while any(self._pass(ticket) for ticket in queue.firsts()):
+        while self._keeps_room(snapshot) and any(map(self._pass, queue.firsts())):
             pass
+
+    def _keeps_room(self, snapshot: Snapshot) -> bool:
+        """Return whether some worker has room for a project that holds nothing there."""
+        ready = self._registry.ready(snapshot, self._clock.monotonic())
+        return any(self._candidate(worker, None).fits_newcomer(1) for worker in ready)
 
     def _pass(self, ticket: Ticket) -> bool:
         """Grant a ticket before its turn, where a worker keeps room for projects without any."""
-        candidates = [one for one in self._candidates(ticket) if not one.own]
-        place = choose(candidates, ticket.choices, avoid=ticket.avoid) if candidates else None
+        workers = [one for one in self._workers(ticket) if not self._held(one, ticket.project)]
+        candidates = [self._candidate(worker, ticket.project) for worker in workers]
+        place = choose(candidates, ticket.choices, avoid=ticket.avoid)
         if place is None:
             return False
         self._queue(ticket.snapshot).discard(ticket)
@@ -193,13 +199,18 @@ class Admission:
 
     def _choose(self, ticket: Ticket) -> Place | None:
         holder = self._holders.find(ticket.affinity)
-        return choose(self._candidates(ticket), ticket.choices, holder, ticket.avoid)
+        candidates = [self._candidate(one, ticket.project) for one in self._workers(ticket)]
+        return choose(candidates, ticket.choices, holder, ticket.avoid)
 
-    def _candidates(self, ticket: Ticket) -> list[Candidate]:
-        workers = self._registry.ready(ticket.snapshot, self._clock.monotonic())
-        return [self._candidate(one, ticket) for one in workers if not _failed(one, ticket)]
+    def _workers(self, ticket: Ticket) -> list[Worker]:
+        ready = self._registry.ready(ticket.snapshot, self._clock.monotonic())
+        return [worker for worker in ready if not _failed(worker, ticket)]
 
-    def _candidate(self, worker: Worker, ticket: Ticket) -> Candidate:
+    def _held(self, worker: Worker, project: ProjectId) -> int:
+        return self._book.held_by_project(worker.place).get(project, 0)
+
+    def _candidate(self, worker: Worker, project: ProjectId | None) -> Candidate:
+        """Return a worker as a project sees it; None: one that holds nothing there."""
         held, slots = self._book.held_by_project(worker.place), worker.load.slots
         capacity = capacity_of(slots, self._limits.oversubscription)
         share = share_of(slots, capacity)
@@ -209,7 +220,7 @@ class Admission:
             capacity=capacity,
             granted=sum(min(sequences, share) for sequences in held.values()),
             waiting=worker.load.waiting,
-            own=held.get(ticket.project, 0),
+            own=0 if project is None else held.get(project, 0),
         )
 
     def _has_workers(self, snapshot: Snapshot) -> bool:

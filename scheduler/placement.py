@@ -40,10 +40,8 @@ class Candidate:
 
     def fits(self, choices: int) -> bool:
         """Whether that many more fit; a request of more gets in where its project has no other."""
-        is_alone = self.own == 0
-        return (is_alone or self.own + choices <= self.share) and self._with(
-            choices
-        ) <= self.capacity
+        is_within_share = self.own == 0 or self.own + choices <= self.share
+        return is_within_share and self._with(choices) <= self.capacity
 
     def fits_newcomer(self, choices: int) -> bool:
         """Whether that many fit into what is kept for projects that hold nothing."""
