@@ -12,6 +12,7 @@ from gateway.answer_shape import AnswerShape, Part, ShapeWriter
 from gateway.chat_formats import ChatFormat
 from gateway.control_tokens import ControlTokens
 from gateway.first_keys import may_begin_with
+from gateway.tool_memory import TIMES_TEXT
 from gateway.tools import Tool, ToolUse
 from mesh.errors import InternalError
 from mesh.memory import BoundedMemory
@@ -110,10 +111,10 @@ class ChatModel:
 
 def _size(content: Part | None, use: ToolUse) -> int:
     """Return about how many bytes a remembered shape holds, with what it was asked by."""
-    grammars = [tool.grammar for tool in use.callable] + [content.grammar if content else None]
-    texts = sum(len(grammar.text) for grammar in grammars if grammar is not None)
-    # as the client wrote them, and as validators are made from them; the pieces are small
-    return _ENTRY_BYTES * (1 + len(use.callable)) + 2 * texts
+    tools = sum(len(tool.grammar.text) for tool in use.tools if tool.grammar is not None)
+    # as the client wrote it, and as validators are made from it
+    form = 2 * len(content.grammar.text) if content is not None else 0
+    return _ENTRY_BYTES * (1 + len(use.tools)) + TIMES_TEXT * tools + form
 
 
 def _facts_of(tool: Tool) -> object:

@@ -1,8 +1,8 @@
 """One multiplexed Decode stream for each worker, shared by every request of this gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from itertools import count
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import count, repeat
 
 import grpc
 import grpc.aio
@@ -68,10 +68,10 @@ class WorkerStream:
         """
         for message in opens:
             message.sequence_id = next(self._ids)
-            if bind is not None:
-                message.bind.CopyFrom(bind)
+        if bind is not None:
+            for message, own in zip(opens, _shared_out(bind), strict=False):
+                message.bind.CopyFrom(own)
                 message.bind.sequence_id = message.sequence_id
-                bind = _names_alone(bind) if message is not opens[-1] else bind
         group = SequenceGroup(
             [message.sequence_id for message in opens],
             self._outgoing.put_nowait,
@@ -89,16 +89,10 @@ class WorkerStream:
 
     def bind(self, group: SequenceGroup, bind: Bind) -> None:
         """Bind every sequence of a group; the first brings what is sent of indexes for all."""
-        first, *others = group.ids
-        self._send_bind(first, bind)
-        names = _names_alone(bind) if others else bind
-        for sequence_id in others:
-            self._send_bind(sequence_id, names)
-
-    def _send_bind(self, sequence_id: int, bind: Bind) -> None:
-        message = DecodeRequest(bind=bind)
-        message.bind.sequence_id = sequence_id
-        self._outgoing.put_nowait(message)
+        for sequence_id, own in zip(group.ids, _shared_out(bind), strict=False):
+            message = DecodeRequest(bind=own)
+            message.bind.sequence_id = sequence_id
+            self._outgoing.put_nowait(message)
 
     async def close(self) -> None:
         """End the stream, which aborts its sequences, and close the connection."""
@@ -165,6 +159,12 @@ class WorkerStream:
 
     def _lost(self) -> WorkerLostError:
         return WorkerLostError("The worker went away.", metadata={"worker_address": self._address})
+
+
+def _shared_out(bind: Bind) -> Iterator[Bind]:
+    """Yield what the first sequence of a group is told, then what every other one is."""
+    yield bind
+    yield from repeat(_names_alone(bind))
 
 
 def _names_alone(bind: Bind) -> Bind:

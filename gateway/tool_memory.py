@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gateway.tools import Tool
 
 _ENTRY_BYTES = 2048
-_TIMES_TEXT = 16
+TIMES_TEXT = 16
 """About how much larger than its text a tool is: its schema as objects, its text again."""
 
 
@@ -49,7 +49,7 @@ class ToolMemory:
         if found is not None and found.path == path:
             return found.tool
         tool = read() if found is None else _moved(found, path)
-        size = _ENTRY_BYTES + _TIMES_TEXT * len(text)
+        size = _ENTRY_BYTES + TIMES_TEXT * len(text)
         with self._lock:
             self._tools.record(text, _Remembered(path, tool, size))
         return tool
