@@ -124,6 +124,14 @@ impl CharSet {
         &self.ranges
     }
 
+    /// The only member, of a set of one.
+    pub fn only(&self) -> Option<char> {
+        match self.ranges[..] {
+            [(low, high)] if low == high => char::from_u32(low),
+            _ => None,
+        }
+    }
+
     /// The smallest member.
     pub fn first(&self) -> Option<u32> {
         self.ranges.first().map(|&(low, _)| low)

@@ -30,6 +30,9 @@ impl Formulas {
         if first == FormulaId::FALSE || second == FormulaId::FALSE {
             return true;
         }
+        if let (Some(one), Some(other)) = (only_value(self, first), only_value(self, second)) {
+            return one != other;
+        }
         match kind {
             Kind::String => {
                 let (first, second) = (self.text_language(first), self.text_language(second));
@@ -42,10 +45,6 @@ impl Formulas {
             }
             Kind::Object if depth > 0 => {
                 self.keys_exclude(first, second, depth) || self.keys_exclude(second, first, depth)
-            }
-            Kind::Number => {
-                let (first, second) = (only_value(self, first), only_value(self, second));
-                first.is_some() && second.is_some() && first != second
             }
             _ => false,
         }

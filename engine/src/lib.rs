@@ -85,7 +85,8 @@
 //! * `regex`: languages of code points with union, intersection and complement, by derivatives.
 //! * `pattern`, `formats`: ECMA-262 patterns and the standard formats as such languages.
 //! * `number`: languages of number texts.
-//! * `formula`, `values`, `exclusion`: formulas, those of constants, those that exclude each other.
+//! * `formula`, `values`, `exclusion`, `rivals`: formulas, those of constants, those that exclude each
+//!   other, and which of many have to be compared.
 //! * `schema`: JSON Schema, drafts 4 to 2020-12, to formulas.
 //! * `grammar`, `derive`, `satisfy`, `count`: a grammar, its branches, whether it has a value, and
 //!   how many at most.

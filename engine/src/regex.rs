@@ -95,13 +95,6 @@ const MAX_LISTED: u32 = 96;
 /// Code points up to which members are counted.
 const MAX_COUNTED: u32 = 64;
 
-fn only_character(set: &CharSet) -> Option<char> {
-    match set.ranges() {
-        [(low, high)] if low == high => char::from_u32(*low),
-        _ => None,
-    }
-}
-
 fn list_set(set: &CharSet, found: &mut Vec<u32>) -> bool {
     let sizes = set.ranges().iter().map(|(low, high)| high - low + 1);
     let is_small = sizes.fold(0u32, u32::saturating_add) <= MAX_LISTED;
@@ -282,12 +275,12 @@ impl Regexes {
     fn push_only(&self, id: RegexId, text: &mut String) -> Option<()> {
         match &self.nodes[id.index()] {
             Node::Empty => {}
-            Node::Set(set) => text.push(only_character(set)?),
+            Node::Set(set) => text.push(set.only()?),
             Node::Repeat { body, low, high } if low == high => {
                 let Node::Set(set) = &self.nodes[body.index()] else {
                     return None;
                 };
-                text.extend(std::iter::repeat_n(only_character(set)?, *low as usize));
+                text.extend(std::iter::repeat_n(set.only()?, *low as usize));
             }
             _ => return None,
         }

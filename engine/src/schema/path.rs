@@ -91,10 +91,12 @@ pub(super) fn pointer_to(document: &Value, part: &Value) -> Option<String> {
     let (name, rest) = match document {
         Value::Object(entries) => entries
             .iter()
-            .find_map(|(key, value)| Some((key.clone(), pointer_to(value, part)?))),
+            .find_map(|(key, value)| pointer_to(value, part).map(|rest| (key.clone(), rest))),
         Value::Array(items) => {
             let mut each = items.iter().enumerate();
-            each.find_map(|(place, value)| Some((place.to_string(), pointer_to(value, part)?)))
+            each.find_map(|(place, value)| {
+                pointer_to(value, part).map(|rest| (place.to_string(), rest))
+            })
         }
         _ => None,
     }?;

@@ -15,25 +15,17 @@ static FOLDED: LazyLock<Vec<(u32, u32)>> = LazyLock::new(|| {
 
 /// How much looking for the other cases of a set takes, in ranges of a set.
 pub(super) fn work(set: &CharSet) -> usize {
-    if single_letter(set).is_some() {
+    if set.only().is_some() {
         1
     } else {
         FOLDED.len() / 8
     }
 }
 
-/// The only member of a set.
-fn single_letter(set: &CharSet) -> Option<char> {
-    match set.ranges() {
-        &[(low, high)] if low == high => char::from_u32(low),
-        _ => None,
-    }
-}
-
 /// The set with every letter that differs from a member in case only.
 pub(super) fn close(set: &CharSet) -> CharSet {
     let mut more = Vec::new();
-    let pairs = match single_letter(set) {
+    let pairs = match set.only() {
         Some(letter) => {
             let folded = u32::from(fold(letter));
             let from = FOLDED.partition_point(|pair| pair.0 < folded);
