@@ -28,10 +28,10 @@ from formwork_engine.cursor import MaskStatus
 from formwork_engine.errors import OutOfFuelError
 
 from bench.batch_masks import HOSTILE, IRREGULAR, load_vocabulary, schema_of
+from bench.full_batch import FullBatch
 from mesh.clock import SystemClock
 from sampler_service.batch import Batch
 from sampler_service.config import SamplerConfig
-from sampler_service.openings import Opening, SamplingOptions, SequenceKey
 from sampler_service.runner import KvBlock, Logits, Masks, Row, RunnerInfo, Slot
 from sampler_service.sequence import TokenRules
 
@@ -72,45 +72,24 @@ class Product:
 
 
 class Load:
-    """Keeps a batch full: whoever ends is followed by another."""
+    """A batch of a worker that is kept full."""
 
     def __init__(self, vocabulary: Vocabulary, indexes: Sequence[Index]) -> None:
         rules = TokenRules(vocabulary, 4096, None)
         config = SamplerConfig(slots=OTHERS + 1, prefix_cache_bytes=0)
-        self.batch = Batch(Product(vocabulary), rules, config, SystemClock())
-        self.failures: list[str] = []
-        self._indexes = indexes
-        self._opened = 0
-        self._of: dict[SequenceKey, Index] = {}
-
-    def open(self, index: Index) -> None:
-        """Begin a sequence."""
-        self._opened += 1
-        key = SequenceKey(1, self._opened)
-        options = SamplingOptions(seed=self._opened, max_tokens=200)
-        prompt = (1000 + self._opened % 100,)
-        self.batch.open(Opening(key, prompt, options, float("inf"), constrained=True))
-        self.batch.bind(key, index.cursor())
-        self._of[key] = index
+        self._batch = Batch(Product(vocabulary), rules, config, SystemClock())
+        self.full = FullBatch(self._batch, indexes, prompt=[1000])
+        self.run(40)
+        self.settle()
 
     def run(self, steps: int) -> list[float]:
-        """Return the seconds of so many steps."""
-        times = []
-        for _ in range(steps):
-            start = time.perf_counter()
-            outputs, _ = self.batch.step()
-            times.append(time.perf_counter() - start)
-            for output in outputs:
-                if output.error is not None:
-                    self.failures.append(output.error.message)
-                if output.is_last:
-                    self.open(self._of.pop(output.key))
-        return times
+        """Return the milliseconds of so many steps."""
+        return [self.full.step() for _ in range(steps)]
 
     def settle(self) -> None:
         """Go on until no mask is being worked out, so that the next to run has the machine."""
         for _ in range(MAX_SETTLING):
-            if not self.batch.awaits_masks:
+            if not self._batch.awaits_masks:
                 return
             self.run(1)
 
@@ -195,9 +174,9 @@ class Case:
 
     def report(self, others: "Case") -> None:
         """Print its steps, and how they are beside those of another."""
-        mine, theirs = (np.quantile(case.times, [0.5, 0.99]) * 1e3 for case in (self, others))
+        mine, theirs = (np.quantile(case.times, [0.5, 0.99]) for case in (self, others))
         ratios = 100 * (mine / theirs - 1)
-        failed = f", {len(self.load.failures)} failed" if self.load.failures else ""
+        failed = f", {self.load.full.failed} failed" if self.load.full.failed else ""
         print(
             f"{self.name:55} p50 {mine[0]:6.1f} ms ({ratios[0]:+3.0f} %), "
             f"p99 {mine[1]:6.1f} ms ({ratios[1]:+3.0f} %){failed}"
@@ -229,33 +208,23 @@ def report_masks(name: str, index: Index, fuel: int) -> None:
     )
 
 
-def filled(vocabulary: Vocabulary, indexes: Sequence[Index]) -> Load:
-    """Return a batch of these, on its way."""
-    load = Load(vocabulary, indexes)
-    for index in indexes:
-        load.open(index)
-    load.run(40)
-    load.settle()
-    return load
-
-
 def compare(name: str, schema: object, vocabulary: Vocabulary, rounds: int, steps: int) -> None:
     """Print the steps of batches without and with a hostile sequence."""
     usual = [compiled(schema_of(seed), vocabulary) for seed in range(OTHERS + 1)]
     hostile = [*usual[:OTHERS], compiled(schema, vocabulary)]
     neighbour = Neighbour(schema)
     cases = [
-        Case(f"{OTHERS} sequences", filled(vocabulary, usual[:OTHERS])),
-        Case("and an ordinary one", filled(vocabulary, usual)),
-        Case("  while another process works", filled(vocabulary, usual), neighbour),
-        Case(f"and a hostile one ({name})", filled(vocabulary, hostile)),
+        Case(f"{OTHERS} sequences", Load(vocabulary, usual[:OTHERS])),
+        Case("and an ordinary one", Load(vocabulary, usual)),
+        Case("  while another process works", Load(vocabulary, usual), neighbour),
+        Case(f"and a hostile one ({name})", Load(vocabulary, hostile)),
     ]
     for _ in range(rounds):
         for case in cases:
             case.measure(steps)
     for case in cases:
         case.report(cases[0])
-        case.load.batch.close()
+        case.load.full.close()
     neighbour.close()
 
 
