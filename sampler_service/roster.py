@@ -14,10 +14,12 @@ _Order = tuple[bool, int, int]
 
 
 class Roster:
-    """All live sequences of a worker, served by tier, projects in turn, then by arrival.
+    """All live sequences of a worker, and in which order they are served.
 
-    The first sequence of each project goes before anybody's second, so that whoever sends many, or
-    long ones, waits for its own and not everybody for it. The salt of a sequence tells its project.
+    The first sequence of each project goes before anybody's second, whatever the tiers, so that
+    whoever sends many, or long ones, waits for its own and not everybody for it. Among the first,
+    and then among all others, tiers go before each other; within a tier projects take turns, and
+    each project's own come by arrival. The salt of a sequence tells its project.
 
     A sequence has no place, then one, then one and a turn to decode. One that waits (for its index
     or a late mask, or paused) has no turn, and loses its place when others need it; so does one
