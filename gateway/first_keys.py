@@ -1,7 +1,8 @@
 """Which keys an object under a JSON Schema may begin with, as far as that is plain to see.
 
-Keys come in the order of `properties`, undeclared ones behind them. Whatever a schema says that is
-not looked at here leaves the answer open.
+Keys come in the order of `properties`, undeclared ones behind them; within a choice any branch's
+order may be the one they come in, as branches that begin alike are written as one. Whatever a
+schema says that is not looked at here leaves the answer open.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,8 +47,13 @@ class _Search:
         self._keys = keys
         self._steps = 0
 
-    def may_begin(self, schema: object) -> bool:
-        """Return whether a text under one of the schema's parts may."""
+    def may_begin(self, schema: object, *, in_choice: bool = False) -> bool:
+        """Return whether a text under one of the schema's parts may.
+
+        Args:
+            schema: The part.
+            in_choice: Whether it is a branch, or a part of one.
+        """
         self._steps += 1
         if self._steps > _MOST_STEPS or not isinstance(schema, Mapping):
             return schema is not False
@@ -55,10 +61,12 @@ class _Search:
         if "$ref" in said:
             told = said["$ref"]
             is_alone = len(said) == 1 and isinstance(told, str)
-            return self.may_begin(self._resolve(str(told))) if is_alone else True
+            return not is_alone or self.may_begin(self._resolve(str(told)), in_choice=in_choice)
         if not _allows_object(said.pop("type", None)):
             return False
-        return self._may_object_begin(said) if said.keys() <= _OF_OBJECTS else self._may_one(said)
+        if not said.keys() <= _OF_OBJECTS:
+            return self._may_one(said)
+        return self._may_come(said) if in_choice else self._may_come_in_order(said)
 
     def _may_one(self, said: Mapping[str, object]) -> bool:
         """Look into values and branches, where these alone tell the keys."""
@@ -70,7 +78,7 @@ class _Search:
         if isinstance(told, list) and name == "enum":
             return any(map(self._is_like, told))
         if isinstance(told, list) and name in ("anyOf", "oneOf"):
-            return any(map(self.may_begin, told))
+            return any(self.may_begin(branch, in_choice=True) for branch in told)
         return True
 
     def _resolve(self, reference: str) -> object:
@@ -83,7 +91,13 @@ class _Search:
             found = found.get(name, True)
         return found
 
-    def _may_object_begin(self, schema: Mapping[str, object]) -> bool:
+    def _may_come(self, schema: Mapping[str, object]) -> bool:
+        properties = schema.get("properties", {})
+        if not isinstance(properties, Mapping) or not _is_closed(schema):
+            return True
+        return set(self._keys) <= properties.keys()
+
+    def _may_come_in_order(self, schema: Mapping[str, object]) -> bool:
         properties, required = schema.get("properties", {}), schema.get("required", [])
         if not isinstance(properties, Mapping) or not isinstance(required, list):
             return True
