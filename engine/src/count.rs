@@ -288,7 +288,7 @@ fn most_integers(goal: &NumberGoal) -> Option<u64> {
     if goal.equal.is_some() {
         return Some(1);
     }
-    let (Some(true), Some(lower), Some(upper)) = (goal.integer, &goal.lower, &goal.upper) else {
+    let (true, Some(lower), Some(upper)) = (goal.is_whole(), &goal.lower, &goal.upper) else {
         return None;
     };
     let width = upper.value.subtract(&lower.value);

@@ -817,6 +817,7 @@ fn negated_constraint(goal: &NumberGoal) -> NumberGoal {
     };
     NumberGoal {
         integer: goal.integer.map(|integer| !integer),
+        plain: goal.plain.map(|plain| !plain),
         lower: goal.upper.as_ref().map(flipped),
         upper: goal.lower.as_ref().map(flipped),
         multiple_of: goal.not_multiple_of.clone(),

@@ -143,7 +143,10 @@ impl Grammar {
         let formula = Arc::clone(self.formulas.get(id));
         let goals: Vec<NumberGoal> = match &*formula {
             Formula::True => vec![NumberGoal::default()],
-            Formula::Number(goal) => vec![(**self.formulas.goals.get(*goal)).clone()],
+            Formula::Number(goal) => {
+                let goal = (**self.formulas.goals.get(*goal)).clone();
+                goal.spelt(self.spellings()).into_iter().collect()
+            }
             Formula::And(parts) => {
                 let ways: Vec<_> = parts.iter().map(|p| self.collect_goals(*p)).collect();
                 self.conjoin_goals(&ways)

@@ -2,7 +2,7 @@
 
 use super::Spellings;
 use super::language::{NumberLanguage, NumberState, State};
-use super::magnitude::Window;
+use super::magnitude::{Magnitude, Trace, Window};
 use super::mantissa::Mantissa;
 
 /// Digits of texts beyond which the shortest is not looked for, and the same for each goal.
@@ -78,19 +78,20 @@ impl NumberLanguage {
             return Vec::new();
         }
         if self.spells_zero(mantissa) {
-            return b"0".to_vec(); // after the point
+            let point = mantissa.place.point;
+            return if point { b"0".to_vec() } else { b"e0".to_vec() };
         }
-        let plain = self.plain_ending(mantissa);
-        let length = plain.as_ref().map_or(usize::MAX, Vec::len);
+        let unscaled = self.unscaled_ending(mantissa);
+        let length = unscaled.as_ref().map_or(usize::MAX, Vec::len);
         let scaled = match self.spellings {
             Spellings::Canonical => None,
             Spellings::All => self.scaled_ending(mantissa, length),
         };
-        scaled.or(plain).unwrap_or_default()
+        scaled.or(unscaled).unwrap_or_default()
     }
 
     /// The shortest ending without an exponent.
-    fn plain_ending(&self, mantissa: &Mantissa) -> Option<Vec<u8>> {
+    fn unscaled_ending(&self, mantissa: &Mantissa) -> Option<Vec<u8>> {
         let place = &mantissa.place;
         let mut best: Option<Vec<u8>> = None;
         for whole in 0..=place.more_whole(&self.extent) {
@@ -119,7 +120,7 @@ impl NumberLanguage {
             scale: window.scale + whole,
             ..window
         };
-        mantissa.place.digits == 0 || self.least(mantissa, &window).is_some()
+        mantissa.place.digits == 0 || self.least(mantissa, &window, |_| true).is_some()
     }
 
     /// The numbers of decimals that the grammar and the extent allow after so many whole digits.
@@ -133,11 +134,17 @@ impl NumberLanguage {
         fewest..=most.max(0)
     }
 
-    /// The digits of the smallest number in the window that satisfies some goal, as text.
-    fn least(&self, mantissa: &Mantissa, window: &Window) -> Option<Vec<u8>> {
+    /// The digits of the smallest number in the window that satisfies some goal that fits, as text.
+    fn least(
+        &self,
+        mantissa: &Mantissa,
+        window: &Window,
+        fits: impl Fn(&Magnitude) -> bool,
+    ) -> Option<Vec<u8>> {
         let goals = self.magnitudes(mantissa.negative);
-        let mut traces = mantissa.traces.iter();
-        let digits = traces.find_map(|t| goals[t.goal as usize].least_member(t, window))?;
+        let goal_of = |t: &Trace| &goals[t.goal as usize];
+        let mut traces = mantissa.traces.iter().filter(|t| fits(goal_of(t)));
+        let digits = traces.find_map(|t| goal_of(t).least_member(t, window))?;
         Some(digits.iter().map(|d| b'0' + d).collect())
     }
 
@@ -151,13 +158,12 @@ impl NumberLanguage {
         } else {
             whole - width
         } - place.decimals;
-        let mut text = self.least(
-            mantissa,
-            &Window {
-                scale,
-                ..self.window(place, width)
-            },
-        )?;
+        let window = Window {
+            scale,
+            ..self.window(place, width)
+        };
+        let marked = decimals > 0 || place.point;
+        let mut text = self.least(mantissa, &window, |goal| goal.fits(marked))?;
         if decimals > 0 {
             text.splice(..0, std::iter::repeat_n(b'0', length - width as usize));
         }
@@ -189,6 +195,9 @@ impl NumberLanguage {
             }
             for trace in &mantissa.traces {
                 let goal = &goals[trace.goal as usize];
+                if !goal.fits(true) {
+                    continue;
+                }
                 let shorter = length.saturating_sub(point);
                 if let Some(ending) = goal.shortest_scaled(trace, &window, shorter) {
                     length = point + ending.len();

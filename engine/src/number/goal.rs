@@ -1,5 +1,6 @@
 //! What a number must be: a conjunction of the schema's number keywords, judged on exact values.
 
+use super::Spellings;
 use crate::decimal::Decimal;
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -18,6 +19,10 @@ pub struct Bound {
 pub struct NumberGoal {
     /// `Some(true)`: a mathematical integer; `Some(false)`: not one.
     pub integer: Option<bool>,
+    /// `Some(true)`: written without a fraction or exponent part, as draft 4 wants an integer;
+    /// `Some(false)`: with one. The only assertion about the text: every value can be written with
+    /// an exponent, integers alone can be written without.
+    pub plain: Option<bool>,
     /// The value is not below.
     pub lower: Option<Bound>,
     /// The value is not above.
@@ -53,6 +58,14 @@ impl NumberGoal {
         }
     }
 
+    /// Numbers without a fraction or exponent part.
+    pub fn plain() -> Self {
+        Self {
+            plain: Some(true),
+            ..Self::default()
+        }
+    }
+
     /// One value.
     pub fn equal_to(value: Decimal) -> Self {
         Self {
@@ -61,15 +74,34 @@ impl NumberGoal {
         }
     }
 
-    /// Whether the value satisfies every assertion.
+    /// The goal of texts in a spelling: canonical texts are plain where their value is an integer.
+    /// `None` where no such text satisfies it.
+    pub fn spelt(self, spellings: Spellings) -> Option<Self> {
+        if self.plain.is_none() || spellings == Spellings::All {
+            return Some(self);
+        }
+        Some(Self {
+            integer: agreed(&self.integer, &self.plain)?,
+            plain: None,
+            ..self
+        })
+    }
+
+    /// Whether only integers satisfy the goal, by what it says of integers.
+    pub fn is_whole(&self) -> bool {
+        self.integer == Some(true) || self.plain == Some(true)
+    }
+
+    /// Whether some text of the value satisfies every assertion.
     pub fn contains(&self, value: &Decimal) -> bool {
         self.allows(value) && !self.not_equal.contains(value)
     }
 
-    /// Whether the value satisfies every assertion but `not_equal`.
+    /// Whether some text of the value satisfies every assertion but `not_equal`.
     fn allows(&self, value: &Decimal) -> bool {
         self.integer
             .is_none_or(|wanted| wanted == value.is_integer())
+            && (self.plain != Some(true) || value.is_integer())
             && self.equal.as_ref().is_none_or(|e| e == value)
             && self
                 .lower
@@ -83,11 +115,12 @@ impl NumberGoal {
             && !self.not_multiple_of.iter().any(|d| value.is_multiple_of(d))
     }
 
-    /// The values that satisfy all of some goals; `None` where there are none.
+    /// The numbers that satisfy all of some goals; `None` where there are none.
     pub fn all(goals: &[&Self]) -> Option<Self> {
         let mut all = Self::default();
         for goal in goals {
             all.integer = agreed(&all.integer, &goal.integer)?;
+            all.plain = agreed(&all.plain, &goal.plain)?;
             all.equal = agreed(&all.equal, &goal.equal)?;
             all.lower = tighter(&all.lower, &goal.lower, Ordering::Greater);
             all.upper = tighter(&all.upper, &goal.upper, Ordering::Less);
@@ -185,10 +218,10 @@ impl NumberGoal {
         }
     }
 
-    /// The one divisor that all of `multiple_of` and `integer` amount to.
+    /// The one divisor that all of `multiple_of`, `integer` and `plain` amount to.
     pub(super) fn step(&self) -> Step {
         let mut divisors: Vec<Decimal> = self.multiple_of.iter().map(Decimal::abs).collect();
-        divisors.extend((self.integer == Some(true)).then(Decimal::one));
+        divisors.extend(self.is_whole().then(Decimal::one));
         if divisors.is_empty() {
             return Step::Dense;
         }

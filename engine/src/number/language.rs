@@ -16,11 +16,20 @@ const SPELT_DIGITS: i32 = 36;
 pub struct NumberLanguage {
     pub(super) spellings: Spellings,
     pub(super) extent: Extent,
-    /// Whether 0 is a member.
-    pub(super) zero: bool,
+    /// How 0 may be written.
+    pub(super) zero: Zero,
     positive: Vec<Magnitude>,
     /// The goals of the negated negative values.
     negative: Vec<Magnitude>,
+}
+
+/// The texts of 0 that are members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Zero {
+    /// Without a fraction or exponent part.
+    pub plain: bool,
+    /// With one, where all spellings are members.
+    pub marked: bool,
 }
 
 /// A place in the text of a number; equal states have equal futures.
@@ -49,7 +58,9 @@ pub(super) enum State {
 impl NumberLanguage {
     /// The language of a disjunction of goals.
     pub fn new(goals: Vec<NumberGoal>, spellings: Spellings) -> Result<Self, NumberLimitError> {
-        let zero = goals.iter().any(|g| g.contains(&Decimal::zero()));
+        let spelt = goals.into_iter().filter_map(|goal| goal.spelt(spellings));
+        let goals: Vec<_> = spelt.collect();
+        let zero = Zero::of(&goals, spellings);
         let mut extent = Extent::for_goals(&goals);
         let range = DoubleRange::new(spellings);
         let (mut positive, mut negative) = (Vec::new(), Vec::new());
@@ -157,6 +168,20 @@ impl NumberLanguage {
             &self.negative
         } else {
             &self.positive
+        }
+    }
+}
+
+impl Zero {
+    fn of(goals: &[NumberGoal], spellings: Spellings) -> Self {
+        let zero = Decimal::zero();
+        let among = |marked: bool| {
+            let mut fit = goals.iter().filter(|g| g.plain != Some(marked));
+            fit.any(|goal| goal.contains(&zero))
+        };
+        Self {
+            plain: among(false),
+            marked: spellings == Spellings::All && among(true),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Magnitude {
     unequal: Vec<Decimal>,
     /// The remainder of a prefix is kept modulo this.
     pub period: u128,
+    /// What the goal says of its texts.
+    pub plain: Option<bool>,
 }
 
 /// The divisor `factor` / 10^`places`.
@@ -121,7 +123,7 @@ impl Magnitude {
         let (low, high) = (positive(&goal.lower), positive(&goal.upper));
         if let Some(value) = &goal.equal {
             let member = *value > Decimal::zero() && goal.contains(value);
-            return Ok(member.then(|| Self::single(value)));
+            return Ok(member.then(|| Self::single(value, goal.plain)));
         }
         if goal.upper.is_some() && high.is_none() {
             return Ok(None);
@@ -152,10 +154,11 @@ impl Magnitude {
             barred,
             unequal,
             period,
+            plain: goal.plain,
         }))
     }
 
-    fn single(value: &Decimal) -> Self {
+    fn single(value: &Decimal, plain: Option<bool>) -> Self {
         let bound = Some(Bound {
             value: value.clone(),
             exclusive: false,
@@ -168,7 +171,13 @@ impl Magnitude {
             barred,
             unequal,
             period: 1,
+            plain,
         }
+    }
+
+    /// Whether texts with (or without) a fraction or exponent part may satisfy the goal.
+    pub fn fits(&self, marked: bool) -> bool {
+        self.plain.is_none_or(|plain| plain != marked)
     }
 
     /// Whether zeros at the end make no difference to divisibility.

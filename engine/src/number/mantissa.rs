@@ -83,6 +83,9 @@ impl NumberLanguage {
                 .windows(&self.extent)
                 .any(|window| goal.has_member(trace, &window));
         }
+        if goal.plain == Some(true) {
+            return self.goes_on_plainly(goal, trace, place);
+        }
         let window = place.spelt_window(place.room(&self.extent));
         let more = place.more_whole(&self.extent);
         let scales = (
@@ -90,6 +93,16 @@ impl NumberLanguage {
             window.scale + more + MAX_EXPONENT,
         );
         goal.has_member_at_some_scale(trace, &window, scales)
+    }
+
+    /// Whether some continuation without a fraction or exponent part satisfies the goal.
+    fn goes_on_plainly(&self, goal: &Magnitude, trace: &Trace, place: &Place) -> bool {
+        let mut widths = 0..=place.more_whole(&self.extent);
+        let with = |width| Window {
+            scale: 0,
+            ..place.spelt_window(width)
+        };
+        !place.point && widths.any(|width| goal.has_member(trace, &with(width)))
     }
 
     /// The state in which canonical texts with the same futures meet.
@@ -177,8 +190,18 @@ impl NumberLanguage {
 
     /// Whether the text so far begins a spelling of zero that is a member.
     pub(super) fn spells_zero(&self, mantissa: &Mantissa) -> bool {
-        let plain = !mantissa.negative && !mantissa.place.point;
-        self.zero && mantissa.place.digits == 0 && (plain || self.spellings == Spellings::All)
+        mantissa.place.digits == 0 && (self.zero.marked || self.is_plain_zero(mantissa))
+    }
+
+    /// Whether the text so far is a spelling of zero that is a member.
+    fn is_zero(&self, mantissa: &Mantissa) -> bool {
+        let marked = mantissa.place.point && self.zero.marked;
+        mantissa.place.digits == 0 && (marked || self.is_plain_zero(mantissa))
+    }
+
+    fn is_plain_zero(&self, mantissa: &Mantissa) -> bool {
+        let signed = mantissa.negative && self.spellings == Spellings::Canonical;
+        self.zero.plain && mantissa.place.is_lone_zero() && !signed
     }
 
     /// Whether the text so far is a member.
@@ -193,10 +216,11 @@ impl NumberLanguage {
         }
         let window = self.window(&place, 0);
         let goals = self.magnitudes(negative);
-        self.spells_zero(mantissa)
-            || traces
-                .iter()
-                .any(|t| goals[t.goal as usize].has_member(t, &window))
+        let is_member = |t: &Trace| {
+            let goal = &goals[t.goal as usize];
+            goal.fits(place.point) && goal.has_member(t, &window)
+        };
+        self.is_zero(mantissa) || traces.iter().any(is_member)
     }
 
     /// The exponents with which the text so far is a member.
@@ -211,11 +235,12 @@ impl NumberLanguage {
         }
         if place.digits == 0 {
             let every = Integers::union(vec![(-MAX_EXPONENT, MAX_EXPONENT)]);
-            return Exponent::begin(every).filter(|_| self.zero);
+            return Exponent::begin(every).filter(|_| self.zero.marked);
         }
         let window = self.window(&place, 0);
         let goals = self.magnitudes(negative);
+        let marked = traces.iter().filter(|t| goals[t.goal as usize].fits(true));
         let exponents = |t: &Trace| goals[t.goal as usize].exponents(t, &window);
-        Exponent::begin(Integers::union(traces.iter().flat_map(exponents).collect()))
+        Exponent::begin(Integers::union(marked.flat_map(exponents).collect()))
     }
 }

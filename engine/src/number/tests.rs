@@ -75,6 +75,7 @@ impl Choices {
     fn goal(&mut self) -> NumberGoal {
         NumberGoal {
             integer: [None, None, Some(true), Some(false)][self.below(4) as usize],
+            plain: [None, None, None, Some(true), Some(false)][self.below(5) as usize],
             lower: self.bound(),
             upper: self.bound(),
             multiple_of: self.divisors(),
@@ -90,8 +91,19 @@ impl Choices {
 fn is_member(goals: &[NumberGoal], spellings: Spellings, text: &str) -> bool {
     Decimal::parse(text).is_ok_and(|value| {
         let spelt = spellings == Spellings::All || value.to_json_text() == text;
-        spelt && goals.iter().any(|g| g.contains(&value))
+        spelt && goals.iter().any(|g| allows_text(g, text))
     })
+}
+
+fn allows_text(goal: &NumberGoal, text: &str) -> bool {
+    let is_plain = !text.contains(['.', 'e', 'E']);
+    goal.plain.is_none_or(|plain| plain == is_plain) && goal.contains(&d(text))
+}
+
+/// Whether no text of a spelling satisfies the goal.
+fn is_void(goal: &NumberGoal, spellings: Spellings) -> bool {
+    let spelt = goal.clone().spelt(spellings);
+    spelt.is_none_or(|goal| goal.is_empty())
 }
 
 /// Whether the text can be completed to a JSON number.
@@ -152,7 +164,7 @@ fn check_random_goals(rounds: u64, depth: usize, spellings: Spellings) {
         let goals: Vec<_> = (0..1 + choices.below(2)).map(|_| choices.goal()).collect();
         let language = language(&goals, spellings);
         if language.is_empty() {
-            assert!(goals.iter().all(NumberGoal::is_empty), "{goals:?}");
+            assert!(goals.iter().all(|g| is_void(g, spellings)), "{goals:?}");
             check_texts(&goals, &language, &mut String::new(), None, depth);
         } else {
             check_texts(
@@ -238,6 +250,7 @@ fn long_goal(choices: &mut Choices) -> NumberGoal {
         multiple_of: divisors(choices),
         not_multiple_of: divisors(choices),
         integer: [None, None, None, Some(true), Some(false)][choices.below(5) as usize],
+        plain: [None, None, None, Some(true), Some(false)][choices.below(5) as usize],
         equal: None,
     }
 }
@@ -262,7 +275,8 @@ fn walks_between_long_narrow_bounds_always_end() {
             let Ok(language) = NumberLanguage::new(goals.to_vec(), spellings) else {
                 continue;
             };
-            assert_eq!(language.is_empty(), goals[0].is_empty(), "{goals:?}");
+            let is_void = is_void(&goals[0], spellings);
+            assert_eq!(language.is_empty(), is_void, "{goals:?}");
             if !language.is_empty() {
                 check_random_walks(&goals, spellings, &mut choices);
                 walked += 1;
@@ -288,13 +302,9 @@ fn members_beside_long_bounds_are_accepted_and_others_are_not() {
         };
         for number in goals[0].mentioned() {
             for units in -9..=9 {
-                let value = beside(number, units, number.exponent());
-                let member = goals[0].contains(&value);
-                assert_eq!(
-                    accepts(&language, &value.to_json_text()),
-                    member,
-                    "{value} {goals:?}"
-                );
+                let text = beside(number, units, number.exponent()).to_json_text();
+                let member = allows_text(&goals[0], &text);
+                assert_eq!(accepts(&language, &text), member, "{text} {goals:?}");
             }
         }
     }
@@ -523,12 +533,54 @@ fn conjunctions_keep_the_values_of_both_goals() {
         let both = NumberGoal::all(&[&a, &b]);
         assert_eq!(both, NumberGoal::all(&[&b, &a]));
         for i in -200..200 {
-            let value = d(&format!("{}e-1", i * 5));
-            let expected = a.contains(&value) && b.contains(&value);
-            let actual = both.as_ref().is_some_and(|goal| goal.contains(&value));
-            assert_eq!(actual, expected, "{value} {a:?} {b:?}");
+            let value = format!("{}e-1", i * 5);
+            for text in [d(&value).to_json_text(), value] {
+                let expected = allows_text(&a, &text) && allows_text(&b, &text);
+                let actual = both.as_ref().is_some_and(|goal| allows_text(goal, &text));
+                assert_eq!(actual, expected, "{text} {a:?} {b:?}");
+            }
         }
     }
+}
+
+#[test]
+fn plain_numbers_have_neither_a_point_nor_an_exponent() {
+    let plain = language(&[NumberGoal::plain()], Spellings::All);
+    for text in ["0", "-0", "12", "-123456789012345678901234567890123456"] {
+        assert!(accepts(&plain, text), "{text}");
+    }
+    for text in ["12.", "0e", "0.", "-1e", "1E"] {
+        assert!(walk(&plain, text.as_bytes()).is_none(), "{text}");
+    }
+}
+
+#[test]
+fn marked_numbers_have_a_point_or_an_exponent_and_any_value() {
+    let marked = NumberGoal {
+        plain: Some(false),
+        ..NumberGoal::default()
+    };
+    let every = language(std::slice::from_ref(&marked), Spellings::All);
+    for text in ["0.0", "-0e5", "12.0", "1.5", "12e0"] {
+        assert!(accepts(&every, text), "{text}");
+        assert!(!accepts(&every, text.split(['.', 'e']).next().unwrap()));
+    }
+    let canonical = language(&[marked], Spellings::Canonical);
+    assert!(accepts(&canonical, "1.5"));
+    assert!(!accepts(&canonical, "12") && !accepts(&canonical, "12.0"));
+}
+
+#[test]
+fn a_choice_of_plain_numbers_and_multiples_keeps_each_to_its_texts() {
+    let fives = NumberGoal {
+        multiple_of: vec![d("5")],
+        ..NumberGoal::default()
+    };
+    let either = language(&[NumberGoal::plain(), fives], Spellings::All);
+    for (text, member) in [("7", true), ("5.0", true), ("7.0", false), ("15e0", true)] {
+        assert_eq!(accepts(&either, text), member, "{text}");
+    }
+    assert!(walk(&either, b"7.0").is_some()); // "7.0e1" is a multiple
 }
 
 #[test]

@@ -311,7 +311,7 @@ impl<'a> Translator<'a> {
                 let target = self.registry.find_recursive(at.resource, &self.scope);
                 self.at(Step::Target(target.value), |t| t.schema(target))
             }
-            "type" => self.types(value),
+            "type" => self.types(at, value),
             "enum" => self.enumeration(value),
             "const" if at.dialect > Dialect::Draft4 => Ok(self.formulas.equal_to(value)),
             "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
@@ -465,7 +465,7 @@ impl<'a> Translator<'a> {
 
     // Any value.
 
-    fn types(&mut self, value: &Value) -> Result<FormulaId> {
+    fn types(&mut self, at: Located<'a>, value: &Value) -> Result<FormulaId> {
         let names: Vec<&Value> = match value {
             Value::Array(names) if names.is_empty() => return Err(self.malformed("an empty array")),
             Value::Array(names) => names.iter().collect(),
@@ -496,7 +496,7 @@ impl<'a> Translator<'a> {
         if !integers || numbers {
             return Ok(typed);
         }
-        let integer = self.formulas.number(NumberGoal::integer());
+        let integer = self.formulas.number(integer_of(at.dialect));
         Ok(self.formulas.and([typed, integer]))
     }
 
@@ -810,6 +810,15 @@ impl<'a> Translator<'a> {
             parts.push(self.formulas.or([lacks, then]));
         }
         Ok(self.formulas.and(parts))
+    }
+}
+
+/// What `integer` means: to draft 4, a number without a fraction or exponent part (section 3.5 of its
+/// core); since draft 6, one whose fraction is zero.
+fn integer_of(dialect: Dialect) -> NumberGoal {
+    match dialect {
+        Dialect::Draft4 => NumberGoal::plain(),
+        _ => NumberGoal::integer(),
     }
 }
 
