@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from gateway.answer_shape import Part
 from gateway.errors import grammar_error
 from gateway.grammars import Grammar, Subject
+from gateway.response_format import ResponseFormat
 from gateway.tools import ToolUse
 from gateway.validation import AnswerValidator, CheckBudget, Validators
 from mesh.errors import FormworkError
@@ -28,7 +28,7 @@ class AnswerChecks:
 
 
 async def make_checks(
-    content: Part | None, use: ToolUse, validators: Validators, project_id: str
+    form: ResponseFormat, use: ToolUse, validators: Validators, project_id: str
 ) -> AnswerChecks:
     """Return the checks of a request's answers.
 
@@ -49,7 +49,7 @@ async def make_checks(
         budget.spend(validator)
         return validator
 
-    of_content = None if content is None else await of(content.grammar, content.subject)
+    of_content = await of(form.grammar, form.subject) if form.is_structured else None
     inputs = [(tool.name, await of(tool.grammar, tool.subject)) for tool in use.callable]
     of_tools = {name: one for name, one in inputs if one is not None}
     return AnswerChecks(of_content, of_tools, validators.answer_seconds)

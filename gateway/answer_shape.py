@@ -8,7 +8,7 @@ from formwork.sampler.v1.sampler_pb2 import FreeText, Piece, Pieces, Repeat
 
 from gateway.chat_formats import CallForm, ChatFormat, CustomInput, trigger_of
 from gateway.control_tokens import ControlTokens, is_control
-from gateway.grammars import Grammar, Subject, Syntax
+from gateway.grammars import Grammar, Syntax
 from gateway.tools import Tool, ToolKind, ToolMode, ToolUse
 
 _WRAPPED_INPUT = Grammar(
@@ -24,7 +24,6 @@ class Part:
     """A grammar in an answer; `strict` asks for the strict dialect."""
 
     grammar: Grammar
-    subject: Subject
     strict: bool = False
 
 
@@ -86,7 +85,7 @@ class ShapeWriter:
     def _collect(self, content: Part | None, use: ToolUse) -> None:
         """Number the parts."""
         tools = use.callable if self.form.call is not None else ()
-        for part in (*map(self._part_of, tools), content):
+        for part in (*map(self.part_of, tools), content):
             if part is not None:
                 self._number(part)
 
@@ -159,7 +158,7 @@ class ShapeWriter:
         return [*head, self._input(tool), *self.write_form(form.closing)]
 
     def _input(self, tool: Tool) -> Piece:
-        part = self._part_of(tool)
+        part = self.part_of(tool)
         if part is None:
             return Piece(free_text=FreeText())
         inside = Piece(part=self._number(part))
@@ -167,16 +166,16 @@ class ShapeWriter:
             return inside
         return _all_of([Piece(text='{"input": "'), inside, Piece(text='"}')])
 
-    def _part_of(self, tool: Tool) -> Part | None:
+    def part_of(self, tool: Tool) -> Part | None:
         """Return what the input of a tool is, or the string in it; None where it is any text.
 
         Where the input of a custom tool is a JSON object with a string, its grammar holds for that.
         """
-        grammar, subject = tool.grammar, tool.subject
+        grammar = tool.grammar
         if not self._is_wrapped(tool):
-            return None if grammar is None else Part(grammar, subject, tool.strict)
+            return None if grammar is None else Part(grammar, tool.strict)
         inside = _WRAPPED_INPUT if grammar is None else replace(grammar, in_json_string=True)
-        return Part(inside, subject)
+        return Part(inside)
 
     def _is_wrapped(self, tool: Tool) -> bool:
         return tool.kind is ToolKind.CUSTOM and self._call_form.custom is CustomInput.WRAPPED

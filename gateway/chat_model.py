@@ -1,7 +1,7 @@
 """What one model writes around its answers: its chat format in the terms of its tokenizer."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from formwork.sampler.v1.sampler_pb2 import ContentStart, Frame
@@ -12,6 +12,8 @@ from gateway.answer_shape import AnswerShape, Part, ShapeWriter
 from gateway.chat_formats import ChatFormat
 from gateway.control_tokens import ControlTokens
 from gateway.first_keys import may_begin_with
+from gateway.grammars import Subject
+from gateway.response_format import ResponseFormat
 from gateway.tool_memory import TIMES_TEXT
 from gateway.tools import Tool, ToolUse
 from mesh.errors import InternalError
@@ -53,15 +55,27 @@ class ChatModel:
     def shape(self, content: Part | None, use: ToolUse) -> AnswerShape | None:
         """Return what an answer must look like; None where it may be any text.
 
-        Shapes are remembered: the turns of one conversation have the same tools.
+        Shapes are remembered: the turns of one conversation have the same tools. Which is listed
+        first makes no difference: they are a choice.
         """
-        key = (content, use.mode, use.max_calls, bool(use.tools), *map(_facts_of, use.callable))
+        offered = sorted(use.callable, key=_name_of)
+        key = (content, use.mode, use.max_calls, bool(use.tools), *map(_facts_of, offered))
         remembered = self._shapes.find(key)
         if remembered is None:
-            shape = ShapeWriter(self.form, self.tokens, self.is_thinking).write(content, use)
+            shape = self._writer.write(content, replace(use, callable=tuple(offered)))
             remembered = _Remembered(shape, _size(content, use))
             self._shapes.record(key, remembered)
         return remembered.shape
+
+    def subjects(self, form: ResponseFormat, use: ToolUse) -> Iterator[tuple[Part, Subject]]:
+        """Yield what errors call each part of an answer: tools in the order in which they stand."""
+        writer = self._writer
+        for tool in use.callable:
+            part = writer.part_of(tool)
+            if part is not None:
+                yield part, tool.subject
+        if form.part is not None:
+            yield form.part, form.subject
 
     def reader(self, use: ToolUse, *, is_structured: bool = False) -> AnswerReader:
         """Return the reader of one answer, whose content follows a format or is any text."""
@@ -74,7 +88,7 @@ class ChatModel:
     def content_start(self) -> ContentStart | None:
         """Where content begins behind what may come before it; None: it comes first."""
         thinking, opening = self.form.reasoning, self.form.content_opening
-        writer = ShapeWriter(self.form, self.tokens, self.is_thinking)
+        writer = self._writer
         if opening:
             return ContentStart(until=writer.write_form(opening))
         if thinking is None:
@@ -83,6 +97,10 @@ class ChatModel:
         return ContentStart(
             opening=before, until=writer.write_form(thinking.until + thinking.after)
         )
+
+    @property
+    def _writer(self) -> ShapeWriter:
+        return ShapeWriter(self.form, self.tokens, self.is_thinking)
 
     @cached_property
     def _forms(self) -> AnswerForms:
@@ -117,6 +135,10 @@ def _size(content: Part | None, use: ToolUse) -> int:
     return _ENTRY_BYTES * (1 + len(use.tools)) + TIMES_TEXT * tools + form
 
 
+def _name_of(tool: Tool) -> str:
+    return tool.name
+
+
 def _facts_of(tool: Tool) -> object:
     """Return what a shape depends on."""
-    return tool.kind, tool.name, tool.grammar, tool.subject, tool.strict
+    return tool.kind, tool.name, tool.grammar, tool.strict

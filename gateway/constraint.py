@@ -1,15 +1,17 @@
 """What an answer is bound to on its worker: an index, or an envelope around several."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from formwork.sampler.v1.sampler_pb2 import Bind, Envelope, EnvelopePart, Piece
 
-from gateway.answer_shape import AnswerShape
+from gateway.answer_shape import AnswerShape, Part
 from gateway.errors import grammar_error
 from gateway.families import Family
+from gateway.grammars import Subject
 from gateway.indexes import Indexes, IndexHandle, IndexWish
+from gateway.validation import Validators
 from mesh.errors import FormworkError
 
 
@@ -19,6 +21,7 @@ class Wishes:
 
     Args:
         shape: Of the answer.
+        subjects: Returns what errors call each part, in the order in which the request has them.
         family: Whose separators JSON has.
         fingerprint: Of the tokenizer.
         is_strict: The project keeps to the strict dialect where a part asks for it.
@@ -26,18 +29,20 @@ class Wishes:
     """
 
     shape: AnswerShape
+    subjects: Callable[[], Iterable[tuple[Part, Subject]]]
     family: Family
     fingerprint: str
     is_strict: bool
     project_id: str
 
-    def find_refusal(self, indexes: Indexes) -> FormworkError | None:
+    def find_refusal(self, indexes: Indexes, validators: Validators) -> FormworkError | None:
         """Return what the client is told of a part whose refusal is still remembered."""
-        for wish, part in zip(self._wishes, self.shape.parts, strict=True):
-            found = indexes.find(wish)
-            if isinstance(found, FormworkError):
-                return grammar_error(found, part.subject)
-        return None
+        known = {
+            part: refusal
+            for wish, part in zip(self._wishes, self.shape.parts, strict=True)
+            if (refusal := indexes.find_refusal(wish) or validators.find_refusal_of(part.grammar))
+        }
+        return self._told(known) if known else None
 
     async def ensure(self, indexes: Indexes) -> "Constraint":
         """Return the constraint once every index can be had; those that are known cost nothing.
@@ -45,18 +50,26 @@ class Wishes:
         Raises:
             FormworkError: A part is refused, as a client is told it; or nobody can say.
         """
-        handles: list[IndexHandle] = []
         outcomes = await indexes.ensure_all(self._wishes)
-        for outcome, part in zip(outcomes, self.shape.parts, strict=True):
-            if isinstance(outcome, FormworkError):
-                raise grammar_error(outcome, part.subject) from outcome
-            handles.append(outcome)
+        handles = [outcome for outcome in outcomes if isinstance(outcome, IndexHandle)]
+        if len(handles) < len(outcomes):
+            refused = {
+                part: outcome
+                for outcome, part in zip(outcomes, self.shape.parts, strict=True)
+                if isinstance(outcome, FormworkError)
+            }
+            raise self._told(refused)
         return Constraint(self.shape, handles)
 
     def forget(self, indexes: Indexes) -> None:
         """Drop what is remembered: a worker could not get an index."""
         for wish in self._wishes:
             indexes.forget(wish)
+
+    def _told(self, refused: Mapping[Part, FormworkError]) -> FormworkError:
+        """Return what the client is told: of the first part that is refused, by its own name."""
+        part, subject = next(named for named in self.subjects() if named[0] in refused)
+        return grammar_error(refused[part], subject)
 
     @cached_property
     def _wishes(self) -> tuple[IndexWish, ...]:

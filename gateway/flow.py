@@ -12,7 +12,6 @@ from gateway.attempt import Attempt
 from gateway.authentication import Caller
 from gateway.config import GatewayConfig
 from gateway.constraint import Wishes
-from gateway.errors import grammar_error
 from gateway.fallbacks import first_served
 from gateway.generation import Generation, Job
 from gateway.indexes import Indexes
@@ -110,12 +109,13 @@ class ChatFlow:
         self, caller: Caller, request: ChatRequest, snapshot: Snapshot, entry: ModelEntry
     ) -> Wishes | None:
         """Return the indexes that an answer needs; None where nothing constrains it."""
-        writer = self.writers.of(snapshot)
-        shape = writer.chat.shape(request.format.part, request.tool_use)
+        writer, use = self.writers.of(snapshot), request.tool_use
+        shape = writer.chat.shape(request.format.part, use)
         if shape is None:
             return None
         return Wishes(
             shape=shape,
+            subjects=lambda: writer.chat.subjects(request.format, use),
             family=writer.family,
             fingerprint=entry.tokenizer_fingerprint,
             is_strict=caller.dialect == "strict",
@@ -126,13 +126,9 @@ class ChatFlow:
         """Refuse what was refused a moment ago, before anything is queued or prefilled."""
         if wishes is None:
             return
-        refusal = wishes.find_refusal(self.indexes)
+        refusal = wishes.find_refusal(self.indexes, self.validators)
         if refusal is not None:
             raise refusal
-        for part in wishes.shape.parts:
-            unusable = part.grammar.schema and self.validators.find_refusal(part.grammar.schema)
-            if unusable:
-                raise grammar_error(unusable, part.subject)
 
     def _plan(
         self, request: ChatRequest, snapshot: Snapshot, entry: ModelEntry, prompt: Sequence[int]

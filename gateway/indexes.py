@@ -149,6 +149,11 @@ class Indexes:
             return None
         return remembered.outcome
 
+    def find_refusal(self, wish: IndexWish) -> FormworkError | None:
+        """Return why there is no index of a grammar, where that is still remembered."""
+        found = self.find(wish)
+        return found if isinstance(found, FormworkError) else None
+
     def forget(self, wish: IndexWish) -> None:
         """Drop what is remembered: a worker could not get the index."""
         self._memory.forget(wish.key)

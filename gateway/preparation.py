@@ -61,7 +61,7 @@ async def prepared(
     if wishes is None:
         yield None
         return
-    checks = make_checks(request.format.part, request.tool_use, validators, wishes.project_id)
+    checks = make_checks(request.format, request.tool_use, validators, wishes.project_id)
     preparation = Preparation(
         asyncio.create_task(wishes.ensure(indexes)), asyncio.create_task(checks)
     )

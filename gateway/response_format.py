@@ -58,7 +58,7 @@ class ResponseFormat:
     @cached_property
     def part(self) -> Part | None:
         """What the content of an answer must look like; None: any text."""
-        return Part(self.grammar, self.subject, self.strict) if self.is_structured else None
+        return Part(self.grammar, self.strict) if self.is_structured else None
 
     @property
     def schema_of_any(self) -> object:

@@ -8,7 +8,7 @@ from typing import NoReturn, Protocol
 from weakref import WeakValueDictionary
 
 from gateway.config import GatewayConfig
-from gateway.grammars import SchemaText
+from gateway.grammars import Grammar, SchemaText
 from gateway.validation_client import ValidationBudgetError, ValidationProcess
 from gateway.validation_process import Finding, Verdict
 from mesh.clock import Clock
@@ -98,6 +98,10 @@ class Validators:
         if refusal is None or refusal.until <= self._clock.monotonic():
             return None
         return SchemaRefusedError(refusal.message)
+
+    def find_refusal_of(self, grammar: Grammar) -> SchemaRefusedError | None:
+        """Return the refusal of a grammar's schema; None also where it has none."""
+        return None if grammar.schema is None else self.find_refusal(grammar.schema)
 
     async def check(self, schema: SchemaText, answer: bytes | None, project_id: str) -> Finding:
         """Return what a process says of an answer, or of the schema alone.

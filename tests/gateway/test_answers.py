@@ -9,6 +9,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -38,8 +39,7 @@ SCHEMA = (
     '"additionalProperties":false}'
 )
 CONTENT = Part(
-    Grammar(Syntax.JSON_SCHEMA, '{"type":"array","items":{"const":"<tool_call>"},"maxItems":2}'),
-    SUBJECT,
+    Grammar(Syntax.JSON_SCHEMA, '{"type":"array","items":{"const":"<tool_call>"},"maxItems":2}')
 )
 END = 256
 _CONTROL = re.compile(r"<\|\w+\|>|\[/?[A-Z_]+\]")
@@ -260,7 +260,7 @@ def test_json_that_begins_like_a_call_is_content_where_it_goes_on_otherwise() ->
     }
     assert model.tells_calls_from(schema)
     assert not model.tells_calls_from({**schema, "additionalProperties": True})
-    content = Part(Grammar(Syntax.JSON_SCHEMA, json.dumps(schema)), SUBJECT)
+    content = Part(Grammar(Syntax.JSON_SCHEMA, json.dumps(schema)))
     use = ToolUse(FUNCTIONS, FUNCTIONS, ToolMode.AUTO, 1)
     shape = model.shape(content, use)
     assert shape is not None
@@ -294,7 +294,7 @@ def test_a_cut_answer_says_what_is_certain_and_no_more() -> None:
 def object_of(name: str, size: int = 0) -> Part:
     """Return content under a schema of some size."""
     text = json.dumps({"type": "object", "title": name, "description": "x" * size})
-    return Part(Grammar(Syntax.JSON_SCHEMA, text), SUBJECT)
+    return Part(Grammar(Syntax.JSON_SCHEMA, text))
 
 
 def test_shapes_are_remembered_as_long_as_their_bytes_are_within_a_bound() -> None:
@@ -311,6 +311,14 @@ def test_shapes_are_remembered_as_long_as_their_bytes_are_within_a_bound() -> No
     assert again is not None
     assert (again.parts, again.piece) == (first.parts, first.piece)
     assert again is not first
+
+
+def test_the_order_in_which_tools_are_listed_makes_no_other_shape() -> None:
+    model = ChatModel(_ROWS["hermes"], ControlTokens({}))
+    moved = tuple(replace(one, subject=replace(SUBJECT, param="tools[7]")) for one in FUNCTIONS)
+    use = ToolUse(FUNCTIONS, FUNCTIONS, ToolMode.AUTO)
+    turned = ToolUse(moved[::-1], moved[::-1], ToolMode.AUTO)
+    assert model.shape(None, turned) is model.shape(None, use)
 
 
 def test_what_is_not_in_the_format_is_a_fault_of_ours() -> None:

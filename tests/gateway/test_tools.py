@@ -422,8 +422,17 @@ async def test_a_refused_schema_names_its_function(bench: Bench) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         await create(bench, tools=[TIME, WEATHER])
     assert caught.value.code == "invalid_function_parameters"
-    assert caught.value.param in ("tools[0].function.parameters", "tools[1].function.parameters")
+    assert caught.value.param == "tools[0].function.parameters"
     assert "schema for function 'get_" in str(caught.value)
+
+
+async def test_of_several_refused_schemas_the_one_listed_first_is_named(bench: Bench) -> None:
+    bench.compiler.refusal = SchemaRefusedError("it is odd", metadata={"context": "('x',)"})
+    for tools in ([TIME, WEATHER], [WEATHER, TIME], [WEATHER, TIME]):  # at last as it is remembered
+        with pytest.raises(openai.BadRequestError) as caught:
+            await create(bench, tools=tools)
+        assert caught.value.param == "tools[0].function.parameters"
+        assert f"schema for function '{tools[0]['function']['name']}'" in str(caught.value)
 
 
 async def test_a_conversation_with_calls_and_their_results_is_rendered(bench: Bench) -> None:
