@@ -249,48 +249,6 @@ impl Grammar {
         self.formulas.any_of_values(&values)
     }
 
-    /// Every combination of one branch of each part: all children hold, and all rests are left.
-    fn conjoin(&mut self, parts: &[Arc<[Branch]>]) -> Arc<[Branch]> {
-        let mut made: Vec<(Vec<FormulaId>, Vec<FormulaId>)> = vec![(Vec::new(), Vec::new())];
-        for part in parts {
-            if let [only] = &**part {
-                made.iter_mut().for_each(|(children, rests)| {
-                    // What asks nothing is left out: most parts ask nothing of most keys.
-                    children.extend(Some(only.child).filter(|f| *f != FormulaId::TRUE));
-                    rests.extend(Some(only.rest).filter(|f| *f != FormulaId::TRUE));
-                });
-                continue;
-            }
-            let ways = made.len().saturating_mul(part.len());
-            let size = made.first().map_or(0, |(children, _)| children.len() + 1);
-            if ways > self.limits.max_branches {
-                self.exhaust("max_branches", self.limits.max_branches as u64);
-            }
-            if !self.spend(ways as u64) || !self.spend_steps(ways.saturating_mul(size)) {
-                return Arc::new([]);
-            }
-            made = made
-                .iter()
-                .flat_map(|(children, rests)| {
-                    part.iter().map(|b| {
-                        (
-                            [&children[..], &[b.child]].concat(),
-                            [&rests[..], &[b.rest]].concat(),
-                        )
-                    })
-                })
-                .collect();
-        }
-        let branches: Vec<_> = made
-            .into_iter()
-            .map(|(children, rests)| Branch {
-                child: self.formulas.and(children),
-                rest: self.formulas.and(rests),
-            })
-            .collect();
-        self.merge(branches)
-    }
-
     /// Burns fuel for looking at the parts of a formula.
     pub(crate) fn spend_on_parts(&mut self, id: FormulaId) {
         if let Formula::And(parts) | Formula::Or(parts) = &**self.formulas.get(id) {
@@ -301,7 +259,7 @@ impl Grammar {
 
     /// Branches without dead ones; those with the same child, then those with the same rest,
     /// become one.
-    fn merge(&mut self, branches: impl IntoIterator<Item = Branch>) -> Arc<[Branch]> {
+    pub(crate) fn merge(&mut self, branches: impl IntoIterator<Item = Branch>) -> Arc<[Branch]> {
         let branches = branches.into_iter();
         let alive = branches.filter(|b| b.child != FormulaId::FALSE && b.rest != FormulaId::FALSE);
         let by_child = grouped(alive.map(|b| (b.child, b.rest)));

@@ -88,8 +88,8 @@
 //! * `formula`, `values`, `exclusion`, `rivals`: formulas, those of constants, those that exclude each
 //!   other, and which of many have to be compared.
 //! * `schema`: JSON Schema, drafts 4 to 2020-12, to formulas.
-//! * `grammar`, `derive`, `satisfy`, `count`: a grammar, its branches, whether it has a value, and
-//!   how many at most.
+//! * `grammar`, `derive`, `conjoin`, `satisfy`, `count`: a grammar, its branches, those of
+//!   conjunctions, whether it has a value, and how many at most.
 //! * `shape`, `machine`: strings, and all of JSON, byte by byte.
 //! * `tokenisation`: how tokenizers cut text.
 //! * `vocabulary`: tokens and their trie.
@@ -136,6 +136,7 @@ mod rivals;
 mod schema;
 mod values;
 
+mod conjoin;
 mod count;
 mod derive;
 mod grammar;

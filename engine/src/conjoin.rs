@@ -1,0 +1,252 @@
+//! The branches of a conjunction: one of each part, in every combination that some child allows.
+//!
+//! Parts that go on in two ways each make a thousand ways of ten. Mostly the child decides which:
+//! what some parts say of it for certain settles what others do. Where that leaves many ways, the
+//! children are split into *classes* by what parts say of strings, numbers and the like; every class
+//! has one way for all such parts, as a symbol has in a deterministic automaton (D'Antoni and Veanes,
+//! "The power of symbolic automata and transducers", 2017, on such minterms).
+
+use std::sync::Arc;
+
+use crate::formula::{FormulaId, Kind};
+use crate::grammar::{Branch, Grammar};
+use crate::hashing::IdSet;
+
+/// Ways that are combined as they stand.
+const FEW_WAYS: usize = 64;
+/// Steps that it takes to look at a child as a value of every kind.
+const KINDS_STEPS: usize = 16;
+
+/// What a child that fulfils one formula may be to another.
+struct Relation {
+    may_hold: bool,
+    may_fail: bool,
+}
+
+/// Children that fulfil `child`, and which of some predicates hold of all of them; the others hold of
+/// none.
+struct Class {
+    child: FormulaId,
+    holds: Vec<FormulaId>,
+}
+
+impl Grammar {
+    /// Every combination of one branch of each part: all children hold, and all rests are left.
+    pub(crate) fn conjoin(&mut self, parts: &[Arc<[Branch]>]) -> Arc<[Branch]> {
+        if ways_of(parts) <= FEW_WAYS {
+            return self.combine(parts);
+        }
+        let certain = self.certain_child(parts);
+        let settled: Vec<_> = parts.iter().map(|p| self.settle(certain, p)).collect();
+        if ways_of(&settled) <= FEW_WAYS {
+            return self.combine(&settled);
+        }
+        self.combine_by_class(&settled)
+    }
+
+    /// What the parts that go on in one way say of the child.
+    fn certain_child(&mut self, parts: &[Arc<[Branch]>]) -> FormulaId {
+        let children = parts.iter().filter_map(|part| match &**part {
+            [only] => Some(only.child),
+            _ => None,
+        });
+        self.formulas.and(children.collect::<Vec<_>>())
+    }
+
+    /// The branches of a part that a child may take, which ask nothing that holds of it anyway.
+    fn settle(&mut self, certain: FormulaId, part: &Arc<[Branch]>) -> Arc<[Branch]> {
+        if part.len() == 1 {
+            return Arc::clone(part);
+        }
+        let mut left = Vec::with_capacity(part.len());
+        for branch in part.iter() {
+            let Relation { may_hold, may_fail } = self.relate(certain, branch.child);
+            let child = if may_fail {
+                branch.child
+            } else {
+                FormulaId::TRUE
+            };
+            left.extend(may_hold.then_some(Branch { child, ..*branch }));
+        }
+        self.merge(left)
+    }
+
+    /// What children that fulfil one formula may be to another; both where that is not plain.
+    fn relate(&mut self, certain: FormulaId, asked: FormulaId) -> Relation {
+        let mut found = Relation {
+            may_hold: asked == FormulaId::TRUE,
+            may_fail: asked == FormulaId::FALSE,
+        };
+        self.spend_steps(KINDS_STEPS);
+        for kind in Kind::ALL {
+            let own = self.formulas.restrict(certain, kind);
+            if own == FormulaId::FALSE || (found.may_hold && found.may_fail) {
+                continue;
+            }
+            let wanted = self.formulas.restrict(asked, kind);
+            let opposite = self.formulas.negate(asked);
+            let opposite = self.formulas.restrict(opposite, kind);
+            found.may_hold |= self.may_be_both(own, wanted, opposite, kind);
+            found.may_fail |= self.may_be_both(own, opposite, wanted, kind);
+        }
+        found
+    }
+
+    /// Whether a value of a kind that fulfils `own` may fulfil `wanted`, whose opposite is known.
+    fn may_be_both(
+        &mut self,
+        own: FormulaId,
+        wanted: FormulaId,
+        opposite: FormulaId,
+        kind: Kind,
+    ) -> bool {
+        if own == opposite || wanted == FormulaId::FALSE || opposite == FormulaId::TRUE {
+            return false;
+        }
+        if matches!(kind, Kind::Array | Kind::Object) {
+            return !self.conjuncts(own).contains(&opposite);
+        }
+        let both = self.formulas.and([own, wanted]);
+        self.is_satisfiable_as(both, kind)
+    }
+
+    /// The combinations with one way for each class of children, as far as parts tell them apart by
+    /// what is no array or object.
+    fn combine_by_class(&mut self, parts: &[Arc<[Branch]>]) -> Arc<[Branch]> {
+        let are_plain: Vec<bool> = parts.iter().map(|p| self.is_plain_part(p)).collect();
+        let plain = parts.iter().zip(&are_plain).filter(|(_, plain)| **plain);
+        let predicates = plain.flat_map(|(part, _)| part.iter().map(|branch| branch.child));
+        let predicates: Vec<_> = predicates.filter(|p| *p != FormulaId::TRUE).collect();
+        let certain = self.certain_child(parts);
+        let mut ways = Vec::new();
+        for class in self.classes(certain, &predicates) {
+            let mut decided = Vec::with_capacity(parts.len() + 1);
+            for (part, is_plain) in parts.iter().zip(&are_plain) {
+                decided.push(if *is_plain {
+                    self.only_way(part, &class)
+                } else {
+                    Arc::clone(part)
+                });
+            }
+            let (child, rest) = (class.child, FormulaId::TRUE);
+            decided.push([Branch { child, rest }].into());
+            ways.extend_from_slice(&self.combine(&decided));
+        }
+        self.merge(ways)
+    }
+
+    /// Whether a part goes on in several ways, and arrays and objects alike go on in all or none of
+    /// each.
+    fn is_plain_part(&mut self, part: &[Branch]) -> bool {
+        let mut decided = |id, kind| {
+            let left = self.formulas.restrict(id, kind);
+            left == FormulaId::TRUE || left == FormulaId::FALSE
+        };
+        let mut is_plain = |id| decided(id, Kind::Array) && decided(id, Kind::Object);
+        part.len() > 1 && part.iter().all(|branch| is_plain(branch.child))
+    }
+
+    /// Splits children by some predicates.
+    fn classes(&mut self, certain: FormulaId, predicates: &[FormulaId]) -> Vec<Class> {
+        let mut met = IdSet::default();
+        let mut classes = vec![Class {
+            child: certain,
+            holds: Vec::new(),
+        }];
+        for predicate in predicates.iter().filter(|p| met.insert(**p)) {
+            let mut split = Vec::with_capacity(classes.len());
+            for class in classes {
+                self.split(class, *predicate, &mut split);
+            }
+            if split.len() > self.limits.max_branches {
+                self.exhaust("max_branches", self.limits.max_branches as u64);
+            }
+            if !self.spend(split.len() as u64) {
+                return Vec::new();
+            }
+            classes = split;
+        }
+        classes
+    }
+
+    /// The children of a class of which a predicate holds, and the others.
+    fn split(&mut self, class: Class, predicate: FormulaId, into: &mut Vec<Class>) {
+        let Relation { may_hold, may_fail } = self.relate(class.child, predicate);
+        if may_fail {
+            let others = self.formulas.negate(predicate);
+            let child = if may_hold {
+                self.formulas.and([class.child, others])
+            } else {
+                class.child
+            };
+            let holds = class.holds.clone();
+            into.push(Class { child, holds });
+        }
+        if may_hold {
+            let child = if may_fail {
+                self.formulas.and([class.child, predicate])
+            } else {
+                class.child
+            };
+            let holds = [&class.holds[..], &[predicate]].concat();
+            into.push(Class { child, holds });
+        }
+    }
+
+    /// What is left of a part for all children of a class.
+    fn only_way(&mut self, part: &[Branch], class: &Class) -> Arc<[Branch]> {
+        let taken = |b: &&Branch| b.child == FormulaId::TRUE || class.holds.contains(&b.child);
+        let rests: Vec<_> = part.iter().filter(taken).map(|b| b.rest).collect();
+        self.spend_steps(part.len() * class.holds.len());
+        let (child, rest) = (FormulaId::TRUE, self.formulas.or(rests));
+        [Branch { child, rest }].into()
+    }
+
+    /// Every combination, however many there are.
+    fn combine(&mut self, parts: &[Arc<[Branch]>]) -> Arc<[Branch]> {
+        let mut made: Vec<(Vec<FormulaId>, Vec<FormulaId>)> = vec![(Vec::new(), Vec::new())];
+        for part in parts {
+            if let [only] = &**part {
+                made.iter_mut().for_each(|(children, rests)| {
+                    // What asks nothing is left out: most parts ask nothing of most keys.
+                    children.extend(Some(only.child).filter(|f| *f != FormulaId::TRUE));
+                    rests.extend(Some(only.rest).filter(|f| *f != FormulaId::TRUE));
+                });
+                continue;
+            }
+            let ways = made.len().saturating_mul(part.len());
+            let size = made.first().map_or(0, |(children, _)| children.len() + 1);
+            if ways > self.limits.max_branches {
+                self.exhaust("max_branches", self.limits.max_branches as u64);
+            }
+            if !self.spend(ways as u64) || !self.spend_steps(ways.saturating_mul(size)) {
+                return Arc::new([]);
+            }
+            made = made
+                .iter()
+                .flat_map(|(children, rests)| {
+                    part.iter().map(|b| {
+                        (
+                            [&children[..], &[b.child]].concat(),
+                            [&rests[..], &[b.rest]].concat(),
+                        )
+                    })
+                })
+                .collect();
+        }
+        let branches: Vec<_> = made
+            .into_iter()
+            .map(|(children, rests)| Branch {
+                child: self.formulas.and(children),
+                rest: self.formulas.and(rests),
+            })
+            .collect();
+        self.merge(branches)
+    }
+}
+
+/// How many combinations there are.
+fn ways_of(parts: &[Arc<[Branch]>]) -> usize {
+    let counts = parts.iter().map(|part| part.len());
+    counts.fold(1, usize::saturating_mul)
+}

@@ -1,0 +1,90 @@
+"""Objects of many alternatives that overlap: what a property may be tells them apart, soon."""
+
+import json
+from typing import Any
+
+from formwork_engine import (
+    IndexOptions,
+    JsonSchema,
+    PropertyOrder,
+    UnsupportedError,
+    Vocabulary,
+    compile_index,
+)
+from formwork_engine.testing import accepts
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema_rs import Draft202012Validator
+
+ANY_ORDER = IndexOptions(property_order=PropertyOrder.ANY)
+KINDS = ["text", "mail", "date", "time", "list", "number", "money", "fixed", "group"]
+VALUES = st.sampled_from([*KINDS, "other", 1, 2.5, None, True, [], {"a": 1}])
+INSTANCES = st.dictionaries(st.sampled_from(["kind", "label", "size", "more"]), VALUES, max_size=4)
+SHARED = [{"type": "string"}, {"enum": KINDS[:4]}, {"minimum": 2}, {"type": "object"}, {}]
+
+
+def alternative(kinds: list[str], shared: list[dict[str, Any]], *, is_open: bool) -> dict[str, Any]:
+    keys = ["label", "size"]
+    properties = {"kind": {"enum": kinds}, **dict(zip(keys, shared, strict=True))}
+    return {"type": "object", "properties": properties, "additionalProperties": is_open}
+
+
+def dependency(kinds: list[str], key: str) -> dict[str, Any]:
+    return {"dependentSchemas": {key: {"properties": {"kind": {"enum": kinds}}}}}
+
+
+SOME_KINDS = st.lists(st.sampled_from(KINDS), min_size=1, max_size=3, unique=True)
+ALTERNATIVES = st.builds(
+    alternative,
+    SOME_KINDS,
+    st.lists(st.sampled_from(SHARED), min_size=2, max_size=2),
+    is_open=st.booleans(),
+)
+MANY = st.lists(ALTERNATIVES, min_size=8, max_size=10)
+SCHEMAS = st.one_of(
+    MANY.map(lambda parts: {"oneOf": parts}),
+    MANY.map(lambda parts: {"not": {"anyOf": parts[1:]}, **parts[0]}),
+    st.lists(
+        st.builds(dependency, SOME_KINDS, st.sampled_from(["label", "size", "more"])),
+        min_size=7,
+        max_size=9,
+    ).map(lambda parts: {"type": "object", "allOf": parts}),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(schema=SCHEMAS, instances=st.lists(INSTANCES, min_size=12, max_size=12))
+def test_what_is_accepted_is_what_is_valid(
+    vocabulary: Vocabulary, schema: dict[str, Any], instances: list[dict[str, Any]]
+) -> None:
+    validator = Draft202012Validator(schema)
+    try:
+        index = compile_index(JsonSchema(json.dumps(schema)), vocabulary, ANY_ORDER)
+    except UnsupportedError:  # nothing fits
+        index = None
+    for instance in instances:
+        text = json.dumps(instance, separators=(",", ":"))
+        is_accepted = index is not None and accepts(index, text)
+        assert is_accepted == validator.is_valid(instance), text
+
+
+def test_twelve_alternatives_with_an_optional_tag_take_little_fuel(vocabulary: Vocabulary) -> None:
+    alternatives = [
+        {
+            "type": "object",
+            "properties": {
+                "kind": {"enum": [f"kind{number}"]},
+                "label": {"type": "string"},
+                f"only{number}": {"type": "string"},
+                "size": {"type": "integer"},
+            },
+            "required": ["label"],
+            "additionalProperties": False,
+        }
+        for number in range(12)
+    ]
+    index = compile_index(JsonSchema(json.dumps({"oneOf": alternatives})), vocabulary)
+    assert accepts(index, '{"kind":"kind7","label":"","size":3}')
+    assert accepts(index, '{"label":"","only3":""}')
+    assert not accepts(index, '{"label":"","size":3}')  # all of them allow it
+    assert not accepts(index, '{"kind":"kind7","label":"","only3":""}')
