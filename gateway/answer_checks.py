@@ -49,6 +49,9 @@ async def make_checks(
         budget.spend(validator)
         return validator
 
+    grammars = (tool.grammar for tool in use.callable)
+    schemas = (grammar.schema for grammar in grammars if grammar is not None)
+    await validators.prepare((schema for schema in schemas if schema is not None), project_id)
     of_content = await of(form.grammar, form.subject) if form.is_structured else None
     inputs = [(tool.name, await of(tool.grammar, tool.subject)) for tool in use.callable]
     of_tools = {name: one for name, one in inputs if one is not None}

@@ -1,7 +1,7 @@
 """The last check: a structured answer that claims to be complete fits its schema, or is a fault."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
@@ -11,9 +11,14 @@ from gateway.config import GatewayConfig
 from gateway.grammars import Grammar, SchemaText
 from gateway.validation_client import ValidationBudgetError, ValidationProcess
 from gateway.validation_process import Finding, Verdict
+from mesh.batches import cut_into_batches
 from mesh.clock import Clock
 from mesh.errors import InternalError, LimitExceededError, SchemaRefusedError
 from mesh.memory import BoundedMemory
+
+# Of one go: a process is given back to other projects after it.
+_PREPARED_SCHEMAS = 128
+_PREPARED_BYTES = 256 * 1024
 
 
 class AnswerValidator(Protocol):
@@ -91,6 +96,33 @@ class Validators:
             seconds = finding.build_seconds
             self._build_seconds.record(schema.key, seconds)
         return SchemaValidator(self, schema, project_id, seconds)
+
+    async def prepare(self, schemas: Iterable[SchemaText], project_id: str) -> None:
+        """Make those validators that take a moment, many at a time; `of` then answers at once.
+
+        Those that cannot be made, or take longer, are left to it.
+        """
+        unknown = {one.key: one for one in schemas if self._build_seconds.find(one.key) is None}
+        several = [one for one in unknown.values() if self.find_refusal(one) is None]
+        batches = cut_into_batches(
+            several,
+            lambda schema: len(schema.text),
+            most_size=_PREPARED_BYTES,
+            most_items=_PREPARED_SCHEMAS,
+        )
+        for batch in batches:
+            if len(batch) > 1:
+                await self._prepare(batch, project_id)
+
+    async def _prepare(self, schemas: Sequence[SchemaText], project_id: str) -> None:
+        try:
+            async with self._process_for(project_id) as process:
+                findings = await process.check_several([schema.text for schema in schemas])
+        except (ValidationBudgetError, InternalError):
+            return  # which it is of, each of them is asked alone
+        for schema, finding in zip(schemas, findings, strict=True):
+            if finding.verdict is Verdict.READY:
+                self._build_seconds.record(schema.key, finding.build_seconds)
 
     def find_refusal(self, schema: SchemaText) -> SchemaRefusedError | None:
         """Return the refusal of this schema that is still remembered."""

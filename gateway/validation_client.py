@@ -5,11 +5,12 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 import structlog
 
 from gateway.config import GatewayConfig
-from gateway.validation_process import CHECK_HEAD, VERDICT_HEAD, Finding, Verdict
+from gateway.validation_process import CHECK_HEAD, SIZE, VERDICT_HEAD, Asked, Finding, Verdict
 from mesh.errors import InternalError
 
 log = structlog.get_logger()
@@ -44,10 +45,25 @@ class ValidationProcess:
             ValidationBudgetError: The schema needs more than the budget.
             InternalError: The process took too long for another reason, or crashed.
         """
+        asked = Asked.SCHEMA if answer is None else Asked.ANSWER
+        (finding,) = await self._ask(_check(asked, schema, answer or b""), 1)
+        return finding
+
+    async def check_several(self, schemas: Sequence[bytes]) -> list[Finding]:
+        """Return what is found of each of several schemas, as far as they take a moment together.
+
+        Raises:
+            ValidationBudgetError: One of them needs more than the budget.
+            InternalError: As `check` says.
+        """
+        sizes = b"".join(SIZE.pack(len(schema)) for schema in schemas)
+        return await self._ask(_check(Asked.SEVERAL, sizes, b"".join(schemas)), len(schemas))
+
+    async def _ask(self, check: bytes, verdicts: int) -> list[Finding]:
         process = await self.start()
         try:
             async with asyncio.timeout(self._config.validation_wall_seconds):
-                finding, is_worn = await _exchange(process, schema, answer)
+                findings, is_worn = await _exchange(process, check, verdicts)
         except (ConnectionError, asyncio.IncompleteReadError) as error:
             raise self._explain(await self._end(process, _GRACE_SECONDS)) from error
         except TimeoutError as error:
@@ -58,7 +74,7 @@ class ValidationProcess:
             raise
         if is_worn:
             await self._end(process)
-        return finding
+        return findings
 
     async def start(self) -> asyncio.subprocess.Process:
         """Return the process, started where there is none."""
@@ -116,15 +132,20 @@ async def _start_process(config: GatewayConfig) -> asyncio.subprocess.Process:
     )
 
 
+def _check(asked: Asked, first: bytes, second: bytes) -> bytes:
+    return CHECK_HEAD.pack(asked, len(first), len(second)) + first + second
+
+
 async def _exchange(
-    process: asyncio.subprocess.Process, schema: bytes, answer: bytes | None
-) -> tuple[Finding, bool]:
+    process: asyncio.subprocess.Process, check: bytes, verdicts: int
+) -> tuple[list[Finding], bool]:
+    """Return so many findings, and whether the process should be replaced."""
     if process.stdin is None:
         raise InternalError("The validating process has no input.")
-    text = answer or b""
-    process.stdin.write(CHECK_HEAD.pack(answer is not None, len(schema), len(text)) + schema + text)
+    process.stdin.write(check)
     await process.stdin.drain()
-    return await _read_verdict(process)
+    read = [await _read_verdict(process) for _ in range(verdicts)]
+    return [finding for finding, _ in read], any(is_worn for _, is_worn in read)
 
 
 async def _read_verdict(process: asyncio.subprocess.Process) -> tuple[Finding, bool]:

@@ -7,13 +7,14 @@ validators that are kept. It knows no secrets, reads checks from its standard in
 to its standard output, and ends with its input.
 """
 
+import io
 import os
 import resource
 import signal
 import struct
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
@@ -25,8 +26,10 @@ from mesh.memory import BoundedMemory
 
 T = TypeVar("T")
 
-CHECK_HEAD = struct.Struct(">?II")
-"""Whether there is an answer to check, then the sizes of schema and answer, which follow."""
+CHECK_HEAD = struct.Struct(">BII")
+"""What is asked, then the sizes of the two texts that follow."""
+SIZE = struct.Struct(">I")
+"""Of one of several schemas."""
 
 VERDICT_HEAD = struct.Struct(">B?ddH")
 """The verdict, whether the process should be replaced, the seconds that the validator took to make
@@ -37,6 +40,21 @@ _TIMES_TEXT = 32
 of a hundred strings. Compiled patterns show in the address space instead."""
 
 
+_MOMENT_SECONDS = 0.05
+"""Processor time after which no further validator of several is made."""
+
+
+class Asked(IntEnum):
+    """What a check is of, and what its two texts are."""
+
+    SCHEMA = 0
+    """A schema alone; the second text is empty."""
+    ANSWER = 1
+    """An answer, which comes second, under a schema."""
+    SEVERAL = 2
+    """Several schemas, whose sizes come first; there is a verdict on each."""
+
+
 class Verdict(IntEnum):
     """What came out of a check; READY is the answer to a schema alone."""
 
@@ -44,6 +62,8 @@ class Verdict(IntEnum):
     FITS = 2
     MISFITS = 3
     UNUSABLE = 4
+    LATER = 5
+    """It is one of several, and was not looked at: those before it took too long."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +114,13 @@ class Checker:
         verdict = Verdict.FITS if is_valid else Verdict.MISFITS
         return Finding(verdict, built.seconds, time.process_time() - started)
 
+    def check_several(self, schemas: Sequence[bytes]) -> Iterator[Finding]:
+        """Yield what is to be said of each schema, as long as they take a moment together."""
+        until = time.process_time() + _MOMENT_SECONDS
+        for schema in schemas:
+            is_late = time.process_time() > until
+            yield Finding(Verdict.LATER) if is_late else self.check(schema, None)
+
     def _get(self, schema: bytes) -> _Built:
         key = sha256(schema).digest()
         built = self._kept.find(key)
@@ -135,11 +162,26 @@ def main(arguments: Sequence[str]) -> None:
 def serve(checker: Checker, checks: BinaryIO, verdicts: BinaryIO, worn_bytes: int) -> None:
     """Greet, then answer each check; tell when the address space is beyond `worn_bytes`."""
     _say(verdicts, Finding(Verdict.READY))
+    verdicts.flush()
     while head := checks.read(CHECK_HEAD.size):
-        has_answer, schema_size, answer_size = CHECK_HEAD.unpack(head)
-        schema, answer = checks.read(schema_size), checks.read(answer_size)
-        finding = checker.check(schema, answer if has_answer else None)
-        _say(verdicts, finding, is_worn=_address_space_bytes() > worn_bytes)
+        asked, first_size, second_size = CHECK_HEAD.unpack(head)
+        first, second = checks.read(first_size), checks.read(second_size)
+        for finding in _findings(checker, Asked(asked), first, second):
+            _say(verdicts, finding, is_worn=_address_space_bytes() > worn_bytes)
+        verdicts.flush()
+
+
+def _findings(checker: Checker, asked: Asked, first: bytes, second: bytes) -> Iterator[Finding]:
+    if asked is Asked.SEVERAL:
+        yield from checker.check_several(_cut(second, first))
+    else:
+        yield checker.check(first, second if asked is Asked.ANSWER else None)
+
+
+def _cut(texts: bytes, sizes: bytes) -> Sequence[bytes]:
+    """Return texts that were sent as one, by their sizes."""
+    stream = io.BytesIO(texts)
+    return [stream.read(size) for (size,) in SIZE.iter_unpack(sizes)]
 
 
 def _say(verdicts: BinaryIO, finding: Finding, *, is_worn: bool = False) -> None:
@@ -148,7 +190,6 @@ def _say(verdicts: BinaryIO, finding: Finding, *, is_worn: bool = False) -> None
         finding.verdict, is_worn, finding.build_seconds, finding.check_seconds, len(reason)
     )
     verdicts.write(head + reason)
-    verdicts.flush()
 
 
 def _address_space_bytes() -> int:

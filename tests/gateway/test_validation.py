@@ -2,11 +2,12 @@
 
 import asyncio
 import io
+import itertools
 import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +19,16 @@ from gateway.config import GatewayConfig
 from gateway.grammars import Grammar, SchemaText, Syntax
 from gateway.schema_check import Validator
 from gateway.validation import CheckBudget, Validators
-from gateway.validation_process import CHECK_HEAD, VERDICT_HEAD, Checker, Verdict, serve
+from gateway.validation_client import ValidationProcess
+from gateway.validation_process import (
+    CHECK_HEAD,
+    VERDICT_HEAD,
+    Asked,
+    Checker,
+    Finding,
+    Verdict,
+    serve,
+)
 from mesh.clock import SystemClock
 from mesh.errors import InternalError, LimitExceededError, SchemaRefusedError
 
@@ -33,6 +43,24 @@ def make_validators(**config: object) -> Validators:
     # The processor's time bounds these checks; a busy machine's clock would end them earlier.
     patient = {"validation_wall_seconds": 60.0, **config}
     return Validators(GatewayConfig(**patient), SystemClock())  # type: ignore[arg-type] # by name
+
+
+def count_checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list of what processes are asked from now on."""
+    asked: list[str] = []
+    alone, several = ValidationProcess.check, ValidationProcess.check_several
+
+    async def check(self: ValidationProcess, schema: bytes, answer: bytes | None) -> Finding:
+        asked.extend([] if answer is not None else ["alone"])
+        return await alone(self, schema, answer)
+
+    async def check_several(self: ValidationProcess, schemas: Sequence[bytes]) -> list[Finding]:
+        asked.append("several")
+        return await several(self, schemas)
+
+    monkeypatch.setattr(ValidationProcess, "check", check)
+    monkeypatch.setattr(ValidationProcess, "check_several", check_several)
+    return asked
 
 
 @pytest.fixture
@@ -225,6 +253,52 @@ def environment_of(process_id: int) -> bytes:
     return Path(f"/proc/{process_id}/environ").read_bytes()
 
 
+async def test_validators_of_several_schemas_are_made_in_one_go(
+    validators: Validators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = count_checks(monkeypatch)
+    schemas = [form({"const": number}) for number in range(100)]
+    await validators.prepare(schemas, PROJECT)
+    made = [await validators.of(schema, PROJECT) for schema in schemas]
+    assert asked == ["several"]
+    assert await made[7].is_valid("7")
+    assert not await made[7].is_valid("8")
+
+
+async def test_of_several_schemas_each_is_refused_for_what_is_wrong_with_it(
+    validators: Validators,
+) -> None:
+    odd, good = form({"$ref": "#/nowhere"}), form({"const": 1})
+    await validators.prepare([odd, good], PROJECT)
+    with pytest.raises(SchemaRefusedError, match="nowhere"):
+        await validators.of(odd, PROJECT)
+    assert await (await validators.of(good, PROJECT)).is_valid("1")
+
+
+async def test_a_schema_that_ends_the_process_takes_no_other_with_it() -> None:
+    validators = make_validators(validation_memory_bytes=96 * 1024 * 1024)
+    huge = form({"anyOf": [{"pattern": f"^[a-z{n}]{{1,4000}}$"} for n in range(400)]})
+    good = form({"const": 1})
+    try:
+        await validators.prepare([good, huge], PROJECT)
+        with pytest.raises(SchemaRefusedError, match="memory"):
+            await validators.of(huge, PROJECT)
+        assert await (await validators.of(good, PROJECT)).is_valid("1")
+    finally:
+        await validators.close()
+
+
+def test_of_several_schemas_no_more_are_made_than_take_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr(validation_process.time, "process_time", lambda: 0.02 * next(ticks))
+    checker = Checker(seconds=60, pattern_bytes=1 << 20, kept_bytes=1 << 20)
+    texts = [json.dumps({"const": number}).encode() for number in range(4)]
+    verdicts = [finding.verdict for finding in checker.check_several(texts)]
+    assert verdicts == [Verdict.READY, Verdict.LATER, Verdict.LATER, Verdict.LATER]
+
+
 async def test_a_check_in_a_process_that_stands_still_is_a_fault() -> None:
     validators = make_validators(validation_processes=1, validation_wall_seconds=0.2)
     try:
@@ -295,7 +369,7 @@ def test_memory_that_making_a_validator_took_counts(monkeypatch: pytest.MonkeyPa
 def test_a_worn_process_says_so() -> None:
     checker = Checker(seconds=60, pattern_bytes=1 << 20, kept_bytes=1 << 20)
     for worn_bytes, expected in ((1, True), (1 << 60, False)):
-        checks = io.BytesIO(CHECK_HEAD.pack(True, 2, 1) + b"{}1")  # noqa: FBT003 - a packed field
+        checks = io.BytesIO(CHECK_HEAD.pack(Asked.ANSWER, 2, 1) + b"{}1")
         verdicts = io.BytesIO()
         serve(checker, checks, verdicts, worn_bytes)
         said = verdicts.getvalue()[-VERDICT_HEAD.size :]
