@@ -42,7 +42,7 @@ from compiler_service.compile_wire import (
 )
 
 FORK_BYTE: Final = b"f"
-_MAX_JOBS: Final = 200
+_MAX_JOBS: Final = 1000
 """Of one fork, after which a fresh one takes over."""
 _LOWEST: Final = 19
 """Priority of filling: compiles go first."""

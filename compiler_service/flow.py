@@ -60,7 +60,9 @@ class IndexFlow:
         self._memory = IndexMemory(config.memory_bytes, failures)
         self._tasks = BackgroundTasks()
         self._race = CompileRace(compiler, store, config, clock, owner, self._tasks)
-        self._batches = IndexBatches(self._race, store, self._memory, self._tasks)
+        self._batches = IndexBatches(
+            self._race, store, self._memory, self._tasks, config.head_start_seconds
+        )
         self._filler = Filler(compiler, store, config, owner, self._memory.hold)
         self._flights: dict[IndexId, asyncio.Task[Obtained]] = {}
 

@@ -30,6 +30,7 @@ class IndexBatches:
         store: Shared with other replicas.
         memory: Knows afterwards what was had.
         tasks: Owns what outlives its callers.
+        head_start_seconds: For each index: how long compiling goes on before the store is asked.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class IndexBatches:
         store: ForgivingStore,
         memory: IndexMemory,
         tasks: BackgroundTasks,
+        head_start_seconds: float,
     ) -> None:
         self._race = race
         self._store = store
         self._memory = memory
         self._tasks = tasks
+        self._head_start_seconds = head_start_seconds
         self._under_way: dict[IndexId, asyncio.Task[dict[IndexId, Obtained]]] = {}
 
     async def obtain(self, grammars: Grammars) -> Mapping[IndexId, Obtained]:
@@ -75,7 +78,17 @@ class IndexBatches:
             del self._under_way[index_id]
 
     async def _obtain(self, grammars: Grammars) -> dict[IndexId, Obtained]:
-        looking = self._tasks.start(self._recall_stored(grammars))
+        compiling = self._tasks.start(self._compile_all(grammars))
+        await asyncio.wait({compiling}, timeout=self._head_start_seconds * len(grammars))
+        lacking = {one: grammar for one, grammar in grammars.items() if not self._memory.knows(one)}
+        if lacking:
+            looking = self._tasks.start(self._recall_stored(lacking))
+            await asyncio.wait({compiling})
+            if not all(map(self._memory.knows, lacking)):
+                await asyncio.wait({looking})
+        return await compiling
+
+    async def _compile_all(self, grammars: Grammars) -> dict[IndexId, Obtained]:
         batches = cut_into_batches(
             grammars.values(),
             lambda grammar: len(grammar.to_bytes()),
@@ -85,8 +98,6 @@ class IndexBatches:
         compiled: dict[IndexId, Obtained] = {}
         for each in await do_all(map(self._compile, batches)):
             compiled |= each
-        if not all(map(self._memory.knows, grammars)):
-            await asyncio.wait({looking})
         return compiled
 
     async def _compile(self, grammars: Sequence[CanonicalGrammar]) -> dict[IndexId, Obtained]:

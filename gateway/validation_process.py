@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from gateway.schema_check import SchemaUnusableError, Validator, build_validator, fits
@@ -39,6 +39,8 @@ _TIMES_TEXT = 32
 """About how much larger than its schema's text a validator is, where no pattern is: 26 for objects
 of a hundred strings. Compiled patterns show in the address space instead."""
 
+
+_STATM_BYTES = 128
 
 _MOMENT_SECONDS = 0.05
 """Processor time after which no further validator of several is made."""
@@ -194,10 +196,16 @@ def _say(verdicts: BinaryIO, finding: Finding, *, is_worn: bool = False) -> None
 
 def _address_space_bytes() -> int:
     try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        pages = int(os.pread(_statm(), _STATM_BYTES, 0).split()[0])
     except OSError:  # not Linux: the budget alone is the limit
         return 0
     return pages * resource.getpagesize()
+
+
+@cache
+def _statm() -> int:
+    """Return the descriptor of this process's sizes: it is looked at several times a check."""
+    return os.open("/proc/self/statm", os.O_RDONLY)
 
 
 if __name__ == "__main__":

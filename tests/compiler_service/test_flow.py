@@ -215,17 +215,32 @@ async def test_uses_of_a_tool_set_count_for_each_index(
     await until_async(are_stored)
 
 
-async def test_what_is_stored_of_several_is_found_at_once(
+async def test_what_is_stored_of_several_is_found_while_they_are_compiled(
     one: Replica, other: Replica, store: FakeIndexStore, grammar: CanonicalGrammar
 ) -> None:
     several = grammars_like(grammar, 5)
     for index in [(await one.flow.ensure(each, P)).held.index for each in several[:3]]:
         await store.record_index(index)
     await store.record_failure(several[3].index_id, SchemaRefusedError("No."), seconds=60)
-    outcomes = await other.flow.ensure_all(several, P)
-    assert other.compiler.started == several[4:]
+    other.compiler.gate.clear()
+    asked = asyncio.create_task(other.flow.ensure_all(several, P))
+    await until(lambda: other.compiler.cancelled == 1)
+    other.compiler.gate.set()
+    outcomes = await asked
+    assert other.compiler.started == [several[0], several[4]]
     assert isinstance(outcomes[3], SchemaRefusedError)
     assert [isinstance(outcome, Obtained) for outcome in outcomes] == [True] * 3 + [False, True]
+
+
+async def test_the_store_is_not_asked_for_several_that_are_compiled_in_a_moment(
+    one: Replica,
+    store: FakeIndexStore,
+    grammar: CanonicalGrammar,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(FakeIndexStore, "find_all")
+    outcomes = await one.flow.ensure_all(grammars_like(grammar, 20), P)
+    assert all(isinstance(outcome, Obtained) for outcome in outcomes)
 
 
 async def test_what_another_replica_stored_is_not_compiled_again(
