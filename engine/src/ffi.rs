@@ -416,6 +416,44 @@ pub unsafe extern "C" fn formwork_index_load(
     unsafe { hand_out(error, load) }
 }
 
+/// Loads several indexes that are to be parts of linked ones, and gives out all or none. Their bytes
+/// stand one behind the other.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_index_load_parts(
+    vocabulary: *const FormworkVocabulary,
+    bytes: *const u8,
+    length: usize,
+    sizes: *const usize,
+    count: usize,
+    out: *mut *mut FormworkIndex,
+    error: *mut *mut FormworkError,
+) -> FormworkStatus {
+    let load = || {
+        let vocabulary = &unsafe { borrow(vocabulary) }?.0;
+        let mut bytes = unsafe { read(bytes, length) }?;
+        let out = unsafe { write(out, count) }?;
+        let mut loaded = Vec::with_capacity(count.min(length));
+        for size in unsafe { read(sizes, count) }? {
+            let (own, others) = bytes
+                .split_at_checked(*size)
+                .ok_or(Refusal::Argument("a size is beyond the bytes"))?;
+            loaded.push(Index::load_part(own, Arc::clone(vocabulary))?);
+            bytes = others;
+        }
+        let words = vocabulary.words();
+        for (place, index) in out.iter_mut().zip(loaded) {
+            *place = give(FormworkIndex { index, words });
+        }
+        Ok(())
+    };
+    let refusal = guard(load).err();
+    let status = refusal.as_ref().map_or(FormworkStatus::Ok, Refusal::status);
+    if let Some(refusal) = refusal {
+        unsafe { put(error, give(refusal.into())) };
+    }
+    status
+}
+
 /// Returns the bytes of an index, for `formwork_index_load`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn formwork_index_dump(
@@ -1131,6 +1169,33 @@ mod tests {
             let index = formwork_index_load(handles.vocabulary, data, length, &mut error);
             assert!(!index.is_null() && error.is_null());
             formwork_index_free(index);
+            let (mut out, twice) = (
+                [ptr::null_mut(); 2],
+                slice::from_raw_parts(data, length).repeat(2),
+            );
+            let mut load = |sizes: [usize; 2], error| {
+                let (bytes, all) = (twice.as_ptr(), twice.len());
+                let out = out.as_mut_ptr();
+                formwork_index_load_parts(
+                    handles.vocabulary,
+                    bytes,
+                    all,
+                    sizes.as_ptr(),
+                    2,
+                    out,
+                    error,
+                )
+            };
+            for (sizes, status) in [
+                ([length - 1, 1], FormworkStatus::IndexFormat),
+                ([length, length + 1], FormworkStatus::Argument),
+            ] {
+                assert_eq!(load(sizes, &mut error), status);
+                formwork_error_free(error);
+                error = ptr::null_mut();
+            }
+            assert_eq!(load([length; 2], &mut error), FormworkStatus::Ok);
+            out.into_iter().for_each(|index| formwork_index_free(index));
             let none = formwork_index_load(handles.vocabulary, data, length - 1, &mut error);
             assert!(none.is_null());
             assert_eq!(formwork_error_status(error), FormworkStatus::IndexFormat);

@@ -247,11 +247,21 @@ impl Index {
     ) -> Result<Index, EngineError> {
         let mut reader = reader_of(input, options)?;
         let runs = decide_first(&mut *reader, &vocabulary);
+        let index = Self::of_input(reader, input, vocabulary, options)?;
+        Ok(index.with_runs(runs))
+    }
+
+    /// Returns the index of an input and its reader.
+    fn of_input(
+        reader: Box<dyn Reader>,
+        input: Input,
+        vocabulary: Arc<Vocabulary>,
+        options: &Options,
+    ) -> Result<Index, EngineError> {
         let mut source = Writer::new();
         write_source(&mut source, &input, options);
         let mask_fuel = options.budget.mask_fuel;
-        let index = Self::of_reader(reader, Source::Compiled(source), vocabulary, mask_fuel)?;
-        Ok(index.with_runs(runs))
+        Self::of_reader(reader, Source::Compiled(source), vocabulary, mask_fuel)
     }
 
     /// Returns the index with what is known of its reader's forced runs.
@@ -398,6 +408,22 @@ impl Index {
     /// `IndexFormat`: not an index, damaged, or of another engine or vocabulary.
     pub fn load(bytes: &[u8], vocabulary: Arc<Vocabulary>) -> Result<Index, EngineError> {
         Self::load_linked(bytes, vocabulary, &mut |_| None)
+    }
+
+    /// The same for an index that is to be a part of linked ones: its first mask is worked out when
+    /// a text comes to it, which of a hundred tools happens to one.
+    ///
+    /// # Errors
+    ///
+    /// As `load`.
+    pub fn load_part(bytes: &[u8], vocabulary: Arc<Vocabulary>) -> Result<Index, EngineError> {
+        let mut body = index_bytes::Reader::open(bytes, &vocabulary.fingerprint())?;
+        if body.read_if(LINKED) || index_bytes::tables_of(bytes)?.is_some() {
+            return Self::load(bytes, vocabulary);
+        }
+        let (input, options) = read_source(&mut body)?;
+        body.finish()?;
+        Self::of_input(reader_of(input, &options)?, input, vocabulary, &options)
     }
 
     /// Returns the index that `dump_links` wrote; `find` gives its parts by content id.

@@ -30,6 +30,7 @@ from formwork_engine.envelope import (
     dump_links,
     link_index,
     load_linked,
+    load_parts,
     parts_of,
 )
 from formwork_engine.index import Index, compile_index
@@ -443,3 +444,32 @@ def test_what_is_too_large_names_its_limit(vocabulary: Vocabulary) -> None:
 def nested(piece: Envelope, around: Callable[[Envelope], Envelope]) -> None:
     for _ in range(100):
         piece = around(piece)
+
+
+def test_parts_that_are_loaded_together_are_those_that_were_written(
+    vocabulary: Vocabulary, tools: Tools
+) -> None:
+    loaded = load_parts([tool.dump() for tool in tools.values()], vocabulary)
+    assert load_parts([], vocabulary) == []
+    for part, tool in zip(loaded, tools.values(), strict=True):
+        assert part.dump() == tool.dump()
+        mine, its = Sequence((Text("x"), Part(part))), Sequence((Text("x"), Part(tool)))
+        copied, linked = (link_index(one, vocabulary).cursor() for one in (mine, its))
+        for token in b"x1":
+            masks = np.zeros((2, vocabulary.words), np.int32)
+            copied.fill_mask(masks[0])
+            linked.fill_mask(masks[1])
+            assert np.array_equal(masks[0], masks[1])
+            if not masks[0][token // 32] >> token % 32 & 1:
+                break
+            copied.advance(token)
+            linked.advance(token)
+
+
+def test_of_parts_that_are_loaded_together_none_comes_where_one_is_damaged(
+    vocabulary: Vocabulary, tools: Tools
+) -> None:
+    whole = [tool.dump() for tool in tools.values()]
+    for damaged in (b"", whole[0][:-1], whole[0] + b"x", b"x" * 200):
+        with pytest.raises(IndexFormatError):
+            load_parts([whole[-1], damaged], vocabulary)

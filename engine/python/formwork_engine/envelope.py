@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from formwork_engine._native import ffi, lib
-from formwork_engine.abi import copied, owned
+from formwork_engine.abi import copied, owned, raise_error
 from formwork_engine.errors import TooLargeError
 from formwork_engine.index import Index
 from formwork_engine.vocabulary import Vocabulary
@@ -281,6 +281,30 @@ def _link(structure: bytes, parts: Iterable[Index], vocabulary: Vocabulary) -> I
         len(handles),
     )
     return Index(handle, vocabulary)
+
+
+def load_parts(dumps: Collection[bytes], vocabulary: Vocabulary) -> list[Index]:
+    """Return indexes that are to be parts of envelopes, all loaded in one call.
+
+    Their first masks are worked out when a text comes to them.
+
+    Raises:
+        IndexFormatError, EngineError: As `Index.load`, for any of them.
+    """
+    data, handles = b"".join(dumps), ffi.new("FormworkIndex *[]", len(dumps))
+    error = ffi.new("FormworkError **")
+    status = lib.formwork_index_load_parts(
+        vocabulary.handle,
+        ffi.from_buffer(data),
+        len(data),
+        ffi.new("size_t[]", [len(dump) for dump in dumps]),
+        len(dumps),
+        handles,
+        error,
+    )
+    if status:
+        raise_error(error[0])
+    return [Index(ffi.gc(handle, lib.formwork_index_free), vocabulary) for handle in handles]
 
 
 def dump_links(index: Index) -> bytes:
