@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
-from formwork.sampler.v1.sampler_pb2 import FreeText, Piece, Pieces, Repeat
+from formwork.sampler.v1.sampler_pb2 import Branches, FreeText, Piece, Pieces, Repeat
 
 from gateway.chat_formats import CallForm, ChatFormat, CustomInput, trigger_of
 from gateway.control_tokens import ControlTokens, is_control
@@ -150,7 +150,26 @@ class ShapeWriter:
 
     def _named(self, tools: Sequence[Tool]) -> list[Piece]:
         """Return the rest of a call behind its opening: one of the names, and what fits it."""
-        return [_one_of([_all_of(self._call(tool)) for tool in tools])]
+        plain = [(tool.name, part) for tool in tools if (part := self._plain_part(tool))]
+        others = [_all_of(self._call(tool)) for tool in tools if not self._plain_part(tool)]
+        return [_one_of([self._branches(plain), *others] if plain else others)]
+
+    def _plain_part(self, tool: Tool) -> Part | None:
+        """Return the part that is all of a tool's input; None where it is not all, or none."""
+        return None if self._is_wrapped(tool) else self.part_of(tool)
+
+    def _branches(self, named: Sequence[tuple[str, Part]]) -> Piece:
+        """Return calls that differ in a name and a part alone."""
+        between = self.write_form(self._call_form.after_name)
+        behind_name = between.pop(0).text if between and _is_text(between[0]) else ""
+        return Piece(
+            branches=Branches(
+                texts=[name + behind_name for name, _ in named],
+                between=between,
+                parts=[self._number(part) for _, part in named],
+                after=self.write_form(self._call_form.closing),
+            )
+        )
 
     def _call(self, tool: Tool) -> list[Piece]:
         form = self._call_form
@@ -220,12 +239,15 @@ def _one_of(pieces: Sequence[Piece]) -> Piece:
     return pieces[0] if len(pieces) == 1 else Piece(choice=Pieces(pieces=pieces))
 
 
+def _is_text(piece: Piece) -> bool:
+    return piece.WhichOneof("kind") == "text"
+
+
 def _merged(pieces: Sequence[Piece]) -> list[Piece]:
     """Return pieces with texts that follow one another as one."""
     merged: list[Piece] = []
     for piece in pieces:
-        is_text = piece.WhichOneof("kind") == "text"
-        if is_text and merged and merged[-1].WhichOneof("kind") == "text":
+        if merged and _is_text(piece) and _is_text(merged[-1]):
             merged[-1] = Piece(text=merged[-1].text + piece.text)
         else:
             merged.append(piece)

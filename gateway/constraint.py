@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from formwork.sampler.v1.sampler_pb2 import Bind, Envelope, EnvelopePart, Piece
+from formwork.sampler.v1.sampler_pb2 import Bind, Branches, Envelope, EnvelopePart, Piece
 
 from gateway.answer_shape import AnswerShape, Part
 from gateway.errors import grammar_error
@@ -119,7 +119,7 @@ class Constraint:
         return Bind(envelope=Envelope(shape=self.shape.piece, parts=parts))
 
 
-def _shortest(piece: Piece, handles: Sequence[IndexHandle]) -> int:
+def _shortest(piece: Piece, handles: Sequence[IndexHandle]) -> int:  # noqa: PLR0911 - one for each kind
     """Return a lower bound in tokens: literal text may be part of its neighbours' tokens."""
     match piece.WhichOneof("kind"):
         case "special_token":
@@ -130,9 +130,16 @@ def _shortest(piece: Piece, handles: Sequence[IndexHandle]) -> int:
             return sum(_shortest(inner, handles) for inner in piece.sequence.pieces)
         case "choice":
             return _least(_shortest(inner, handles) for inner in piece.choice.pieces)
+        case "branches":
+            return _shortest_branch(piece.branches, handles)
         case "repeat" if piece.repeat.minimum:
             return piece.repeat.minimum * _shortest(piece.repeat.piece, handles)
     return 0
+
+
+def _shortest_branch(branches: Branches, handles: Sequence[IndexHandle]) -> int:
+    around = sum(_shortest(piece, handles) for piece in (*branches.between, *branches.after))
+    return around + _least(handles[part].shortest_answer_tokens or 0 for part in branches.parts)
 
 
 def _least(bounds: Iterator[int]) -> int:

@@ -151,7 +151,7 @@ class _ShapeReader:
     def __init__(self, parts: list[Index]) -> None:
         self.writer = EnvelopeWriter()
         self._parts = parts
-        self._choices: dict[bytes, int] = {}
+        self._choices: dict[tuple[str, bytes], int] = {}
         """Those that were read: the tools of a first call are those of the next ones."""
 
     def read(self, piece: sampler_pb2.Piece, depth: int) -> int:  # noqa: PLR0911 - one for each kind
@@ -175,6 +175,8 @@ class _ShapeReader:
                 return writer.sequence(self._several(piece.sequence, depth))
             case "choice":
                 return self._choice(piece.choice, depth)
+            case "branches":
+                return self._branches(piece.branches, depth)
             case "repeat":
                 again = piece.repeat
                 inner = self.read(again.piece, depth + 1)
@@ -188,8 +190,26 @@ class _ShapeReader:
     def _several(self, message: sampler_pb2.Pieces, depth: int) -> list[int]:
         return [self.read(piece, depth + 1) for piece in message.pieces]
 
+    def _branches(self, message: sampler_pb2.Branches, depth: int) -> int:
+        if not message.texts or len(message.texts) != len(message.parts):
+            raise InvalidArgumentError(
+                "Branches have texts, and a part for each.", field="envelope.shape"
+            )
+        key = ("branches", message.SerializeToString())
+        if key not in self._choices:
+            between = [self.read(piece, depth + 1) for piece in message.between]
+            after = [self.read(piece, depth + 1) for piece in message.after]
+            write = self.writer
+            self._choices[key] = write.choice(
+                [
+                    write.sequence([write.text(text), *between, self._part(number), *after])
+                    for text, number in zip(message.texts, message.parts, strict=True)
+                ]
+            )
+        return self._choices[key]
+
     def _choice(self, message: sampler_pb2.Pieces, depth: int) -> int:
-        key = message.SerializeToString()
+        key = ("choice", message.SerializeToString())
         if key not in self._choices:
             self._choices[key] = self.writer.choice(self._several(message, depth))
         return self._choices[key]

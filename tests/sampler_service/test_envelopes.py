@@ -109,6 +109,33 @@ async def test_calls_keep_their_envelope_at_any_temperature_and_say_where_contro
     assert len(mesh.compiler.requests) == 1  # the part was fetched once, the rest was linked
 
 
+async def test_branches_say_what_a_choice_of_sequences_says(
+    mesh: WorkerMesh, gateway: StreamClient, index: Index
+) -> None:
+    parts = [{"index_id": mesh.hold(index), "revision": 1}]
+    branches = {
+        "texts": ["get", "get_all"],
+        "between": [{"special_token": PARTS}],
+        "parts": [0, 0],
+        "after": [{"text": "!"}],
+    }
+    names = [call(name, 0)["sequence"]["pieces"][1:] for name in branches["texts"]]
+    choice = [{"sequence": {"pieces": [*pieces, {"text": "!"}]}} for pieces in names]
+    for number, rest in ((1, {"branches": branches}), (2, {"choice": {"pieces": choice}})):
+        one = {"sequence": {"pieces": [{"special_token": OPENS}, rest]}}
+        shape = {"repeat": {"piece": one, "minimum": 1, "maximum": 2}}
+        options = {"max_tokens": 600, "temperature": 1.5, "seed": 9}
+        await gateway.open(number, mesh.lease(), constrained=True, sampling=options)
+        envelope = {"shape": shape, "parts": parts}
+        await gateway.send(bind={"sequence_id": number, "envelope": envelope})
+        await gateway.wait_ended(number)
+    assert spelled(gateway.frames[1]) == spelled(gateway.frames[2]) != ""
+    for number, wrong in ((3, {"parts": [0]}), (4, {"texts": [], "parts": []})):
+        shape = {"branches": {**branches, **wrong}}
+        await decode(mesh, gateway, number, {"shape": shape, "parts": parts})
+        assert isinstance(gateway.error(number), InvalidArgumentError)
+
+
 async def test_text_up_to_a_marker_is_free_and_constrained_behind_it(
     mesh: WorkerMesh, gateway: StreamClient, index: Index
 ) -> None:
