@@ -19,6 +19,7 @@ from mesh.config import ConfigError, MeshConfig, Settings, load_settings
 from mesh.database import Database, database_url
 from mesh.garbage import spare_what_is_loaded
 from mesh.ids import new_id
+from mesh.interpreter import share_interpreter
 from mesh.logs import configure_logs
 from mesh.models import ModelTable, load_models
 from mesh.server import MeshServer, serve_until_signal
@@ -49,6 +50,7 @@ async def serve(settings: Settings) -> None:
     )
     await compiler.start()
     spare_what_is_loaded()
+    share_interpreter()
     pruning = asyncio.create_task(flow.prune_forever())
     try:
         await serve_until_signal(

@@ -21,6 +21,7 @@ from mesh.clock import SystemClock
 from mesh.config import ConfigError, MeshConfig, Settings, load_settings
 from mesh.database import Database, database_url
 from mesh.garbage import spare_what_is_loaded
+from mesh.interpreter import share_interpreter
 from mesh.logs import configure_logs
 from mesh.models import load_models
 
@@ -74,6 +75,7 @@ async def serve(settings: Settings) -> None:
     try:
         await gateway.start()
         spare_what_is_loaded()
+        share_interpreter()
         await server.serve()
     finally:
         await gateway.close(settle_seconds)

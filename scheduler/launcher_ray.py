@@ -19,6 +19,7 @@ from ray.util import get_node_ip_address, list_named_actors
 from mesh.config import MeshConfig, load_settings
 from mesh.garbage import spare_what_is_loaded
 from mesh.ids import Snapshot, WorkerId
+from mesh.interpreter import share_interpreter
 from mesh.logs import configure_logs
 from scheduler.launcher import worker_environment
 from scheduler.ray_place import RayPlace
@@ -107,6 +108,7 @@ class WorkerHost:
             self._worker = self._make()
             address = await self._worker.start()
             spare_what_is_loaded()
+            share_interpreter()
             log.info("worker_started", address=address)
             await self._worker.wait()
             status = 0
