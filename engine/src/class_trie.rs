@@ -8,17 +8,22 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::regex::Alphabet;
-use crate::vocabulary::{Trie, Vocabulary};
+use crate::formats::format;
+use crate::hashing::IdMap;
+use crate::regex::{Alphabet, RegexId, Regexes};
+use crate::vocabulary::{Trie, Vocabulary, allow};
 
 /// Classes that a partition may have.
-pub(crate) const MAX_CLASSES: usize = 24;
+pub(crate) const MAX_CLASSES: usize = 32;
 /// Nodes that a trie may have.
 const MAX_NODES: usize = 60_000;
-/// Tries that are kept.
+/// Tries that are kept, and partitions with the trie that serves them.
 const MAX_TRIES: usize = 12;
+const MAX_SERVED: usize = 64;
 /// Partitions that are kept in mind.
 const MAX_WANTED: usize = 256;
+/// Tokens from which on those of a text are kept as words too.
+const MANY: usize = 1024;
 /// Tokens that are read one by one before a trie is made: somewhat more than what making it takes,
 /// so that partitions that are seldom met cost no more than without.
 const WORTHWHILE: usize = 150_000;
@@ -26,6 +31,8 @@ const WORTHWHILE: usize = 150_000;
 /// Texts of classes in depth-first order, with the tokens that are spelt so.
 #[derive(Debug, Default)]
 pub(crate) struct ClassTrie {
+    /// A character of each class.
+    pub samples: Vec<u32>,
     /// The last class of each text.
     pub classes: Vec<u8>,
     /// How long it is, less one.
@@ -33,6 +40,8 @@ pub(crate) struct ClassTrie {
     /// The first node after it that is not below it.
     pub ends: Vec<u32>,
     tokens: Lists<u32>,
+    /// The same as words, of nodes that have many.
+    words: IdMap<u32, Box<[u32]>>,
     /// Tokens that end inside a character, with the classes that it may be of, by bit; the first
     /// list is that of the empty text.
     partial: Lists<(u32, u32)>,
@@ -67,39 +76,65 @@ impl<T: Copy + Default> Lists<T> {
     }
 }
 
+/// Formats whose strings are often met: of what they and few others tell apart there is a trie from
+/// the beginning.
+const COMMON_FORMATS: [&str; 2] = ["email", "hostname"];
+/// Characters that many patterns tell apart.
+const COMMON_CHARACTERS: &str = "_ /#%+";
+
 /// The tries that were made; None where there would be too many nodes.
 #[derive(Debug, Default)]
-pub(crate) struct ClassTries(Mutex<Known>);
+pub(crate) struct ClassTries {
+    common: Option<(Alphabet, Arc<ClassTrie>)>,
+    known: Mutex<Known>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
     tries: HashMap<Alphabet, Option<Arc<ClassTrie>>>,
+    made: usize,
     /// How many tokens were read for want of a trie.
     wanted: HashMap<Alphabet, usize>,
 }
 
 impl ClassTries {
+    /// Makes the trie of what many languages tell apart, from the tokens of so many words.
+    pub fn new(trie: &Trie, words: usize) -> Self {
+        let common = common_alphabet().and_then(|alphabet| {
+            let made = Making::of((trie, words), &alphabet)?;
+            Some((alphabet, Arc::new(made)))
+        });
+        Self {
+            common,
+            known: Mutex::default(),
+        }
+    }
+
     /// The trie of a partition; None where it is no shorter way, or not yet.
     pub fn get(&self, vocabulary: &Vocabulary, alphabet: &Alphabet) -> Option<Arc<ClassTrie>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = known.tries.get(alphabet) {
             return old.clone();
+        }
+        let common = self.common.iter().filter(|(a, _)| a.refines(alphabet));
+        let common = common.map(|(_, trie)| Arc::clone(trie)).next();
+        if let Some(finer) = common.or_else(|| known.finer(alphabet)) {
+            known.keep(alphabet, Some(finer.clone()));
+            return Some(finer);
         }
         let wanted = known.wanted.get(alphabet).copied().unwrap_or(0);
         if wanted < WORTHWHILE {
             return None;
         }
-        if known.tries.len() >= MAX_TRIES {
-            *known = Known::default();
-        }
-        let new = Making::of(vocabulary, alphabet).map(Arc::new);
-        known.tries.insert(alphabet.clone(), new.clone());
+        let new = Making::of((vocabulary.trie(), vocabulary.words()), alphabet).map(Arc::new);
+        known.made += 1;
+        known.keep(alphabet, new.clone());
         new
     }
 
     /// Notes that so many tokens were read for want of a trie.
     pub fn miss(&self, alphabet: &Alphabet, tokens: usize) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.wanted.len() >= MAX_WANTED {
             known.wanted.clear();
         }
@@ -108,10 +143,49 @@ impl ClassTries {
     }
 }
 
+impl Known {
+    /// A trie that serves a partition as one that tells more apart.
+    fn finer(&self, alphabet: &Alphabet) -> Option<Arc<ClassTrie>> {
+        let finer = self
+            .tries
+            .iter()
+            .find(|(a, trie)| trie.is_some() && a.refines(alphabet));
+        finer.and_then(|(_, trie)| trie.clone())
+    }
+
+    /// Keeps what serves a partition; all that is known before is forgotten where it is too much.
+    fn keep(&mut self, alphabet: &Alphabet, trie: Option<Arc<ClassTrie>>) {
+        if self.made > MAX_TRIES || self.tries.len() >= MAX_SERVED {
+            *self = Known::default();
+            self.made = usize::from(trie.is_some());
+        }
+        self.tries.insert(alphabet.clone(), trie);
+    }
+}
+
 impl ClassTrie {
-    /// The tokens that a text of classes stands for.
-    pub fn tokens_at(&self, node: usize) -> &[u32] {
-        self.tokens.at(node)
+    /// Allows the tokens that a text of classes stands for.
+    pub fn allow_at(&self, node: usize, mask: &mut [u32]) {
+        let tokens = self.tokens.at(node);
+        match self.words.get(&(node as u32)) {
+            Some(words) if tokens.len() >= MANY => {
+                mask.iter_mut()
+                    .zip(&words[..])
+                    .for_each(|(to, word)| *to |= word);
+            }
+            _ => tokens.iter().for_each(|id| allow(mask, *id)),
+        }
+    }
+
+    fn keep_words(&mut self, words: usize) {
+        for node in 0..self.classes.len() {
+            let tokens = self.tokens.at(node);
+            if tokens.len() >= MANY {
+                let mut mask = vec![0; words];
+                tokens.iter().for_each(|id| allow(&mut mask, *id));
+                self.words.insert(node as u32, mask.into());
+            }
+        }
     }
 
     /// The tokens that go on from a text, or from none, into a character that they do not end, each
@@ -145,7 +219,7 @@ struct Place {
 }
 
 impl Making {
-    fn of(vocabulary: &Vocabulary, alphabet: &Alphabet) -> Option<ClassTrie> {
+    fn of((trie, words): (&Trie, usize), alphabet: &Alphabet) -> Option<ClassTrie> {
         let classes = alphabet.samples().len();
         if classes > MAX_CLASSES {
             return None;
@@ -157,8 +231,11 @@ impl Making {
             tokens: Vec::new(),
             partial: Vec::new(),
         };
-        making.walk(vocabulary.trie(), alphabet)?;
-        Some(making.finish())
+        making.walk(trie, alphabet)?;
+        let mut trie = making.finish();
+        trie.samples = alphabet.samples().to_vec();
+        trie.keep_words(words);
+        Some(trie)
     }
 
     /// Reads all plain tokens.
@@ -260,6 +337,20 @@ impl Making {
         trie.partial = Lists::of(trie.classes.len() + 1, &partial.collect::<Vec<_>>());
         trie
     }
+}
+
+/// What formats that are often met tell apart, and some characters.
+fn common_alphabet() -> Option<Alphabet> {
+    let mut regexes = Regexes::default();
+    let formats = COMMON_FORMATS
+        .iter()
+        .filter_map(|name| format(&mut regexes, name));
+    let mut languages: Vec<RegexId> = formats.collect();
+    let characters = COMMON_CHARACTERS
+        .chars()
+        .map(|c| regexes.literal(&c.to_string()));
+    languages.extend(characters);
+    regexes.alphabet(&languages)
 }
 
 /// The classes that a character may be of whose first bytes were read, by bit.

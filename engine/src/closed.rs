@@ -10,9 +10,10 @@ use std::sync::Arc;
 use crate::class_trie::ClassTrie;
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
-use crate::regex::Alphabet;
-use crate::shape::{ShapeId, ShapeStep, Strays};
-use crate::vocabulary::{FreeTokens, NON_ASCII, Quoted, Special, Trie, Vocabulary, allow, forbid};
+use crate::shape::{ShapeId, ShapeStep};
+use crate::vocabulary::{
+    FreeTokens, Quoted, Special, Trie, Vocabulary, allow, count_of, forbid, tokens_of,
+};
 
 /// The part of a mask that a shape alone decides.
 #[derive(Default)]
@@ -149,7 +150,7 @@ impl ClosedMasks {
             return Closed::of_undying(&free, grammar, vocabulary, near);
         }
         Closed::of_characters(&free, grammar, vocabulary, near)
-            .unwrap_or_else(|| walk_all(grammar, vocabulary, near))
+            .unwrap_or_else(|| Closed::of_tokens(&free, grammar, vocabulary, near))
     }
 }
 
@@ -344,32 +345,32 @@ impl Closed {
         let usual = grammar.usual_text(shape)?;
         let recipe = Recipe::Within(usual.idle, usual.length);
         let length = usize::try_from(usual.length).unwrap_or(usize::MAX);
-        let mut base = vocabulary.plain_within(usual.idle, length).to_vec();
         let doubtful = if usual.shape == shape {
             Vec::new()
         } else {
             grammar.unusual_beginnings(shape, &usual)
         };
-        let leading = grammar.leading_signature(&usual);
-        let led = vocabulary.plain().containing(leading);
-        let strays = match &usual.strays {
-            Strays::Some(characters) => vocabulary.plain().with_characters(characters),
-            Strays::All => vocabulary.plain().containing(NON_ASCII),
-        };
-        let many = led.len() + strays.len();
+        let mut unusual = vocabulary
+            .plain()
+            .containing(grammar.leading_signature(&usual) | usual.strays.signature());
+        let strays = vocabulary.plain().with_characters(usual.strays.listed());
+        strays.iter().for_each(|id| allow(&mut unusual, *id));
+        let beginning = |byte: &u8| vocabulary.trie().beginning_with(&[*byte]).len();
+        let begun: usize = doubtful.iter().map(beginning).sum();
+        let many = count_of(&unusual) + begun;
         if many > MANY_TOKENS
             && let Some(alphabet) = grammar.alphabet(shape)
         {
             match vocabulary.class_trie(&alphabet) {
                 Some(trie) => {
-                    let classes = (&alphabet, &*trie);
-                    let mut closed = Self::of_classes(free, grammar, vocabulary, shape, classes);
+                    let mut closed = Self::of_classes(free, grammar, vocabulary, shape, &trie);
                     closed.recipe = Some(recipe);
                     return Some(closed);
                 }
                 None => vocabulary.miss_class_trie(&alphabet, many),
             }
         }
+        let mut base = vocabulary.plain_within(usual.idle, length).to_vec();
         let mut read_tokens = 0;
         let mut reads = |id: &u32| {
             read_tokens += 1;
@@ -385,10 +386,10 @@ impl Closed {
                 }
             }
         }
-        strays.iter().for_each(|id| forbid(&mut base, *id));
-        for id in led.iter().chain(&strays).filter(|id| reads(id)) {
-            allow(&mut base, *id);
-        }
+        let words = base.iter_mut().zip(&unusual);
+        words.for_each(|(word, unusual)| *word &= !unusual);
+        let unusual = tokens_of(&unusual).filter(|id| reads(id));
+        unusual.for_each(|id| allow(&mut base, id));
         let special = free.special.iter().map(|token| &token.id);
         special
             .filter(|id| reads(id))
@@ -402,6 +403,25 @@ impl Closed {
         })
     }
 
+    /// What may follow where nothing is known of most characters.
+    fn of_tokens(
+        free: &Closed,
+        grammar: &mut Grammar,
+        vocabulary: &Vocabulary,
+        shape: ShapeId,
+    ) -> Self {
+        let alphabet = grammar.alphabet(shape);
+        let trie = alphabet.as_ref().and_then(|a| vocabulary.class_trie(a));
+        if let Some(trie) = trie {
+            return Self::of_classes(free, grammar, vocabulary, shape, &trie);
+        }
+        let (closed, steps) = walk_all(grammar, vocabulary, shape);
+        if let Some(alphabet) = &alphabet {
+            vocabulary.miss_class_trie(alphabet, steps / TOKEN_STEPS);
+        }
+        closed
+    }
+
     /// What may follow where a language tells few classes of characters apart: tokens that are alike
     /// in these are read at once, those with escapes one by one.
     fn of_classes(
@@ -409,12 +429,12 @@ impl Closed {
         grammar: &mut Grammar,
         vocabulary: &Vocabulary,
         shape: ShapeId,
-        (alphabet, trie): (&Alphabet, &ClassTrie),
+        trie: &ClassTrie,
     ) -> Self {
         let mut base = vec![0; vocabulary.words()];
         let mut walk = ClassWalk {
             grammar,
-            samples: alphabet.samples(),
+            samples: &trie.samples,
             known: IdMap::default(),
         };
         walk.run(trie, shape, &mut base);
@@ -482,8 +502,7 @@ impl ClassWalk<'_> {
             match self.step(ways[depth], trie.classes[node] as usize) {
                 Some(next) => {
                     ways[depth + 1] = next;
-                    let tokens = trie.tokens_at(node).iter();
-                    tokens.for_each(|id| allow(base, *id));
+                    trie.allow_at(node, base);
                     self.begin_characters(trie.partial_after(Some(node)), next, base);
                     node += 1;
                 }
@@ -545,12 +564,13 @@ impl Recipe {
     }
 }
 
-/// Walk the whole trie inside a string.
-fn walk_all(grammar: &mut Grammar, vocabulary: &Vocabulary, start: ShapeId) -> Closed {
+/// Walk the whole trie inside a string; return also how many steps that took.
+fn walk_all(grammar: &mut Grammar, vocabulary: &Vocabulary, start: ShapeId) -> (Closed, usize) {
     let mut closed = Closed::default();
     let mut tokens = Vec::new();
-    walk_text(grammar, vocabulary.trie(), start, |node, step| match step {
-        Walked::Inside { .. } => tokens.extend_from_slice(vocabulary.trie().tokens_at(node)),
+    let trie = vocabulary.trie();
+    let steps = walk_text(grammar, trie, start, |node, step| match step {
+        Walked::Inside { .. } => tokens.extend_from_slice(trie.tokens_at(node)),
         Walked::Exit { before, read } => closed.exits.push(Exit {
             node: node as u32,
             before,
@@ -564,7 +584,7 @@ fn walk_all(grammar: &mut Grammar, vocabulary: &Vocabulary, start: ShapeId) -> C
         closed.base = Some(base.into());
     }
     closed.tokens = tokens;
-    closed
+    (closed, steps)
 }
 
 /// Walk the whole trie from the free shape, for all indexes.
@@ -621,7 +641,7 @@ fn walk_text(
     trie: &Trie,
     start: ShapeId,
     mut meet: impl FnMut(usize, Walked),
-) {
+) -> usize {
     let mut ways = vec![(start, 0u32); trie.height() + 1];
     let (mut node, mut steps) = (0, 0);
     while node < trie.len() {
@@ -648,6 +668,7 @@ fn walk_text(
         node = trie.ends[node] as usize;
     }
     grammar.spend_on_known(steps);
+    steps
 }
 
 #[cfg(test)]
@@ -708,6 +729,36 @@ mod tests {
         mask
     }
 
+    /// A grammar of a pattern, and the shape after some text, if it may begin so.
+    fn shape_after(pattern: &str, text: &str) -> Option<(JsonReader, ShapeId)> {
+        let schema = format!(r#"{{"type": "string", "pattern": "{pattern}"}}"#);
+        let input = Input::JsonSchema(schema.as_bytes());
+        let mut reader = JsonReader::new(json_grammar(input, &Options::default()).unwrap());
+        let mut bytes = format!("\"{text}").into_bytes().into_iter();
+        let start = reader.start();
+        let at = bytes.try_fold(start, |at, byte| reader.step(at, byte))?;
+        match **reader.grammar.machine.node(at.top) {
+            Node::Text { shape, .. } => Some((reader, shape)),
+            _ => panic!("{pattern} is a string"),
+        }
+    }
+
+    /// Compares the two ways to a closed part: by a trie of classes that is there, and by all tokens.
+    fn compare((mut reader, shape): (JsonReader, ShapeId), vocabulary: &Vocabulary, about: &str) {
+        let grammar = &mut reader.grammar;
+        let free_shape = grammar.free_shape();
+        let free = ClosedMasks::default().get(grammar, vocabulary, free_shape);
+        let (walked, _) = walk_all(grammar, vocabulary, shape);
+        let alphabet = grammar.alphabet(shape).unwrap();
+        let trie = vocabulary.class_trie(&alphabet).unwrap();
+        let by_classes = Closed::of_classes(&free, grammar, vocabulary, shape, &trie);
+        let (one, other) = (
+            settled(&by_classes, vocabulary),
+            settled(&walked, vocabulary),
+        );
+        assert_eq!(one, other, "{about}");
+    }
+
     #[test]
     fn tokens_read_by_classes_are_those_that_are_read_one_by_one() {
         let vocabulary = vocabulary();
@@ -715,32 +766,26 @@ mod tests {
             .iter()
             .flat_map(|p| [(p, ""), (p, "a"), (p, "ab 1")])
         {
-            let schema = format!(r#"{{"type": "string", "pattern": "{pattern}"}}"#);
-            let input = Input::JsonSchema(schema.as_bytes());
-            let grammar = json_grammar(input, &Options::default()).unwrap();
-            let mut reader = JsonReader::new(grammar);
-            let mut bytes = format!("\"{text}").into_bytes().into_iter();
-            let start = reader.start();
-            let Some(at) = bytes.try_fold(start, |at, byte| reader.step(at, byte)) else {
+            let Some((mut reader, shape)) = shape_after(pattern, text) else {
                 continue;
             };
-            let grammar = &mut reader.grammar;
-            let Node::Text { shape, .. } = **grammar.machine.node(at.top) else {
-                panic!("{pattern} is a string");
-            };
-            let free_shape = grammar.free_shape();
-            let free = ClosedMasks::default().get(grammar, &vocabulary, free_shape);
-            let walked = walk_all(grammar, &vocabulary, shape);
-            let alphabet = grammar.alphabet(shape).unwrap();
+            let alphabet = reader.grammar.alphabet(shape).unwrap();
             vocabulary.miss_class_trie(&alphabet, usize::MAX);
-            let trie = vocabulary.class_trie(&alphabet).unwrap();
-            let classes = (&alphabet, &*trie);
-            let by_classes = Closed::of_classes(&free, grammar, &vocabulary, shape, classes);
-            assert_eq!(
-                settled(&by_classes, &vocabulary),
-                settled(&walked, &vocabulary),
-                "{pattern}"
-            );
+            compare((reader, shape), &vocabulary, pattern);
         }
+    }
+
+    #[test]
+    fn a_trie_serves_partitions_that_tell_less_apart() {
+        let vocabulary = vocabulary();
+        let (mut fine, start) = shape_after("^[a-w]+(é|[0-9x-z])*$", "").unwrap();
+        let alphabet = fine.grammar.alphabet(start).unwrap();
+        vocabulary.miss_class_trie(&alphabet, usize::MAX);
+        assert!(vocabulary.class_trie(&alphabet).is_some());
+        let coarse = shape_after("^[a-w]+$", "a").unwrap();
+        compare(coarse, &vocabulary, "letters alone");
+        let (mut other, start) = shape_after("^[a-m]+$", "").unwrap();
+        let alphabet = other.grammar.alphabet(start).unwrap();
+        assert!(vocabulary.class_trie(&alphabet).is_none());
     }
 }

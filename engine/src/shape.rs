@@ -11,6 +11,7 @@ use crate::charset::CharSet;
 use crate::formula::{Interner, ids};
 use crate::grammar::Grammar;
 use crate::hashing::IdMap;
+use crate::machine::Machine;
 use crate::regex::{Alphabet, RegexId, Regexes};
 use crate::vocabulary::NON_ASCII;
 
@@ -107,6 +108,24 @@ pub(crate) enum Strays {
     Some(Vec<u32>),
     /// Any.
     All,
+}
+
+impl Strays {
+    /// Those that are listed.
+    pub fn listed(&self) -> &[u32] {
+        match self {
+            Strays::Some(characters) => characters,
+            Strays::All => &[],
+        }
+    }
+
+    /// The signature of those that are not listed.
+    pub fn signature(&self) -> u128 {
+        match self {
+            Strays::Some(_) => 0,
+            Strays::All => NON_ASCII,
+        }
+    }
 }
 
 /// The characters that a shape tells apart.
@@ -231,6 +250,7 @@ const MAX_EXPLORED: usize = 128;
 /// A language among those that one leads to: whether a text may end there, and the places of what
 /// follows for each class of characters, None for nothing.
 struct Reached {
+    language: RegexId,
     is_end: bool,
     next: Vec<Option<usize>>,
 }
@@ -812,9 +832,16 @@ impl Grammar {
         if let Some(known) = self.machine.farthest_ends.get(&language) {
             return *known;
         }
-        let farthest = self.explore(language).map(|graph| farthest_end(&graph));
+        // Where one leads that is too far to tell, so is it; and an answer holds for all of these.
+        let (graph, is_whole) = self.explore(language, |machine, reached| {
+            machine.farthest_ends.get(&reached.language) != Some(&None)
+        });
+        let farthest = is_whole.then(|| farthest_end(&graph));
         if !self.is_void() {
-            self.machine.farthest_ends.insert(language, farthest);
+            for reached in graph {
+                let known = self.machine.farthest_ends.entry(reached.language);
+                known.or_insert(farthest);
+            }
         }
         farthest
     }
@@ -832,23 +859,29 @@ impl Grammar {
         let complement = self.formulas.regexes.complement(language);
         let excludes_few = self.formulas.regexes.length_bounds(complement).1.is_some();
         let undying = language == Regexes::ALWAYS
-            || language != Regexes::NEVER
-                && (excludes_few
-                    || self
-                        .explore(language)
-                        .is_some_and(|graph| graph.iter().all(|node| !node.next.contains(&None))));
+            || language != Regexes::NEVER && (excludes_few || self.leads_nowhere_dead(language));
         if !self.is_void() {
             self.machine.undying.insert(language, undying);
         }
         undying
     }
 
+    /// Whether no text is wrong to begin with, as far as a few steps tell.
+    fn leads_nowhere_dead(&mut self, language: RegexId) -> bool {
+        let (_, is_whole) = self.explore(language, |machine, reached| {
+            let is_known = machine.undying.get(&reached.language) == Some(&false);
+            !is_known && !reached.next.contains(&None)
+        });
+        is_whole
+    }
+
     /// Whether a language has infinitely many members after every beginning of one, as far as a few
     /// steps tell.
     pub(crate) fn is_endless(&mut self, language: RegexId) -> bool {
-        let Some(graph) = self.explore(language) else {
+        let (graph, is_whole) = self.explore(language, |_, _| true);
+        if !is_whole {
             return false;
-        };
+        }
         let mut finite = vec![false; graph.len()];
         let mut changed = true;
         while changed {
@@ -862,39 +895,48 @@ impl Grammar {
         !finite.contains(&true)
     }
 
-    /// Every language that one leads to, itself first; None if there are more than a few.
-    fn explore(&mut self, language: RegexId) -> Option<Vec<Reached>> {
+    /// The languages that one leads to, itself first, and whether these are all: not where there are
+    /// more than a few, or where it is not to go on from one.
+    fn explore(
+        &mut self,
+        language: RegexId,
+        goes_on: impl Fn(&Machine, &Reached) -> bool,
+    ) -> (Vec<Reached>, bool) {
         let mut places = IdMap::default();
         let (mut graph, mut found) = (Vec::new(), vec![language]);
         places.insert(language, 0);
         while graph.len() < found.len() {
             let from = found[graph.len()];
-            let is_end = self.formulas.regexes.is_nullable(from);
-            let mut next = Vec::new();
-            for sample in self
-                .formulas
-                .regexes
-                .classes(from)
-                .iter()
-                .filter_map(CharSet::first)
-            {
-                let to = self.formulas.regexes.derivative(from, sample);
-                if self.is_dead(to) {
-                    next.push(None);
-                    continue;
-                }
-                let place = *places.entry(to).or_insert_with(|| {
-                    found.push(to);
+            let next = self.next_languages(from).into_iter().map(|to| {
+                let place = places.entry(to?).or_insert_with(|| {
+                    found.extend(to);
                     found.len() - 1
                 });
-                next.push(Some(place));
-            }
-            graph.push(Reached { is_end, next });
-            if found.len() > MAX_EXPLORED || self.is_void() {
-                return None;
+                Some(*place)
+            });
+            let reached = Reached {
+                language: from,
+                next: next.collect(),
+                is_end: self.formulas.regexes.is_nullable(from),
+            };
+            let ends = found.len() > MAX_EXPLORED || !goes_on(&self.machine, &reached);
+            graph.push(reached);
+            if ends || self.is_void() {
+                return (graph, false);
             }
         }
-        Some(graph)
+        (graph, true)
+    }
+
+    /// What a language leads to, for each class of characters; None for nothing.
+    fn next_languages(&mut self, from: RegexId) -> Vec<Option<RegexId>> {
+        let classes = self.formulas.regexes.classes(from);
+        let samples = classes.iter().filter_map(CharSet::first);
+        let next = samples.map(|sample| {
+            let to = self.formulas.regexes.derivative(from, sample);
+            (!self.is_dead(to)).then_some(to)
+        });
+        next.collect()
     }
 
     /// The shape after a byte that stays in the string.

@@ -120,8 +120,10 @@ impl Vocabulary {
         tokens.clear(&is_special);
         let text_ids = || (0..tokens.len() as u32).filter(|&id| !tokens.get(id).is_empty());
         let trie = Trie::new(&tokens, text_ids());
+        let words = tokens.len().div_ceil(WORD_BITS);
         Ok(Self {
             exits: Exits::new(&tokens, &trie)?,
+            class_tries: ClassTries::new(&trie, words),
             crossings: Crossings::new(&trie),
             free_masks: FreeMasks::default(),
             fingerprint: fingerprint(&tokens, &is_special, &end_ids),
@@ -133,7 +135,6 @@ impl Vocabulary {
             masks: Mutex::default(),
             tokenisation: None,
             open_pieces: OpenPieces::default(),
-            class_tries: ClassTries::default(),
         })
     }
 
@@ -750,7 +751,7 @@ impl PlainTokens {
         places
     }
 
-    /// Returns the ids of the tokens with some character of a signature.
+    /// Returns the mask of the tokens with some character of a signature.
     pub fn containing(&self, characters: u128) -> Vec<u32> {
         let mut found = vec![0u32; self.mask().len()];
         let bits = (0..128).filter(|bit| characters >> bit & 1 == 1);
@@ -760,18 +761,7 @@ impl PlainTokens {
                 .zip(mask)
                 .for_each(|(word, other)| *word |= other);
         }
-        let bits = |(at, word): (usize, &u32)| {
-            let word = *word;
-            (0..WORD_BITS)
-                .filter(move |bit| word >> bit & 1 == 1)
-                .map(move |bit| (at * WORD_BITS + bit) as u32)
-        };
         found
-            .iter()
-            .enumerate()
-            .filter(|(_, w)| **w != 0)
-            .flat_map(bits)
-            .collect()
     }
 
     /// Adds to a mask the plain tokens of at most so many code points that have only the
@@ -833,6 +823,21 @@ pub fn signature_bit(byte: u8) -> u32 {
         0x80.. => 0,
         _ => u32::from(byte),
     }
+}
+
+/// The tokens of a mask, ascending.
+pub fn tokens_of(mask: &[u32]) -> impl Iterator<Item = u32> {
+    let places = mask.iter().enumerate().filter(|(_, word)| **word != 0);
+    places.flat_map(|(at, word)| {
+        let left = std::iter::successors(Some(*word), |left| Some(left & left.wrapping_sub(1)));
+        let left = left.take_while(|left| *left != 0);
+        left.map(move |left| (at * WORD_BITS) as u32 + left.trailing_zeros())
+    })
+}
+
+/// How many tokens a mask has.
+pub fn count_of(mask: &[u32]) -> usize {
+    mask.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 /// Takes a token out of a mask that covers it.

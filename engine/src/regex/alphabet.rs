@@ -44,6 +44,16 @@ impl Alphabet {
         classes
     }
 
+    /// Whether it tells apart all that another one does.
+    pub fn refines(&self, other: &Alphabet) -> bool {
+        let mut theirs = vec![None; self.samples.len()];
+        let starts = self.runs.iter().chain(&*other.runs).map(|run| run.0);
+        starts.into_iter().all(|start| {
+            let (mine, their) = (self.class(start) as usize, other.class(start));
+            *theirs[mine].get_or_insert(their) == their
+        })
+    }
+
     /// A member of each class.
     pub fn samples(&self) -> &[u32] {
         &self.samples
