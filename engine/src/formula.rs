@@ -252,6 +252,9 @@ const PART_STEPS: usize = 4;
 /// The same for a key of a set of keys.
 const KEY_STEPS: usize = 2;
 
+/// Pairs of alternatives that may hold together, up to which each says that the other does not.
+const MANY_RIVALS: usize = 16_384;
+
 /// The arena of all formulas of a grammar and what they speak of.
 pub struct Formulas {
     pub regexes: Regexes,
@@ -373,7 +376,7 @@ impl Formulas {
             .filter(|p| *p != FormulaId::FALSE)
             .collect();
         let rivals = Rivals::of(self, &possible);
-        let mut ways = Vec::new();
+        let (mut ways, mut compared) = (Vec::new(), 0);
         for (place, part) in possible.iter().enumerate() {
             let others = rivals.of_place(place);
             if !self.regexes.spend(others.len() as u64) {
@@ -386,9 +389,30 @@ impl Formulas {
                     all.push(self.restrict(negated, kind));
                 }
             }
+            compared += all.len() - 1;
+            if compared > MANY_RIVALS {
+                return self.one_and_none(&possible, kind).0;
+            }
             ways.push(self.and(all));
         }
         self.or(ways)
+    }
+
+    /// Exactly one of these holds, and none does: by halves, of which one has it. That takes as many
+    /// formulas as there are parts, where each with the negation of all others takes their square.
+    fn one_and_none(&mut self, parts: &[FormulaId], kind: Kind) -> (FormulaId, FormulaId) {
+        if let [only] = parts {
+            let negated = self.negate(*only);
+            return (*only, self.restrict(negated, kind));
+        }
+        let (first, second) = parts.split_at(parts.len() / 2);
+        let (one_first, none_first) = self.one_and_none(first, kind);
+        let (one_second, none_second) = self.one_and_none(second, kind);
+        let ways = [
+            self.and([one_first, none_second]),
+            self.and([none_first, one_second]),
+        ];
+        (self.or(ways), self.and([none_first, none_second]))
     }
 
     /// At least two hold, or none.

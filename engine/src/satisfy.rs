@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::formula::{Formula, FormulaId, Kind, TextId};
+use crate::formula::{Formula, FormulaId, Kind, PropertyTableId, TextId};
 use crate::grammar::{Branch, Grammar, KeyClasses, NumberLanguageId, Order, OrderId, Place};
 use crate::hashing::{IdMap, IdSet};
 use crate::number::{NumberGoal, NumberLanguage};
@@ -249,9 +249,12 @@ impl Grammar {
         let order = Arc::clone(self.orders.get(place.order));
         let seen = Arc::clone(self.formulas.key_sets.get(place.seen));
         self.spend_steps(KEY_STEPS * order.keys.len());
+        let Some(until) = self.helped_until(id, place, &mut IdMap::default()) else {
+            return Vec::new();
+        };
         let last = match &needed {
-            Some(Needed::At(position)) => *position as usize + 1,
-            _ => order.keys.len(),
+            Some(Needed::At(position)) => (*position).min(until) as usize + 1,
+            _ => order.keys.len().min((until as usize).saturating_add(1)),
         };
         let open = &order.keys[(place.position as usize).min(last)..last];
         let mut keys: Vec<TextId> = open
@@ -260,7 +263,7 @@ impl Grammar {
             .copied()
             .filter(|k| seen.binary_search(k).is_err())
             .collect();
-        if needed.is_none() {
+        if needed.is_none() && until == ANY_KEY {
             keys.extend(
                 self.extra_classes(id, place.order)
                     .iter()
@@ -268,6 +271,59 @@ impl Grammar {
             );
         }
         keys
+    }
+
+    /// The place up to which some key has to come that brings the formula nearer to its end;
+    /// `ANY_KEY` where that may be any, or where it may end, None where no key is left that does.
+    fn helped_until(
+        &mut self,
+        id: FormulaId,
+        place: Place,
+        known: &mut IdMap<FormulaId, Option<u32>>,
+    ) -> Option<u32> {
+        if self.may_end_formula(id) {
+            return Some(ANY_KEY);
+        }
+        if let Some(until) = known.get(&id) {
+            return *until;
+        }
+        self.spend_on_parts(id);
+        let formula = Arc::clone(self.formulas.get(id));
+        let until = match &*formula {
+            Formula::And(parts) => {
+                let mut each = parts.iter().map(|p| self.helped_until(*p, place, known));
+                each.try_fold(ANY_KEY, |first, part| Some(first.min(part?)))
+            }
+            Formula::Or(parts) => {
+                let each = parts.iter().map(|p| self.helped_until(*p, place, known));
+                each.max().flatten()
+            }
+            Formula::Properties {
+                table,
+                violated: true,
+            } => self.violated_until(*table, place),
+            Formula::False => None,
+            _ => Some(ANY_KEY),
+        };
+        known.insert(id, until);
+        until
+    }
+
+    /// The place of the last key that may still break what a table says.
+    fn violated_until(&mut self, table: PropertyTableId, place: Place) -> Option<u32> {
+        let table = Arc::clone(self.formulas.property_tables.get(table));
+        if table.additional != FormulaId::TRUE || !table.patterns.is_empty() {
+            return Some(ANY_KEY);
+        }
+        self.spend_steps(NAME_STEPS * table.named.len());
+        let positions = self.positions(place.order);
+        let seen = Arc::clone(self.formulas.key_sets.get(place.seen));
+        let breaking = table
+            .named
+            .iter()
+            .filter(|(key, goal)| *goal != FormulaId::TRUE && seen.binary_search(key).is_err());
+        let places = breaking.map(|(key, _)| positions.get(key).copied().unwrap_or(ANY_KEY));
+        places.filter(|at| *at >= place.position).max()
     }
 
     /// The place of the first key that every way to fulfil the formula needs.
@@ -514,6 +570,9 @@ pub(crate) enum Question {
     Array(FormulaId),
     Object(FormulaId, Place),
 }
+
+/// No place of a key.
+const ANY_KEY: u32 = u32::MAX;
 
 enum Needed {
     At(u32),

@@ -88,3 +88,32 @@ def test_twelve_alternatives_with_an_optional_tag_take_little_fuel(vocabulary: V
     assert accepts(index, '{"label":"","only3":""}')
     assert not accepts(index, '{"label":"","size":3}')  # all of them allow it
     assert not accepts(index, '{"kind":"kind7","label":"","only3":""}')
+
+
+def test_exactly_one_of_many_keys_is_enforced(vocabulary: Vocabulary) -> None:
+    alternatives = [{"type": "object", "required": [f"k{number}"]} for number in range(160)]
+    index = compile_index(JsonSchema(json.dumps({"oneOf": alternatives})), vocabulary, ANY_ORDER)
+    assert accepts(index, '{"k3":1}')
+    assert accepts(index, '{"other":1,"k159":null}')
+    assert [
+        text for text in ("{}", '{"other":1}', '{"k3":1,"k159":1}') if accepts(index, text)
+    ] == []
+
+
+def test_alternatives_are_satisfied_by_what_breaks_all_others(vocabulary: Vocabulary) -> None:
+    alternatives = [
+        {
+            "type": "object",
+            "properties": {f"k{number}": {"const": number}, "tag": {"type": kind}},
+            "required": [f"k{number}" if number % 2 else "tag"],
+        }
+        for number, kind in enumerate(["string", "null", "integer"] * 13)
+    ]
+    schema = {"oneOf": alternatives}
+    index = compile_index(JsonSchema(json.dumps(schema)), vocabulary, ANY_ORDER)
+    broken = {f"k{number}": None for number in range(0, 39, 2)}
+    instances = [{"k1": 1}, {"k1": 1, "k3": 3}, {"k1": 0}, {"tag": []}, {"tag": None}]
+    instances += [{"tag": None, **broken}, {"tag": None, **broken, "k4": 4}, {"tag": [], "k1": 1}]
+    valid = [instance for instance in instances if Draft202012Validator(schema).is_valid(instance)]
+    assert [i for i in instances if accepts(index, json.dumps(i, separators=(",", ":")))] == valid
+    assert valid == [{"k1": 1}, {"tag": None, **broken, "k4": 4}]
