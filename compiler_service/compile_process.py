@@ -28,6 +28,7 @@ from formwork_engine import (
     Vocabulary,
     VocabularyError,
     compile_index,
+    free_here,
     load_vocabulary,
 )
 
@@ -42,7 +43,7 @@ from compiler_service.compile_wire import (
 )
 
 FORK_BYTE: Final = b"f"
-_MAX_JOBS: Final = 1000
+MAX_JOBS: Final = 1000
 """Of one fork, after which a fresh one takes over."""
 _LOWEST: Final = 19
 """Priority of filling: compiles go first."""
@@ -105,6 +106,7 @@ def _run_fork(
     """Serve one connection and leave without the clean-up of the process it was copied from."""
     try:
         cap_memory(memory_bytes)
+        free_here()
         _warm_up(list(vocabularies.values()))
         connection.sendall(frame(str(os.getpid()).encode()))
         serve_jobs(connection, vocabularies)
@@ -134,7 +136,7 @@ def _address_space_bytes() -> int:
 def serve_jobs(connection: socket.socket, vocabularies: Mapping[str, Vocabulary]) -> None:
     """Answer jobs until the other side closes, or there were enough of them."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    for number in range(1, _MAX_JOBS + 1):
+    for number in range(1, MAX_JOBS + 1):
         with contextlib.suppress(EOFError):
             job = read_job(receive_frame(connection))
             signal.setitimer(signal.ITIMER_REAL, job.seconds)
@@ -143,7 +145,7 @@ def serve_jobs(connection: socket.socket, vocabularies: Mapping[str, Vocabulary]
             result = compile_grammar(job.canonical_grammar, vocabularies, job.fill_seconds)
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             # a priority that was given up is not had back
-            is_last = number == _MAX_JOBS or job.fill_seconds > 0
+            is_last = number == MAX_JOBS or job.fill_seconds > 0
             connection.sendall(write_answer(Answer(result, is_last=is_last)))
             if is_last:
                 return

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use crate::cursor::Cursor;
 use crate::envelope::Envelope;
 use crate::error::EngineError;
-use crate::index::{Budget, Index, Input, Options, Whitespace};
+use crate::index::{Budget, Index, Input, Options, Whitespace, free_here};
 use crate::index_bytes::ENGINE_VERSION;
 use crate::late::Allowance;
 use crate::sha256::Digest;
@@ -452,6 +452,13 @@ pub unsafe extern "C" fn formwork_index_load_parts(
         unsafe { put(error, give(refusal.into())) };
     }
     status
+}
+
+/// Has whoever frees the last handle of an index free all of it, in this process from now on: where
+/// indexes are compiled one after the other and nobody waits.
+#[unsafe(no_mangle)]
+pub extern "C" fn formwork_free_here() {
+    free_here();
 }
 
 /// Returns the bytes of an index, for `formwork_index_load`.

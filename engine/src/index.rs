@@ -1,6 +1,7 @@
 //! One compiled grammar for one vocabulary.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -195,8 +196,20 @@ impl Drop for Shared {
     }
 }
 
+/// Whether this process frees readers where they are left.
+static FREES_HERE: AtomicBool = AtomicBool::new(false);
+
+/// Has whoever leaves an index free it, in this process from now on: where indexes are compiled one
+/// after the other and nobody waits, a way to another thread costs more than freeing.
+pub fn free_here() {
+    FREES_HERE.store(true, Ordering::Relaxed);
+}
+
 /// Leaves a reader to another thread to be freed; where that cannot be, it is freed here.
 fn free_elsewhere(reader: Box<dyn Reader>) {
+    if FREES_HERE.load(Ordering::Relaxed) {
+        return;
+    }
     if let Ok(mut thread) = FREEING.try_lock() {
         let _ = sender_to(&mut thread).send(reader);
     }

@@ -25,6 +25,7 @@ from formwork_engine.testing import accepts
 
 from compiler_service.canonical import CanonicalGrammar
 from compiler_service.compile_client import ForkingCompiler
+from compiler_service.compile_process import MAX_JOBS
 from compiler_service.compile_wire import CompiledIndex
 from compiler_service.config import CompilerConfig
 from mesh.clock import SystemClock
@@ -162,7 +163,9 @@ async def test_a_process_that_has_done_enough_leaves_the_rest_to_the_next(
     compiler: ForkingCompiler, vocabulary: Vocabulary
 ) -> None:
     small = canonical(vocabulary, JsonSchema("{}"))
-    assert len(await compiler.compile_short([small] * 201, seconds=60)) == 200
+    for _ in range(MAX_JOBS // 50 - 1):
+        assert len(await compiler.compile_short([small] * 50, seconds=60)) == 50
+    assert len(await compiler.compile_short([small] * 51, seconds=60)) == 50
     assert len(await compiler.compile_short([small], seconds=30)) == 1
 
 
@@ -172,7 +175,7 @@ async def test_a_compile_that_takes_too_much_memory_is_ended(vocabulary: Vocabul
     )
     forking = ForkingCompiler({MODEL: vocabulary.fingerprint}, tight, SystemClock())
     await forking.start()
-    text = json.dumps({"enum": [f"some longer value {n}" for n in range(200_000)]})
+    text = json.dumps({"enum": [f"some longer value {n}" for n in range(400_000)]})
     huge = dataclasses.replace(canonical(vocabulary, JsonSchema(text)), budget=tight.budget())
     with pytest.raises(CompileBudgetError) as caught:
         await forking.compile(huge, seconds=60)

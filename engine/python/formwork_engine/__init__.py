@@ -20,7 +20,7 @@ from formwork_engine.errors import (
     UnsupportedError,
     VocabularyError,
 )
-from formwork_engine.index import Index, compile_index
+from formwork_engine.index import Index, compile_index, free_here
 from formwork_engine.inputs import (
     AnyJson,
     Budget,
@@ -62,5 +62,6 @@ __all__ = [
     "Whitespace",
     "compile_index",
     "fill_masks",
+    "free_here",
     "load_vocabulary",
 ]

@@ -99,6 +99,15 @@ def compile_index(
     return Index(handle, vocabulary)
 
 
+def free_here() -> None:
+    """Have indexes freed by whoever leaves them, in this process from now on.
+
+    Otherwise another thread does it, which suits those who serve, and not those who compile one
+    index after the other.
+    """
+    lib.formwork_free_here()
+
+
 def _kind_and_text(grammar: GrammarInput) -> tuple[int, bytes]:
     match grammar:
         case JsonSchema(text=text):
