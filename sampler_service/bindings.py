@@ -10,7 +10,7 @@ from sampler_service.batch import Batch
 from sampler_service.envelopes import Envelopes, WantedEnvelope
 from sampler_service.index_fetcher import IndexName
 from sampler_service.indexes import Indexes
-from sampler_service.openings import Opening
+from sampler_service.openings import Opening, SequenceKey
 
 log = structlog.get_logger()
 
@@ -43,10 +43,15 @@ async def get(wanted: Wanted, indexes: Indexes, envelopes: Envelopes) -> Index:
 def open_bound(opening: Opening, index: Index, batch: Batch) -> None:
     """Open a sequence whose index is there, so that its first mask is not late."""
     batch.open(opening)
+    bind_to(opening.key, index, batch)
+
+
+def bind_to(key: SequenceKey, index: Index, batch: Batch) -> None:
+    """Bind a sequence to an index: on the batch's thread, which needs no other's way there."""
     try:
         cursor = index.cursor()
     except EngineError:
         log.exception("bind_failed")
-        batch.fail(opening.key, InternalError("Internal error."))
+        batch.fail(key, InternalError("Internal error."))
     else:
-        batch.bind(opening.key, cursor)
+        batch.bind(key, cursor)

@@ -19,7 +19,7 @@ from mesh.errors import (
 )
 from sampler_service.accounts import LeaseAccounts
 from sampler_service.batch import Batch
-from sampler_service.bindings import Wanted, find, get, open_bound, wanted_of
+from sampler_service.bindings import Wanted, bind_to, find, get, open_bound, wanted_of
 from sampler_service.decode_thread import DecodeThread
 from sampler_service.envelopes import Envelopes
 from sampler_service.frames import error_frame, to_frame
@@ -212,7 +212,6 @@ class DecodeStream:
         with bind_request(live.request_id or None, live.traceparent or None):
             try:
                 index = await get(wanted, self._services.indexes, self._services.envelopes)
-                cursor = await asyncio.to_thread(index.cursor)
             except FormworkError as error:
                 fault = error
                 post(lambda batch: batch.fail(key, fault))
@@ -220,7 +219,7 @@ class DecodeStream:
                 log.exception("bind_failed")
                 post(lambda batch: batch.fail(key, InternalError("Internal error.")))
             else:
-                post(lambda batch: batch.bind(key, cursor))
+                post(partial(bind_to, key, index))
 
     def _abort(self, message: sampler_pb2.Abort) -> None:
         if message.sequence_id in self._live:
