@@ -23,7 +23,7 @@ const MAX_SERVED: usize = 64;
 /// Partitions that are kept in mind.
 const MAX_WANTED: usize = 256;
 /// Tokens from which on those of a text are kept as words too.
-const MANY: usize = 1024;
+const MANY: usize = 512;
 /// Tokens that are read one by one before a trie is made: somewhat more than what making it takes,
 /// so that partitions that are seldom met cost no more than without.
 const WORTHWHILE: usize = 150_000;
@@ -167,13 +167,12 @@ impl ClassTrie {
     /// Allows the tokens that a text of classes stands for.
     pub fn allow_at(&self, node: usize, mask: &mut [u32]) {
         let tokens = self.tokens.at(node);
-        match self.words.get(&(node as u32)) {
-            Some(words) if tokens.len() >= MANY => {
-                mask.iter_mut()
-                    .zip(&words[..])
-                    .for_each(|(to, word)| *to |= word);
-            }
-            _ => tokens.iter().for_each(|id| allow(mask, *id)),
+        if tokens.len() < MANY {
+            return tokens.iter().for_each(|id| allow(mask, *id));
+        }
+        if let Some(words) = self.words.get(&(node as u32)) {
+            let words = mask.iter_mut().zip(&words[..]);
+            words.for_each(|(to, word)| *to |= word);
         }
     }
 

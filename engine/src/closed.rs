@@ -432,11 +432,7 @@ impl Closed {
         trie: &ClassTrie,
     ) -> Self {
         let mut base = vec![0; vocabulary.words()];
-        let mut walk = ClassWalk {
-            grammar,
-            samples: &trie.samples,
-            known: IdMap::default(),
-        };
+        let mut walk = ClassWalk::new(grammar, &trie.samples);
         walk.run(trie, shape, &mut base);
         let special = free.special.iter().map(|token| token.id);
         for id in special {
@@ -474,13 +470,15 @@ impl Closed {
     }
 }
 
-/// A walk over texts of classes.
+/// A walk over texts of classes. The shapes that it meets have numbers of their own.
 struct ClassWalk<'a> {
     grammar: &'a mut Grammar,
     /// A character of each class.
     samples: &'a [u32],
+    shapes: Vec<ShapeId>,
+    numbers: IdMap<ShapeId, u32>,
     /// By shape and class: where that leads.
-    known: IdMap<ShapeId, Box<[Known]>>,
+    known: Vec<Known>,
 }
 
 /// A step that may be known.
@@ -488,11 +486,22 @@ struct ClassWalk<'a> {
 enum Known {
     Not,
     Dead,
-    To(ShapeId),
+    To(u32),
 }
 
-impl ClassWalk<'_> {
+impl<'a> ClassWalk<'a> {
+    fn new(grammar: &'a mut Grammar, samples: &'a [u32]) -> Self {
+        ClassWalk {
+            grammar,
+            samples,
+            shapes: Vec::new(),
+            numbers: IdMap::default(),
+            known: Vec::new(),
+        }
+    }
+
     fn run(&mut self, trie: &ClassTrie, start: ShapeId, base: &mut [u32]) {
+        let start = self.number(start);
         let mut ways = vec![start; trie.height + 1];
         let (mut node, mut steps) = (0, 0);
         self.begin_characters(trie.partial_after(None), start, base);
@@ -513,7 +522,7 @@ impl ClassWalk<'_> {
     }
 
     /// Allows tokens that begin a character that may follow a text.
-    fn begin_characters(&mut self, tokens: &[(u32, u32)], from: ShapeId, base: &mut [u32]) {
+    fn begin_characters(&mut self, tokens: &[(u32, u32)], from: u32, base: &mut [u32]) {
         if tokens.is_empty() {
             return;
         }
@@ -523,21 +532,35 @@ impl ClassWalk<'_> {
         may_follow.for_each(|(id, _)| allow(base, *id));
     }
 
-    fn step(&mut self, from: ShapeId, class: usize) -> Option<ShapeId> {
-        let count = self.samples.len();
-        let steps = self.known.entry(from);
-        let step = &mut steps.or_insert_with(|| vec![Known::Not; count].into())[class];
-        if let Known::Not = step {
-            let shape = Arc::clone(self.grammar.machine.shapes.get(from));
-            *step = match self.grammar.complete(&shape, self.samples[class]) {
-                ShapeStep::To(next) => Known::To(next),
-                _ => Known::Dead,
-            };
+    #[inline]
+    fn step(&mut self, from: u32, class: usize) -> Option<u32> {
+        let place = from as usize * self.samples.len() + class;
+        if let Known::Not = self.known[place] {
+            self.known[place] = self.work_out(from, class);
         }
-        match *step {
+        match self.known[place] {
             Known::To(next) => Some(next),
             _ => None,
         }
+    }
+
+    fn work_out(&mut self, from: u32, class: usize) -> Known {
+        let shape = self.shapes[from as usize];
+        let shape = Arc::clone(self.grammar.machine.shapes.get(shape));
+        match self.grammar.complete(&shape, self.samples[class]) {
+            ShapeStep::To(next) => Known::To(self.number(next)),
+            _ => Known::Dead,
+        }
+    }
+
+    fn number(&mut self, shape: ShapeId) -> u32 {
+        let next = self.shapes.len() as u32;
+        *self.numbers.entry(shape).or_insert_with(|| {
+            self.shapes.push(shape);
+            let known = self.known.len() + self.samples.len();
+            self.known.resize(known, Known::Not);
+            next
+        })
     }
 }
 
