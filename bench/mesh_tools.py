@@ -148,8 +148,8 @@ async def measure_latency(options: argparse.Namespace) -> bool:
     may; both make one token. Medians of the differences, milliseconds.
     """
     client = openai.AsyncOpenAI(max_retries=0, timeout=120)
-    print("| tools | unconstrained | added: known | reordered | one new | all new |")
-    print("|---|---|---|---|---|---|")
+    print("| tools | unconstrained | added: known | reordered | one less | one new | all new |")
+    print("|---|---|---|---|---|---|---|")
     for count in (1, 10, 100):
         base = [make_tool(count, number) for number in range(count)]
         await first_token(client, options, base, "auto")
@@ -159,7 +159,7 @@ async def measure_latency(options: argparse.Namespace) -> bool:
                 await difference(client, options, change(base, number), bases)
                 for number in range(options.repeats)
             ]
-            for change in (lambda tools, _: tools, reordered, one_new, all_new)
+            for change in (lambda tools, _: tools, reordered, one_less, one_new, all_new)
         ]
         row = " | ".join(f"{statistics.median(values):+.1f}" for values in added)
         print(f"| {count} | {statistics.median(bases):.1f} | {row} |")
@@ -176,6 +176,12 @@ def make_tool(count: int, number: int, salt: str = "") -> dict[str, Any]:
 def reordered(tools: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
     """Return the tools in another order."""
     return random.Random(number).sample(tools, len(tools))
+
+
+def one_less(tools: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    """Return the tools without one of them, where there are several."""
+    left = number % len(tools)
+    return [*tools[:left], *tools[left + 1 :]] or tools
 
 
 def one_new(tools: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
