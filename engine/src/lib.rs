@@ -7,11 +7,12 @@
 //! negation pushed to the leaves. A constant is a formula too (`values`), and some formulas plainly
 //! exclude each other (`exclusion`). All that is said of a string is one language of code points
 //! (`regex`, made from `pattern` and `formats`); numbers are judged by arithmetic on their
-//! digits (`number`).
+//! digits (`number`), and where draft 4 asks for integers by how they are written.
 //!
 //! A `grammar` is the arena of these formulas and all that is worked out from them. After a key or
 //! at an item a formula goes on in *branches* (`derive`): what the child must fulfil, and what is
-//! left then. Whether anything fulfils what is left is found by a bounded *search* (`satisfy`), so
+//! left then; a conjunction in many ways goes on in one for each *class* of children (`conjoin`).
+//! Whether anything fulfils what is left is found by a bounded *search* (`satisfy`), so
 //! that nothing is begun that cannot be ended.
 //!
 //! The text is read by a *byte machine with a stack* (`machine`). A *configuration* is a node on

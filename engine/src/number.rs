@@ -10,6 +10,9 @@
 //! with zeros up to 21 and fractions may precede with 7 zeros, unless the goals ask for more.
 //! All spellings: every JSON text of at most 36 digits (or more if the goals ask) and 4 exponent
 //! digits whose value is zero or in the range of finite doubles.
+//!
+//! A goal may also ask for *plain* texts, without a fraction or exponent part, or for others: a goal
+//! that does is dropped where the text becomes another.
 
 mod ending;
 mod exponent;
