@@ -6,9 +6,10 @@
 //! has one way for all such parts, as a symbol has in a deterministic automaton (D'Antoni and Veanes,
 //! "The power of symbolic automata and transducers", 2017, on such minterms).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::formula::{FormulaId, Kind};
+use crate::formula::{FormulaId, Kind, Kinds};
 use crate::grammar::{Branch, Grammar};
 use crate::hashing::IdSet;
 
@@ -148,6 +149,9 @@ impl Grammar {
 
     /// Splits children by some predicates.
     fn classes(&mut self, certain: FormulaId, predicates: &[FormulaId]) -> Vec<Class> {
+        if let Some(words) = self.listed_words(certain) {
+            return self.classes_of_words(&words, predicates);
+        }
         let mut met = IdSet::default();
         let mut classes = vec![Class {
             child: certain,
@@ -167,6 +171,59 @@ impl Grammar {
             classes = split;
         }
         classes
+    }
+
+    /// The strings that children are, where these are all they may be, and listed.
+    fn listed_words(&mut self, child: FormulaId) -> Option<Vec<String>> {
+        let mut others = Kind::ALL.into_iter().filter(|kind| *kind != Kind::String);
+        if !others.all(|kind| self.formulas.restrict(child, kind) == FormulaId::FALSE) {
+            return None;
+        }
+        let own = self.formulas.restrict(child, Kind::String);
+        let language = self.formulas.text_language(own);
+        let regexes = &mut self.formulas.regexes;
+        let listed = regexes.listed(language)?.into_iter().map(str::to_owned);
+        let mut words: Vec<String> = listed.collect();
+        let bytes = words.iter().map(String::len).sum::<usize>();
+        if !regexes.spend_steps(bytes + words.len()) {
+            return None;
+        }
+        words.retain(|word| regexes.matches(language, word));
+        Some(words)
+    }
+
+    /// Splits strings one by one, which costs less than to ask whether languages have any in common.
+    fn classes_of_words(&mut self, words: &[String], predicates: &[FormulaId]) -> Vec<Class> {
+        let bytes = words.iter().map(|word| word.len() + 1).sum::<usize>();
+        if !self.spend_steps(bytes.saturating_mul(predicates.len())) {
+            return Vec::new();
+        }
+        let mut met = IdSet::default();
+        let mut asked = Vec::new();
+        for predicate in predicates.iter().filter(|p| met.insert(**p)) {
+            let own = self.formulas.restrict(*predicate, Kind::String);
+            asked.push((*predicate, self.formulas.text_language(own)));
+        }
+        let mut groups: HashMap<Vec<FormulaId>, Vec<&str>> = HashMap::new();
+        let mut order = Vec::new();
+        for word in words {
+            let mut holds = asked.clone();
+            holds.retain(|(_, language)| self.formulas.regexes.matches(*language, word));
+            let holds: Vec<_> = holds.into_iter().map(|(predicate, _)| predicate).collect();
+            let group = groups.entry(holds).or_insert_with_key(|holds| {
+                order.push(holds.clone());
+                Vec::new()
+            });
+            group.push(word);
+        }
+        let strings = self.formulas.types(Kinds::one(Kind::String));
+        let mut class = |holds: Vec<FormulaId>| {
+            let language = self.formulas.regexes.literals(&groups[&holds]);
+            let text = self.formulas.text(language);
+            let child = self.formulas.and([strings, text]);
+            Class { child, holds }
+        };
+        order.into_iter().map(&mut class).collect()
     }
 
     /// The children of a class of which a predicate holds, and the others.

@@ -287,6 +287,26 @@ impl Regexes {
         Some(())
     }
 
+    /// The words of a list, where the language is one, or of what else it must be in.
+    pub fn listed(&self, id: RegexId) -> Option<Vec<&str>> {
+        match &self.nodes[id.index()] {
+            Node::Words {
+                list,
+                from,
+                to,
+                depth,
+            } => {
+                let words = &self.words[*list as usize].words[*from as usize..*to as usize];
+                Some(words.iter().map(|word| &word[*depth as usize..]).collect())
+            }
+            Node::Intersection(parts) => {
+                let each = parts.iter().filter_map(|part| self.listed(*part));
+                each.min_by_key(Vec::len)
+            }
+            _ => None,
+        }
+    }
+
     /// At most so many members; None where they are endless or hard to count.
     pub fn most_members(&self, id: RegexId) -> Option<u64> {
         if self

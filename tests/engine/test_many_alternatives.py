@@ -117,3 +117,18 @@ def test_alternatives_are_satisfied_by_what_breaks_all_others(vocabulary: Vocabu
     valid = [instance for instance in instances if Draft202012Validator(schema).is_valid(instance)]
     assert [i for i in instances if accepts(index, json.dumps(i, separators=(",", ":")))] == valid
     assert valid == [{"k1": 1}, {"tag": None, **broken, "k4": 4}]
+
+
+def test_alternatives_with_long_lists_that_overlap_are_told_apart(vocabulary: Vocabulary) -> None:
+    words = [f"{number:03}" for number in range(150)]
+    alternatives = [
+        {"properties": {"land": {"enum": [f"L{n}"]}, "part": {"enum": words[10 * n : 10 * n + 60]}}}
+        for n in range(10)
+    ]
+    schema = {"type": "object", "oneOf": alternatives}
+    index = compile_index(JsonSchema(json.dumps(schema)), vocabulary, ANY_ORDER)
+    lands = [{}, {"land": "L0"}, {"land": "L9"}, {"land": "none"}]
+    parts: list[dict[str, str]] = [{}, *({"part": word} for word in words[::7])]
+    instances = [{**part, **land} for part in parts for land in lands]
+    valid = [instance for instance in instances if Draft202012Validator(schema).is_valid(instance)]
+    assert [i for i in instances if accepts(index, json.dumps(i, separators=(",", ":")))] == valid
