@@ -20,6 +20,8 @@ const MAX_NODES: usize = 60_000;
 /// Tries that are kept, and partitions with the trie that serves them.
 const MAX_TRIES: usize = 12;
 const MAX_SERVED: usize = 64;
+/// Runs of code points in one class that a partition may have: how long it takes to compare two.
+const MAX_RUNS: usize = 4096;
 /// Partitions that are kept in mind.
 const MAX_WANTED: usize = 256;
 /// Tokens from which on those of a text are kept as words too.
@@ -91,10 +93,20 @@ pub(crate) struct ClassTries {
 
 #[derive(Debug, Default)]
 struct Known {
+    /// By the partition that they serve.
     tries: HashMap<Alphabet, Option<Arc<ClassTrie>>>,
+    /// Partitions of which a trie was made.
+    made: Vec<Alphabet>,
+    wanted: HashMap<Alphabet, Wanted>,
+}
+
+/// A partition that no trie serves.
+#[derive(Copy, Clone, Debug)]
+struct Wanted {
+    /// How many tokens were read for want of one.
+    tokens: usize,
+    /// How many there were when that was looked at.
     made: usize,
-    /// How many tokens were read for want of a trie.
-    wanted: HashMap<Alphabet, usize>,
 }
 
 impl ClassTries {
@@ -112,52 +124,66 @@ impl ClassTries {
 
     /// The trie of a partition; None where it is no shorter way, or not yet.
     pub fn get(&self, vocabulary: &Vocabulary, alphabet: &Alphabet) -> Option<Arc<ClassTrie>> {
+        if alphabet.run_count() > MAX_RUNS {
+            return None;
+        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = known.tries.get(alphabet) {
             return old.clone();
         }
-        let common = self.common.iter().filter(|(a, _)| a.refines(alphabet));
-        let common = common.map(|(_, trie)| Arc::clone(trie)).next();
-        if let Some(finer) = common.or_else(|| known.finer(alphabet)) {
+        let wanted = known.wanted.get(alphabet).copied();
+        if wanted.is_none_or(|wanted| wanted.made != known.made.len())
+            && let Some(finer) = self.common(alphabet).or_else(|| known.finer(alphabet))
+        {
             known.keep(alphabet, Some(finer.clone()));
             return Some(finer);
         }
-        let wanted = known.wanted.get(alphabet).copied().unwrap_or(0);
-        if wanted < WORTHWHILE {
+        if wanted.is_none_or(|wanted| wanted.tokens < WORTHWHILE) {
             return None;
         }
         let new = Making::of((vocabulary.trie(), vocabulary.words()), alphabet).map(Arc::new);
-        known.made += 1;
+        if known.made.len() >= MAX_TRIES {
+            *known = Known::default();
+        }
         known.keep(alphabet, new.clone());
+        known.made.extend(new.is_some().then(|| alphabet.clone()));
         new
+    }
+
+    /// The trie that is there from the beginning, if it serves a partition.
+    fn common(&self, alphabet: &Alphabet) -> Option<Arc<ClassTrie>> {
+        let (common, trie) = self.common.as_ref()?;
+        common.refines(alphabet).then(|| Arc::clone(trie))
     }
 
     /// Notes that so many tokens were read for want of a trie.
     pub fn miss(&self, alphabet: &Alphabet, tokens: usize) {
+        if alphabet.run_count() > MAX_RUNS {
+            return;
+        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.wanted.len() >= MAX_WANTED {
             known.wanted.clear();
         }
-        let wanted = known.wanted.entry(alphabet.clone()).or_default();
-        *wanted = wanted.saturating_add(tokens);
+        let made = known.made.len();
+        let wanted = known.wanted.entry(alphabet.clone());
+        let wanted = wanted.or_insert(Wanted { tokens: 0, made });
+        wanted.tokens = wanted.tokens.saturating_add(tokens);
+        wanted.made = made;
     }
 }
 
 impl Known {
     /// A trie that serves a partition as one that tells more apart.
     fn finer(&self, alphabet: &Alphabet) -> Option<Arc<ClassTrie>> {
-        let finer = self
-            .tries
-            .iter()
-            .find(|(a, trie)| trie.is_some() && a.refines(alphabet));
-        finer.and_then(|(_, trie)| trie.clone())
+        let finer = self.made.iter().find(|made| made.refines(alphabet))?;
+        self.tries.get(finer)?.clone()
     }
 
-    /// Keeps what serves a partition; all that is known before is forgotten where it is too much.
+    /// Keeps what serves a partition; all that was known before is forgotten where it is too much.
     fn keep(&mut self, alphabet: &Alphabet, trie: Option<Arc<ClassTrie>>) {
-        if self.made > MAX_TRIES || self.tries.len() >= MAX_SERVED {
+        if self.tries.len() >= MAX_SERVED {
             *self = Known::default();
-            self.made = usize::from(trie.is_some());
         }
         self.tries.insert(alphabet.clone(), trie);
     }

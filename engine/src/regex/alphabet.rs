@@ -44,6 +44,11 @@ impl Alphabet {
         classes
     }
 
+    /// How many runs of code points in one class there are.
+    pub fn run_count(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Whether it tells apart all that another one does.
     pub fn refines(&self, other: &Alphabet) -> bool {
         let mut theirs = vec![None; self.samples.len()];
