@@ -1,5 +1,6 @@
 """Tools over HTTP: what is asked of the compiler and the worker, and how calls come back."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -161,11 +162,14 @@ async def test_a_worker_is_sent_an_index_once_for_all_choices(
 
 async def test_an_answer_that_has_no_room_is_refused_by_who_waits_for_a_place(bench: Bench) -> None:
     bench.compiler.shortest = 50
+    bench.compiler.gate.clear()
     bench.scheduler.gate.clear()
     few = {"tool_choice": "required", "max_completion_tokens": 3}
-    response = await bench.post(bench.chat(tools=[WEATHER], **few))
+    asking = asyncio.create_task(bench.post(bench.chat(tools=[WEATHER], **few)))
+    await until(lambda: len(bench.scheduler.acquired) == 1)
+    bench.compiler.gate.set()
+    response = await asking
     assert response.json()["error"]["code"] == "integer_below_min_value"
-    assert len(bench.scheduler.acquired) == 1
     assert not bench.worker.opens
 
 
