@@ -150,8 +150,9 @@ class ShapeWriter:
 
     def _named(self, tools: Sequence[Tool]) -> list[Piece]:
         """Return the rest of a call behind its opening: one of the names, and what fits it."""
-        plain = [(tool.name, part) for tool in tools if (part := self._plain_part(tool))]
-        others = [_all_of(self._call(tool)) for tool in tools if not self._plain_part(tool)]
+        parts = [(tool, self._plain_part(tool)) for tool in tools]
+        plain = [(tool.name, part) for tool, part in parts if part is not None]
+        others = [_all_of(self._call(tool)) for tool, part in parts if part is None]
         return [_one_of([self._branches(plain), *others] if plain else others)]
 
     def _plain_part(self, tool: Tool) -> Part | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -197,8 +198,8 @@ class _ShapeReader:
             )
         key = ("branches", message.SerializeToString())
         if key not in self._choices:
-            between = [self.read(piece, depth + 1) for piece in message.between]
-            after = [self.read(piece, depth + 1) for piece in message.after]
+            between = self._together(message.between, depth)
+            after = self._together(message.after, depth)
             write = self.writer
             self._choices[key] = write.choice(
                 [
@@ -207,6 +208,11 @@ class _ShapeReader:
                 ]
             )
         return self._choices[key]
+
+    def _together(self, pieces: Iterable[sampler_pb2.Piece], depth: int) -> list[int]:
+        """Return pieces as one: a branch refers to it, however many there are."""
+        several = [self.read(piece, depth + 1) for piece in pieces]
+        return [self.writer.sequence(several)] if len(several) > 1 else several
 
     def _choice(self, message: sampler_pb2.Pieces, depth: int) -> int:
         key = ("choice", message.SerializeToString())

@@ -229,16 +229,9 @@ impl Regexes {
         match &self.nodes[id.index()] {
             Node::Never | Node::Empty => true,
             Node::Set(set) => list_set(set, found) || list_set(&set.complement(), found),
-            Node::Words {
-                list,
-                from,
-                to,
-                depth,
-            } => {
-                let words = &self.words[*list as usize].words[*from as usize..*to as usize];
-                let next = words
-                    .iter()
-                    .filter_map(|w| w[*depth as usize..].chars().next());
+            Node::Words { .. } => {
+                let words = self.word_ends(id).into_iter().flatten();
+                let next = words.filter_map(|word| word.chars().next());
                 let mut next: Vec<u32> = next.map(u32::from).collect();
                 next.dedup(); // words are sorted
                 found.extend(next);
@@ -290,21 +283,28 @@ impl Regexes {
     /// The words of a list, where the language is one, or of what else it must be in.
     pub fn listed(&self, id: RegexId) -> Option<Vec<&str>> {
         match &self.nodes[id.index()] {
-            Node::Words {
-                list,
-                from,
-                to,
-                depth,
-            } => {
-                let words = &self.words[*list as usize].words[*from as usize..*to as usize];
-                Some(words.iter().map(|word| &word[*depth as usize..]).collect())
-            }
+            Node::Words { .. } => Some(self.word_ends(id)?.collect()),
             Node::Intersection(parts) => {
                 let each = parts.iter().filter_map(|part| self.listed(*part));
                 each.min_by_key(Vec::len)
             }
             _ => None,
         }
+    }
+
+    /// What is left of the words of a list, in their order; None for other expressions.
+    fn word_ends(&self, id: RegexId) -> Option<impl Iterator<Item = &str>> {
+        let Node::Words {
+            list,
+            from,
+            to,
+            depth,
+        } = &self.nodes[id.index()]
+        else {
+            return None;
+        };
+        let words = &self.words[*list as usize].words[*from as usize..*to as usize];
+        Some(words.iter().map(|word| &word[*depth as usize..]))
     }
 
     /// At most so many members; None where they are endless or hard to count.
