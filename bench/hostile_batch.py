@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from formwork_engine import Index, JsonSchema, Vocabulary, compile_index, fill_masks
 from formwork_engine.cursor import MaskStatus
-from formwork_engine.errors import OutOfFuelError
+from formwork_engine.errors import LimitReachedError
 
 from bench.batch_masks import HOSTILE, IRREGULAR, load_vocabulary, schema_of
 from bench.full_batch import FullBatch
@@ -114,7 +114,7 @@ def walk_freely(index: Index, seed: int) -> None:
     while not cursor.is_finished:
         try:
             cursor.fill_mask(mask)
-        except OutOfFuelError:
+        except LimitReachedError:
             return
         cursor.advance(any_allowed(mask, random))
 

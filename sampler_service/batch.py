@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import structlog
 from formwork_engine.cursor import Cursor
-from formwork_engine.errors import CursorError, OutOfFuelError
+from formwork_engine.errors import CursorError, LimitReachedError
 
 from mesh.clock import Clock
 from mesh.errors import (
@@ -260,7 +260,7 @@ class Batch:
         """Move one sequence; what goes wrong is its own fault."""
         try:
             move()
-        except OutOfFuelError as error:
+        except LimitReachedError as error:
             log.warning("masks_too_costly", request_id=sequence.opening.request_id)
             sequence.fail(_too_costly(error))
         except CursorError as error:
@@ -303,8 +303,8 @@ def _sample(ready: ReadyRows) -> Ordered[Sampled | Failure]:
     return leave_room(ready, sample(ready.logits.values, ready.logits.masks, wanted), wanted)
 
 
-def _too_costly(error: OutOfFuelError) -> LimitExceededError:
+def _too_costly(error: LimitReachedError) -> LimitExceededError:
     return LimitExceededError(
-        f"The masks of this request's grammar take more work than {error.limit} steps.",
-        metadata={"limit": "mask_fuel", "maximum": str(error.limit)},
+        f"A mask of this request's grammar needs more than {error.limit} allows: {error.maximum}.",
+        metadata={"limit": error.limit, "maximum": str(error.maximum)},
     )

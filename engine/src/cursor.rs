@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::closing::{Closing, Ending, FAR};
 use crate::error::CursorError;
 use crate::forced::MAX_PENDING_TOKENS;
-use crate::grammar::Exhausted;
+use crate::grammar::{Exhausted, MASK_FUEL};
 use crate::index::{Index, Working};
 use crate::late::{Allowance, Late};
 use crate::machine::Configuration;
@@ -136,8 +136,9 @@ impl Cursor {
             if !allowance.suffices() {
                 return Ok(false);
             }
+            let is_part = allowance.each < self.index.mask_fuel();
             match self.prepare(allowance.each) {
-                Err(CursorError::OutOfFuel { .. }) if allowance.each < self.index.mask_fuel() => {
+                Err(CursorError::LimitReached { limit, .. }) if is_part && limit == MASK_FUEL => {
                     allowance.note(allowance.each);
                 }
                 Err(error) => return self.fail(error),
@@ -203,9 +204,11 @@ impl Cursor {
             Err(Stop { renewed: true, .. }) => self.attempt(fuel, &job),
             answer => answer,
         };
-        answer.map_err(|stop| CursorError::OutOfFuel {
-            limit: stop.limit.maximum,
-        })
+        let Exhausted { limit, maximum } = match answer {
+            Ok(answer) => return Ok(answer),
+            Err(stop) => stop.limit,
+        };
+        Err(CursorError::LimitReached { limit, maximum })
     }
 
     fn attempt<T>(

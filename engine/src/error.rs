@@ -105,10 +105,12 @@ pub enum CursorError {
         /// Its id.
         token: u32,
     },
-    /// The step needed more work than one step may.
-    OutOfFuel {
-        /// What a step may use.
-        limit: u64,
+    /// The step passed a limit.
+    LimitReached {
+        /// Its name, a field of `Budget` where it is one.
+        limit: &'static str,
+        /// What it allows.
+        maximum: u64,
     },
     /// Anything else, in words.
     Failed(String),
@@ -118,7 +120,9 @@ impl fmt::Display for CursorError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TokenNotAllowed { token } => write!(out, "token {token} is not allowed here"),
-            Self::OutOfFuel { limit } => write!(out, "the step needs more than {limit} fuel"),
+            Self::LimitReached { limit, maximum } => {
+                write!(out, "the step needs more than {limit} allows, {maximum}")
+            }
             Self::Failed(reason) => out.write_str(reason),
         }
     }
@@ -149,5 +153,10 @@ mod tests {
             asked: 11,
         };
         assert_eq!(error.to_string(), "max_bytes is 11, more than 10");
+        let (limit, maximum) = ("max_branches", 10);
+        assert_eq!(
+            CursorError::LimitReached { limit, maximum }.to_string(),
+            "the step needs more than max_branches allows, 10"
+        );
     }
 }

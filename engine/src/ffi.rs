@@ -81,8 +81,8 @@ pub enum FormworkStatus {
     Vocabulary = 5,
     /// The token is not in the mask; fields: token.
     TokenNotAllowed = 6,
-    /// The step needs too much work; fields: limit.
-    OutOfFuel = 7,
+    /// The step passed a limit; fields: limit, maximum.
+    LimitReached = 7,
     /// The cursor has failed for another reason; fields: reason.
     Failed = 8,
     /// An argument is not what it must be; fields: reason.

@@ -21,7 +21,7 @@ use crate::fill_ways::Ways;
 use crate::frozen_codes::Code;
 use crate::frozen_keys::{KeyBlock, KeyTrie, MAX_POSITIONS};
 use crate::frozen_tables::{Draft, MAX_ROWS, Row, Way};
-use crate::grammar::Grammar;
+use crate::grammar::{Grammar, MASK_FUEL};
 use crate::hashing::{IdMap, IdSet};
 use crate::machine::{Action, Node, NodeId, OutcomeId};
 use crate::reader::JsonReader;
@@ -152,13 +152,13 @@ impl Nodes {
         }
         let id = self.list[at];
         let node = Arc::clone(grammar.machine.node(id));
-        grammar.refuel("mask_fuel", FUEL);
+        grammar.refuel(MASK_FUEL, FUEL);
         let spelt = Spelt::find(grammar, &node);
         if spelt.is_some_and(|spelt| self.spell_out(grammar, number, &spelt)) {
             return true;
         }
         let mut row = Box::new([Action::Dead; 256]);
-        grammar.refuel("mask_fuel", FUEL);
+        grammar.refuel(MASK_FUEL, FUEL);
         for byte in 0..=255u8 {
             if may_read(grammar, &node, byte) {
                 row[byte as usize] = grammar.action(id, byte);
@@ -186,7 +186,7 @@ impl Nodes {
             }
             None => None,
         };
-        grammar.refuel("mask_fuel", FUEL);
+        grammar.refuel(MASK_FUEL, FUEL);
         let mut row = [Action::Dead; 256];
         (0..=255u8).for_each(|byte| row[byte as usize] = grammar.action(id, byte));
         if !spelt.agrees(&row, usual.as_deref()) || grammar.limit_reached().is_some() {
@@ -294,7 +294,7 @@ impl Nodes {
 
     fn resume(&mut self, grammar: &mut Grammar, entry: u32, key: (NodeId, OutcomeId)) {
         if !self.resumed.contains_key(&key) {
-            grammar.refuel("mask_fuel", FUEL);
+            grammar.refuel(MASK_FUEL, FUEL);
             let next = grammar.resume(key.0, key.1);
             if grammar.limit_reached().is_some() {
                 return;

@@ -13,7 +13,7 @@ use crate::closed::{Closed, ClosedMasks};
 use crate::fill::{FUEL, Nodes};
 use crate::frozen_parts::{write_base, write_part};
 use crate::frozen_tables::Way;
-use crate::grammar::Grammar;
+use crate::grammar::{Grammar, MASK_FUEL};
 use crate::machine::{Node, NodeId, Role};
 use crate::shape::{Lexeme, ShapeId};
 use crate::vocabulary::{FreeTokens, Vocabulary};
@@ -44,7 +44,7 @@ impl Ways {
         nodes: &mut Nodes,
         until: Instant,
     ) -> Ways {
-        grammar.refuel("mask_fuel", u64::MAX);
+        grammar.refuel(MASK_FUEL, u64::MAX);
         let (mut closed, shape) = (ClosedMasks::default(), grammar.free_shape());
         let part = closed.get(grammar, vocabulary, shape);
         let free = vocabulary.free_tokens(grammar.writing.all_spellings);
@@ -60,7 +60,7 @@ impl Ways {
         };
         ways.part(grammar, vocabulary, &part);
         for at in 0..nodes.list.len() {
-            grammar.refuel("mask_fuel", FUEL);
+            grammar.refuel(MASK_FUEL, FUEL);
             let is_late = Instant::now() > until;
             let way = ways.way(grammar, vocabulary, nodes, (at as u32, is_late));
             let is_void = grammar.limit_reached().is_some();

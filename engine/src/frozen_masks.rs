@@ -7,6 +7,7 @@ use crate::frozen::{ENTRY, FrozenReader};
 use crate::frozen_keys::KeyPlace;
 use crate::frozen_parts::{Part, read_base, read_part};
 use crate::frozen_tables::Way;
+use crate::grammar::MASK_FUEL;
 use crate::machine::{Action, Configuration, NodeId};
 use crate::mask::Mask;
 use crate::reader::Reader;
@@ -246,7 +247,7 @@ impl FrozenReader {
     fn free_tokens(&mut self, vocabulary: &Vocabulary) -> Option<Arc<FreeTokens>> {
         let all_spellings = self.blank.writing.all_spellings;
         if vocabulary.free_tokens(all_spellings).is_none() {
-            self.blank.refuel("mask_fuel", u64::MAX);
+            self.blank.refuel(MASK_FUEL, u64::MAX);
             let free = self.blank.free_shape();
             ClosedMasks::default().get(&mut self.blank, vocabulary, free);
         }

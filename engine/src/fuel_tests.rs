@@ -60,10 +60,11 @@ fn exhaust(cursor: &mut Cursor) -> CursorError {
 fn a_cursor_that_runs_out_of_fuel_fails_alone() {
     let (poor, rich) = (index(300), index(1_000_000));
     let mut hostile = poor.cursor();
-    assert!(matches!(
+    let (limit, maximum) = ("mask_fuel", 300);
+    assert_eq!(
         exhaust(&mut hostile),
-        CursorError::OutOfFuel { limit: 300 }
-    ));
+        CursorError::LimitReached { limit, maximum }
+    );
     assert!(hostile.mask(&mut [0; 9]).is_err());
     let (mut other, mut free) = (poor.cursor(), rich.cursor());
     for byte in br#"["xy","b"]"# {

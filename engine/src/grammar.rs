@@ -68,6 +68,9 @@ impl Default for Limits {
 /// Small steps that a step of a mask takes whose outcome is known.
 const KNOWN_STEPS: usize = 2;
 
+/// The limit of the fuel that a mask or a step may burn.
+pub(crate) const MASK_FUEL: &str = "mask_fuel";
+
 /// Which limit a computation ran into: its answer does not count, and nothing of it is kept.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Exhausted {

@@ -157,7 +157,7 @@ impl DerefMut for Working {
 }
 
 /// Bytes that the reader of one index may learn before all is forgotten and learnt again.
-const MAX_LEARNT_BYTES: usize = 96 << 20;
+pub(crate) const MAX_LEARNT_BYTES: usize = 96 << 20;
 
 /// A grammar compiled for a vocabulary; cheap to clone, shared between threads.
 #[derive(Clone)]

@@ -21,6 +21,8 @@ use crate::grammar::STACK_BYTES;
 const COSTLY_MASKS: u64 = 5;
 /// Late masks of the costliest kind that a cursor may have before it fails.
 const MAX_LATE_MASKS: u64 = 16;
+/// The limit that they are: of the fuel that all late masks of a cursor burn together.
+const LATE_FUEL: &str = "late_mask_fuel";
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
@@ -149,8 +151,8 @@ fn finish(mut cursor: Cursor, quick: u64) -> Cursor {
         Ok(Ok(spent)) => {
             cursor.late.spent = cursor.late.spent.saturating_add(spent);
             cursor.late.is_usual = spent > quick;
-            let limit = fuel.saturating_mul(MAX_LATE_MASKS);
-            (cursor.late.spent > limit).then_some(CursorError::OutOfFuel { limit })
+            let (limit, maximum) = (LATE_FUEL, fuel.saturating_mul(MAX_LATE_MASKS));
+            (cursor.late.spent > maximum).then_some(CursorError::LimitReached { limit, maximum })
         }
         Ok(Err(error)) => Some(error),
         Err(_) => Some(CursorError::Failed("a mask panicked".into())),

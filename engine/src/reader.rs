@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::byte_set::ByteSet;
 use crate::closing::{Ending, search_ending};
 use crate::fill::fill;
-use crate::grammar::{Exhausted, Grammar};
+use crate::grammar::{Exhausted, Grammar, MASK_FUEL};
 use crate::machine::Configuration;
 use crate::mask::{Mask, Masks};
 use crate::vocabulary::Vocabulary;
@@ -161,7 +161,7 @@ impl Reader for JsonReader {
     }
 
     fn refuel(&mut self, fuel: u64) {
-        self.grammar.refuel("mask_fuel", fuel);
+        self.grammar.refuel(MASK_FUEL, fuel);
     }
 
     fn fuel_left(&self) -> u64 {

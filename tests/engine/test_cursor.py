@@ -1,5 +1,7 @@
 """One sequence's place: masks, advancing, going back, ending, failing."""
 
+import json
+import pickle
 import random
 import sys
 import threading
@@ -7,9 +9,12 @@ import threading
 import numpy as np
 import pytest
 from formwork_engine import (
+    Budget,
+    Cursor,
     CursorError,
     Index,
     JsonSchema,
+    LimitReachedError,
     MaskStatus,
     Regex,
     Vocabulary,
@@ -22,6 +27,15 @@ OBJECT = (
     '{"type":"object","properties":{"name":{"type":"string"},"n":{"type":"integer"}},'
     '"required":["name"],"additionalProperties":false}'
 )
+
+# Each `contains` may be met by an item or not, and none settles another: 8,192 ways to go on.
+MANY_WAYS = {
+    "properties": {
+        "a": {"allOf": [{"contains": {"required": [str(number)]}} for number in range(13)]}
+    }
+}
+# Each letter doubles what the pattern has to keep apart.
+HARD_PATTERN = {"type": "string", "pattern": "^(x|y)*x(x|y){60}$"}
 
 READ_ONLY = np.zeros(100, dtype=np.int32)
 READ_ONLY.flags.writeable = False
@@ -39,6 +53,38 @@ def test_the_end_is_in_the_mask_exactly_when_the_cursor_may_end(vocabulary: Voca
     cursor.advance(ord("a"))
     assert set(allowed(cursor, vocabulary)) == {END_ID, ord("b")}
     assert cursor.may_end
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "limit", "maximum"),
+    [
+        (MANY_WAYS, '{"a":[', "max_branches", 4096),
+        (HARD_PATTERN, '"xyyxyxxyxy', "mask_fuel", 10),
+    ],
+)
+def test_a_cursor_that_a_limit_ends_names_it_and_what_it_allows(
+    vocabulary: Vocabulary, schema: object, text: str, limit: str, maximum: int
+) -> None:
+    budget = Budget(mask_fuel=maximum) if limit == "mask_fuel" else Budget()
+    index = compile_index(JsonSchema(json.dumps(schema)), vocabulary, budget=budget)
+    cursor = index.cursor()
+    with pytest.raises(LimitReachedError) as caught:
+        _read_by_masks(cursor, vocabulary, text)
+    for error in (caught.value, _pickled(caught.value)):
+        assert (error.limit, error.maximum) == (limit, maximum)
+        assert f"{limit} allows, {maximum}" in str(error)
+
+
+def _read_by_masks(cursor: Cursor, vocabulary: Vocabulary, text: str) -> None:
+    for byte in text.encode():
+        assert byte in allowed(cursor, vocabulary)
+        cursor.advance(byte)
+
+
+def _pickled(error: LimitReachedError) -> LimitReachedError:
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert isinstance(copy, LimitReachedError)
+    return copy
 
 
 def test_special_ids_are_never_allowed(index: Index, vocabulary: Vocabulary) -> None:

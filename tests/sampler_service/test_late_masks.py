@@ -172,5 +172,5 @@ def test_a_hostile_grammar_fails_alone_by_its_limit(
     told = run_batch(batch)
     error = told[key(1)].last.error
     assert isinstance(error, LimitExceededError)
-    assert error.metadata["limit"] == "mask_fuel"
+    assert error.metadata == {"limit": "mask_fuel", "maximum": "300"}
     assert told[key(0)].last.finish is Finish.STOP

@@ -14,8 +14,8 @@ from formwork_engine.errors import (
     CursorError,
     EngineError,
     IndexFormatError,
+    LimitReachedError,
     MalformedError,
-    OutOfFuelError,
     TooLargeError,
     UnsupportedError,
     VocabularyError,
@@ -95,6 +95,6 @@ def error_of(error: Any) -> Exception:  # noqa: ANN401 - cffi's
         return UnsupportedError(fields["pointer"], fields["keyword"], fields["reason"])
     if status == lib.TooLarge:
         return TooLargeError(fields["limit"], fields["maximum"], fields["asked"])
-    if status == lib.OutOfFuel:
-        return OutOfFuelError(message, fields["limit"])
+    if status == lib.LimitReached:
+        return LimitReachedError(fields["limit"], fields["maximum"])
     return _KINDS.get(status, EngineError)(message)

@@ -21,8 +21,8 @@ class Cursor:
     """Where one sequence stands: which tokens may come next, and what is forced.
 
     Made by `Index.cursor`. Of two threads that use it at once, the second gets an error and changes
-    nothing. A cursor that has failed, by a token outside its mask or by running out of fuel, stays
-    failed and says why.
+    nothing. A cursor that has failed, by a token outside its mask or by a limit, stays failed
+    and says why.
     """
 
     def __init__(self, handle: Any, vocabulary: Vocabulary) -> None:  # noqa: ANN401 - cffi's

@@ -7,7 +7,7 @@ EngineError
 ├── VocabularyError      a tokenizer that the engine cannot read
 ├── IndexFormatError     bytes that are not an index of this engine and vocabulary
 └── CursorError          a cursor that has failed; it stays failed
-    └── OutOfFuelError   its masks took more work than they may
+    └── LimitReachedError   a limit of its masks and steps: its name and the maximum
 """
 
 
@@ -91,18 +91,19 @@ class CursorError(EngineError):
     """The cursor has failed, now or earlier; the message says why."""
 
 
-class OutOfFuelError(CursorError):
-    """The work that the cursor's masks may take was not enough.
+class LimitReachedError(CursorError):
+    """A limit of the work that a mask or a step may take.
 
     Args:
-        message: What needed it.
-        limit: What it may take, in the engine's steps.
+        limit: Name of the limit, a field of `Budget` where it is one.
+        maximum: What it allows.
     """
 
-    def __init__(self, message: str, limit: int) -> None:
-        super().__init__(message)
+    def __init__(self, limit: str, maximum: int) -> None:
+        super().__init__(f"the step needs more than {limit} allows, {maximum}")
         self.limit = limit
+        self.maximum = maximum
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by the arguments."""
-        return OutOfFuelError, (str(self), self.limit)
+        return LimitReachedError, (self.limit, self.maximum)

@@ -44,7 +44,7 @@ impl Refusal {
             Self::Engine(EngineError::IndexFormat(_)) => FormworkStatus::IndexFormat,
             Self::Engine(EngineError::Vocabulary(_)) => FormworkStatus::Vocabulary,
             Self::Cursor(CursorError::TokenNotAllowed { .. }) => FormworkStatus::TokenNotAllowed,
-            Self::Cursor(CursorError::OutOfFuel { .. }) => FormworkStatus::OutOfFuel,
+            Self::Cursor(CursorError::LimitReached { .. }) => FormworkStatus::LimitReached,
             Self::Cursor(CursorError::Failed(_)) => FormworkStatus::Failed,
             Self::Argument(_) => FormworkStatus::Argument,
             Self::Busy => FormworkStatus::Busy,
@@ -93,9 +93,10 @@ impl Refusal {
             Self::Cursor(CursorError::TokenNotAllowed { token }) => {
                 vec![("token", Field::Number((*token).into()))]
             }
-            Self::Cursor(CursorError::OutOfFuel { limit }) => {
-                vec![("limit", Field::Number(*limit))]
-            }
+            Self::Cursor(CursorError::LimitReached { limit, maximum }) => vec![
+                ("limit", Field::Text(limit)),
+                ("maximum", Field::Number(*maximum)),
+            ],
             Self::Argument(reason) => vec![("reason", Field::Text(reason))],
             Self::Busy => vec![],
         }

@@ -13,7 +13,7 @@ use super::row::{Item, RowId, RowLimit, Rows};
 use crate::charset::{CharSet, MAX_CODE_POINT};
 use crate::error::EngineError;
 use crate::formula::Interner;
-use crate::grammar::Exhausted;
+use crate::grammar::{Exhausted, MASK_FUEL};
 use crate::hashing::IdMap;
 use crate::index::Budget;
 use crate::regex::{RegexId, Regexes};
@@ -110,7 +110,7 @@ impl GrammarMachine {
         };
         let start = machine.first_place();
         if let Some(Exhausted { limit, maximum }) = machine.limit_reached() {
-            let is_fuel = limit == "mask_fuel";
+            let is_fuel = limit == MASK_FUEL;
             let limit = if is_fuel { "compile_fuel" } else { limit };
             return Err(too_large(limit, maximum));
         }
@@ -398,7 +398,7 @@ impl CharacterMachine for GrammarMachine {
         }
         let out_of_fuel = self.spent + self.future.spent > self.fuel;
         let fuel = out_of_fuel.then_some(Exhausted {
-            limit: "mask_fuel",
+            limit: MASK_FUEL,
             maximum: self.fuel,
         });
         self.broken.or(self.exhausted).or(fuel)

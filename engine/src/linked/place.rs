@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::byte_set::ByteSet;
 use crate::envelope::{Envelope, FreeText, Piece, PieceId};
 use crate::formula::{Interner, ids};
-use crate::grammar::Exhausted;
+use crate::grammar::{Exhausted, MASK_FUEL};
 use crate::hashing::{IdHasher, IdMap};
-use crate::index::{Budget, Index};
+use crate::index::{Budget, Index, MAX_LEARNT_BYTES};
 use crate::machine::Configuration;
 use crate::reader::{NextByte, Reader};
 
@@ -183,7 +183,7 @@ impl Places {
     fn spend(&mut self, units: u64) -> bool {
         match self.fuel.checked_sub(units) {
             Some(left) => self.fuel = left,
-            None => self.exhaust("mask_fuel", self.granted),
+            None => self.exhaust(MASK_FUEL, self.granted),
         }
         self.exhausted.is_none()
     }
@@ -221,14 +221,16 @@ impl Places {
         if self.is_stale || generation != working.generation {
             drop(working);
             self.is_stale = true;
-            self.exhaust("max_learnt_bytes", 0);
+            self.exhaust("max_learnt_bytes", MAX_LEARNT_BYTES as u64);
             return T::default();
         }
         working.refuel(self.fuel);
         let result = work(&mut *working.reader);
         self.fuel = self.fuel.min(working.fuel_left());
         if let Some(limit) = working.limit_reached() {
-            self.exhausted.get_or_insert(limit);
+            let is_fuel = limit.limit == MASK_FUEL; // the part was given what is left
+            let maximum = if is_fuel { self.granted } else { limit.maximum };
+            self.exhausted.get_or_insert(Exhausted { maximum, ..limit });
         }
         if working.is_full() {
             index.renew(&mut working);

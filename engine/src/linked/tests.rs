@@ -597,7 +597,14 @@ fn a_mask_of_a_linked_index_has_no_more_fuel_than_any_other() {
     let index = linked(hermes, &tools(&vocabulary), &vocabulary);
     let mut mask = vec![0; vocabulary.words()];
     let mut cursor = after(&index, &[b"<tool_call>\n"], &[]).unwrap();
-    assert!(!cursor.mask_within(&mut mask, &Allowance::new(3)).unwrap());
+    let (limit, maximum) = ("mask_fuel", 3);
+    let stopped = cursor.fork().prepare(maximum).unwrap_err();
+    assert_eq!(stopped, CursorError::LimitReached { limit, maximum });
+    assert!(
+        !cursor
+            .mask_within(&mut mask, &Allowance::new(maximum))
+            .unwrap()
+    );
     let mut other = after(&index, &[b"<tool_call>\n{\"nam"], &[]).unwrap();
     assert!(allowed(&mut other, vocabulary.words()).contains(&u32::from(b'e')));
 }

@@ -3,7 +3,7 @@
 use super::{CharacterMachine, Place};
 use crate::charset::CharSet;
 use crate::error::EngineError;
-use crate::grammar::Exhausted;
+use crate::grammar::{Exhausted, MASK_FUEL};
 use crate::index::Budget;
 use crate::pattern::{self, Dialect, PatternError, PatternErrorKind};
 use crate::regex::{RegexId, Regexes};
@@ -138,7 +138,7 @@ impl CharacterMachine for Expression {
             });
         }
         (self.fuel == 0).then_some(Exhausted {
-            limit: "mask_fuel",
+            limit: MASK_FUEL,
             maximum: self.given,
         })
     }
