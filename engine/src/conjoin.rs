@@ -1,8 +1,8 @@
 //! The branches of a conjunction: one of each part, in every combination that some child allows.
 //!
 //! Parts that go on in two ways each make a thousand ways of ten. Mostly the child decides which:
-//! what some parts say of it for certain settles what others do. Where that leaves many ways, the
-//! children are split into *classes* by what parts say of strings, numbers and the like; every class
+//! what some parts say of it for certain settles what others do. Where that leaves many ways, or where
+//! children are listed strings, which costs little, the children are split into *classes* by what parts say of strings, numbers and the like; every class
 //! has one way for all such parts, as a symbol has in a deterministic automaton (D'Antoni and Veanes,
 //! "The power of symbolic automata and transducers", 2017, on such minterms).
 
@@ -12,9 +12,12 @@ use std::sync::Arc;
 use crate::formula::{FormulaId, Kind, Kinds};
 use crate::grammar::{Branch, Grammar};
 use crate::hashing::IdSet;
+use crate::regex::RegexId;
 
 /// Ways that are combined as they stand.
 const FEW_WAYS: usize = 64;
+/// The same where children are strings of a list, which are quickly told apart.
+const FEW_WORD_WAYS: usize = 4;
 /// Steps that it takes to look at a child as a value of every kind.
 const KINDS_STEPS: usize = 16;
 
@@ -34,12 +37,22 @@ struct Class {
 impl Grammar {
     /// Every combination of one branch of each part: all children hold, and all rests are left.
     pub(crate) fn conjoin(&mut self, parts: &[Arc<[Branch]>]) -> Arc<[Branch]> {
-        if ways_of(parts) <= FEW_WAYS {
+        let ways = ways_of(parts);
+        // One part that goes on in many ways makes no more of them.
+        let is_product = parts.iter().filter(|part| part.len() > 1).count() > 1;
+        if !is_product || ways <= FEW_WORD_WAYS {
             return self.combine(parts);
         }
         let certain = self.certain_child(parts);
+        let few = match self.listed_language(certain) {
+            Some(_) => FEW_WORD_WAYS,
+            None => FEW_WAYS,
+        };
+        if ways <= few {
+            return self.combine(parts);
+        }
         let settled: Vec<_> = parts.iter().map(|p| self.settle(certain, p)).collect();
-        if ways_of(&settled) <= FEW_WAYS {
+        if ways_of(&settled) <= few {
             return self.combine(&settled);
         }
         self.combine_by_class(&settled)
@@ -173,14 +186,20 @@ impl Grammar {
         classes
     }
 
-    /// The strings that children are, where these are all they may be, and listed.
-    fn listed_words(&mut self, child: FormulaId) -> Option<Vec<String>> {
+    /// The language of children that can be nothing but strings of a list.
+    fn listed_language(&mut self, child: FormulaId) -> Option<RegexId> {
         let mut others = Kind::ALL.into_iter().filter(|kind| *kind != Kind::String);
         if !others.all(|kind| self.formulas.restrict(child, kind) == FormulaId::FALSE) {
             return None;
         }
         let own = self.formulas.restrict(child, Kind::String);
         let language = self.formulas.text_language(own);
+        self.formulas.regexes.listed(language).map(|_| language)
+    }
+
+    /// The strings that children are, where these are all they may be, and listed.
+    fn listed_words(&mut self, child: FormulaId) -> Option<Vec<String>> {
+        let language = self.listed_language(child)?;
         let regexes = &mut self.formulas.regexes;
         let listed = regexes.listed(language)?.into_iter().map(str::to_owned);
         let mut words: Vec<String> = listed.collect();

@@ -84,7 +84,8 @@ impl Formulas {
         false
     }
 
-    fn needed_keys(&self, id: FormulaId) -> Vec<TextId> {
+    /// The keys that a formula's objects need for certain.
+    pub(crate) fn needed_keys(&self, id: FormulaId) -> Vec<TextId> {
         match &**self.get(id) {
             Formula::And(parts) => parts.iter().flat_map(|p| self.needed_keys(*p)).collect(),
             Formula::Required(keys) => (**self.key_sets.get(*keys)).clone(),

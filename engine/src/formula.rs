@@ -14,7 +14,6 @@ use crate::hashing::{IdHasher, IdMap, IdSet};
 use crate::json::Value;
 use crate::number::{Bound, NumberGoal};
 use crate::regex::{RegexId, Regexes};
-use crate::rivals::Rivals;
 
 /// A JSON type, `true` and `false` apart.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -252,9 +251,6 @@ const PART_STEPS: usize = 4;
 /// The same for a key of a set of keys.
 const KEY_STEPS: usize = 2;
 
-/// Pairs of alternatives that may hold together, up to which each says that the other does not.
-const MANY_RIVALS: usize = 16_384;
-
 /// The arena of all formulas of a grammar and what they speak of.
 pub struct Formulas {
     pub regexes: Regexes,
@@ -366,68 +362,6 @@ impl Formulas {
             [only] => *only,
             _ => self.formulas.intern(Formula::ExactlyOne(parts.into())),
         }
-    }
-
-    /// Exactly one of these holds, spelt out; those that exclude each other anyway stay plain.
-    fn spell_out_one(&mut self, parts: &[FormulaId], kind: Kind) -> FormulaId {
-        let parts: Vec<_> = parts.iter().map(|p| self.restrict(*p, kind)).collect();
-        let possible: Vec<_> = parts
-            .into_iter()
-            .filter(|p| *p != FormulaId::FALSE)
-            .collect();
-        let rivals = Rivals::of(self, &possible);
-        let (mut ways, mut compared) = (Vec::new(), 0);
-        for (place, part) in possible.iter().enumerate() {
-            let others = rivals.of_place(place);
-            if !self.regexes.spend(others.len() as u64) {
-                return FormulaId::FALSE;
-            }
-            let mut all = vec![*part];
-            for other in others.iter().map(|other| possible[*other]) {
-                if !self.exclude_each_other(*part, other, kind) {
-                    let negated = self.negate(other);
-                    all.push(self.restrict(negated, kind));
-                }
-            }
-            compared += all.len() - 1;
-            if compared > MANY_RIVALS {
-                return self.one_and_none(&possible, kind).0;
-            }
-            ways.push(self.and(all));
-        }
-        self.or(ways)
-    }
-
-    /// Exactly one of these holds, and none does: by halves, of which one has it. That takes as many
-    /// formulas as there are parts, where each with the negation of all others takes their square.
-    fn one_and_none(&mut self, parts: &[FormulaId], kind: Kind) -> (FormulaId, FormulaId) {
-        if let [only] = parts {
-            let negated = self.negate(*only);
-            return (*only, self.restrict(negated, kind));
-        }
-        let (first, second) = parts.split_at(parts.len() / 2);
-        let (one_first, none_first) = self.one_and_none(first, kind);
-        let (one_second, none_second) = self.one_and_none(second, kind);
-        let ways = [
-            self.and([one_first, none_second]),
-            self.and([none_first, one_second]),
-        ];
-        (self.or(ways), self.and([none_first, none_second]))
-    }
-
-    /// At least two hold, or none.
-    fn not_exactly_one(&mut self, parts: &[FormulaId]) -> FormulaId {
-        let negated: Vec<_> = parts.iter().map(|p| self.negate(*p)).collect();
-        let mut ways = vec![self.and(negated)];
-        for (place, first) in parts.iter().enumerate() {
-            if !self.regexes.spend(parts.len() as u64) {
-                return FormulaId::FALSE;
-            }
-            let rest = parts[place + 1..].iter();
-            let pairs: Vec<_> = rest.map(|second| self.and([*first, *second])).collect();
-            ways.extend(pairs);
-        }
-        self.or(ways)
     }
 
     /// The value is of one of these kinds.
@@ -680,15 +614,12 @@ impl Formulas {
         self.restrictions.insert((id, kind), FormulaId::FALSE);
         let formula = Arc::clone(self.get(id));
         let left = match &*formula {
-            Formula::And(parts) => {
-                let parts: Vec<_> = parts.iter().map(|p| self.restrict(*p, kind)).collect();
-                self.and(parts)
-            }
+            Formula::And(parts) => self.restrict_together(parts, kind),
             Formula::Or(parts) => {
                 let parts: Vec<_> = parts.iter().map(|p| self.restrict(*p, kind)).collect();
                 self.or(parts)
             }
-            Formula::ExactlyOne(parts) => self.spell_out_one(parts, kind),
+            Formula::ExactlyOne(parts) => self.spell_out_one(parts, kind, FormulaId::TRUE),
             Formula::Types(kinds) if kinds.contains(kind) => FormulaId::TRUE,
             Formula::Types(_) => FormulaId::FALSE,
             Formula::Reference { schema, negated } => {

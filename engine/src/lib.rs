@@ -5,7 +5,8 @@
 //! A schema is read (`json`, exact numbers in `decimal`) and *translated* (`schema`) to
 //! *formulas* (`formula`): Boolean combinations of assertions about one value, hash-consed, with
 //! negation pushed to the leaves. A constant is a formula too (`values`), and some formulas plainly
-//! exclude each other (`exclusion`). All that is said of a string is one language of code points
+//! exclude each other (`exclusion`), by what they say and by what is required beside them: then "exactly
+//! one" of them is any of them (`choice`). All that is said of a string is one language of code points
 //! (`regex`, made from `pattern` and `formats`); numbers are judged by arithmetic on their
 //! digits (`number`), and where draft 4 asks for integers by how they are written.
 //!
@@ -86,8 +87,8 @@
 //! * `regex`: languages of code points with union, intersection and complement, by derivatives.
 //! * `pattern`, `formats`: ECMA-262 patterns and the standard formats as such languages.
 //! * `number`: languages of number texts.
-//! * `formula`, `values`, `exclusion`, `rivals`: formulas, those of constants, those that exclude each
-//!   other, and which of many have to be compared.
+//! * `formula`, `values`, `choice`, `exclusion`, `rivals`: formulas, those of constants, exactly one of
+//!   several, those that exclude each other, and which of many have to be compared.
 //! * `schema`: JSON Schema, drafts 4 to 2020-12, to formulas.
 //! * `grammar`, `derive`, `conjoin`, `satisfy`, `count`: a grammar, its branches, those of
 //!   conjunctions, whether it has a value, and how many at most.
@@ -131,6 +132,7 @@ mod unicode;
 
 mod number;
 
+mod choice;
 mod exclusion;
 mod formula;
 mod rivals;
