@@ -777,6 +777,65 @@ pub unsafe extern "C" fn formwork_cursor_free(cursor: *mut FormworkCursor) {
     unsafe { free(cursor) };
 }
 
+/// Moves many cursors on, each by one token of its mask, on so many threads.
+///
+/// What became of cursor i, a `FormworkStatus`, goes to `statuses[i]`, and how many tokens are
+/// forced behind its own to `forced[i]`: 0 for a cursor that fails, by which the others are not
+/// touched. `Argument`, before anything is moved: a null cursor.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn formwork_advance_all(
+    cursors: *const *const FormworkCursor,
+    tokens: *const u32,
+    count: usize,
+    threads: usize,
+    forced: *mut usize,
+    statuses: *mut i32,
+) -> FormworkStatus {
+    status(|| {
+        let moves = Moves {
+            cursors: unsafe { read(cursors, count) }?,
+            tokens: unsafe { read(tokens, count) }?,
+            forced: unsafe { write(forced, count) }?.as_mut_ptr(),
+            statuses: unsafe { write(statuses, count) }?.as_mut_ptr(),
+        };
+        check_handles(unsafe { &*moves.cursors })?;
+        // `share_out` is through with all places before it returns
+        let work = move |place| unsafe { moves.advance(place) };
+        share_out(count, threads, Arc::new(work));
+        Ok(())
+    })
+}
+
+/// The buffers of cursors that move together, as threads share them: each place is one's.
+struct Moves {
+    cursors: *const [*const FormworkCursor],
+    tokens: *const [u32],
+    forced: *mut usize,
+    statuses: *mut i32,
+}
+
+unsafe impl Send for Moves {}
+unsafe impl Sync for Moves {}
+
+impl Moves {
+    /// Moves the cursor of one place, which nobody else does meanwhile.
+    unsafe fn advance(&self, place: usize) {
+        let (cursor, token) = unsafe { ((&*self.cursors)[place], (&*self.tokens)[place]) };
+        let advance = |cursor: &mut Cursor| {
+            cursor.advance(token)?;
+            Ok(cursor.forced()?.len())
+        };
+        let (forced, status) = match guard(|| unsafe { borrow(cursor) }?.run(advance)) {
+            Ok(forced) => (forced, FormworkStatus::Ok),
+            Err(refusal) => (0, refusal.status()),
+        };
+        unsafe {
+            self.forced.add(place).write(forced);
+            self.statuses.add(place).write(status as i32);
+        }
+    }
+}
+
 /// Writes the masks of many cursors, on so many threads; those beyond the caller's stay, waiting.
 ///
 /// The mask of cursor i goes to row `rows[i]` of `out`, and what became of it, a
@@ -843,6 +902,13 @@ pub unsafe extern "C" fn formwork_fill_masks_within(
     })
 }
 
+fn check_handles(cursors: &[*const FormworkCursor]) -> Result<(), Refusal> {
+    match cursors.iter().any(|cursor| cursor.is_null()) {
+        true => Err(NULL_HANDLE),
+        false => Ok(()),
+    }
+}
+
 /// Has the calling thread run only where no other wants the processor, or nearly so.
 pub(crate) fn give_way() {
     #[cfg(target_os = "linux")] // elsewhere it would be the whole process
@@ -871,9 +937,7 @@ unsafe impl Sync for Batch {}
 impl Batch {
     fn check(&self, out_rows: usize) -> Result<(), Refusal> {
         let (cursors, rows) = unsafe { (&*self.cursors, &*self.rows) };
-        if cursors.iter().any(|cursor| cursor.is_null()) {
-            return Err(NULL_HANDLE);
-        }
+        check_handles(cursors)?;
         if self.words == 0 {
             return Err(Refusal::Argument("masks without words"));
         }
@@ -1254,6 +1318,48 @@ mod tests {
             };
             assert_eq!(status, FormworkStatus::Argument);
         }
+    }
+
+    #[test]
+    fn cursors_move_together_as_each_would_alone_and_one_that_fails_touches_no_other() {
+        let alone = open();
+        assert_eq!(alone.advance(b'['), FormworkStatus::Ok);
+        for threads in [0, 1, 3] {
+            let all: Vec<Handles> = (0..40).map(|_| open()).collect();
+            let cursors: Vec<_> = all
+                .iter()
+                .map(|handles| handles.cursor.cast_const())
+                .collect();
+            let mut tokens = [u32::from(b'['); 40];
+            tokens[17] = b'!'.into();
+            let (mut forced, mut statuses) = ([9; 40], [-1; 40]);
+            let status = unsafe {
+                let (forced, statuses) = (forced.as_mut_ptr(), statuses.as_mut_ptr());
+                let (cursors, tokens) = (cursors.as_ptr(), tokens.as_ptr());
+                formwork_advance_all(cursors, tokens, 40, threads, forced, statuses)
+            };
+            assert_eq!(status, FormworkStatus::Ok);
+            assert_eq!(forced, [0; 40]); // nothing is where nobody knows how text is cut
+            let refused = FormworkStatus::TokenNotAllowed as i32;
+            for (place, status) in statuses.into_iter().enumerate() {
+                assert_eq!(status, if place == 17 { refused } else { 0 });
+                assert!(place == 17 || all[place].mask() == alone.mask());
+            }
+        }
+    }
+
+    #[test]
+    fn no_cursor_is_moved_with_a_null_one() {
+        let handles = open();
+        let (mut forced, mut statuses) = ([9; 2], [-1; 2]);
+        let cursors = [handles.cursor.cast_const(), ptr::null()];
+        let tokens = [u32::from(b'['); 2];
+        let status = unsafe {
+            let (forced, statuses) = (forced.as_mut_ptr(), statuses.as_mut_ptr());
+            formwork_advance_all(cursors.as_ptr(), tokens.as_ptr(), 2, 1, forced, statuses)
+        };
+        assert_eq!((status, statuses), (FormworkStatus::Argument, [-1; 2]));
+        assert!(has(&handles.mask(), b'{'));
     }
 
     #[test]

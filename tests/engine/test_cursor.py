@@ -18,6 +18,7 @@ from formwork_engine import (
     MaskStatus,
     Regex,
     Vocabulary,
+    advance_all,
     compile_index,
     fill_masks,
 )
@@ -206,6 +207,41 @@ def test_cursors_of_one_index_are_independent(index: Index, vocabulary: Vocabula
     one, other = index.cursor(), index.cursor()
     assert advance_text(one, b'{"name"', vocabulary)
     assert allowed(other, vocabulary) == allowed(index.cursor(), vocabulary)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_cursors_that_move_together_go_where_each_would_alone(
+    model_vocabulary: Vocabulary, threads: int
+) -> None:
+    schema = JsonSchema('{"enum":[{"answer":"a long constant"},[1,2],"text"]}')
+    index = compile_index(schema, model_vocabulary)
+    texts = [b'{"', b"[", b'"', b"["] * 5
+    tokens = [model_vocabulary.tokenize(text)[0] for text in texts]
+    together, alone = ([index.cursor() for _ in texts] for _ in range(2))
+    moved = advance_all(together, tokens, threads)
+    for cursor, token_id in zip(alone, tokens, strict=True):
+        cursor.advance(token_id)
+    assert moved == [len(cursor.forced()) for cursor in alone]
+    assert max(n for n in moved if isinstance(n, int)) > 0
+    assert [c.forced() for c in together] == [c.forced() for c in alone]
+    masks = [[allowed(c, model_vocabulary) for c in many] for many in (together, alone)]
+    assert masks[0] == masks[1]
+
+
+def test_a_cursor_that_fails_among_others_fails_alone(index: Index, vocabulary: Vocabulary) -> None:
+    cursors = [index.cursor() for _ in range(3)]
+    moved = advance_all(cursors, [ord("{"), ord("x"), ord("{")])
+    assert [type(one) for one in moved] == [int, CursorError, int]
+    assert str(moved[1]) == cursors[1].failure
+    ahead = index.cursor()
+    ahead.advance(ord("{"))
+    expected = allowed(ahead, vocabulary)
+    assert [allowed(cursors[place], vocabulary) for place in (0, 2)] == [expected, expected]
+
+
+def test_each_cursor_of_many_has_a_token(index: Index) -> None:
+    with pytest.raises(ValueError, match="1 cursors, 2 tokens"):
+        advance_all([index.cursor()], [1, 2])
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -9,7 +9,7 @@
 Vocabularies and indexes may be used by many threads at once; a cursor by one.
 """
 
-from formwork_engine.cursor import Cursor, MaskStatus, fill_masks
+from formwork_engine.cursor import Cursor, MaskStatus, advance_all, fill_masks
 from formwork_engine.errors import (
     CursorError,
     EngineError,
@@ -60,6 +60,7 @@ __all__ = [
     "Vocabulary",
     "VocabularyError",
     "Whitespace",
+    "advance_all",
     "compile_index",
     "fill_masks",
     "free_here",

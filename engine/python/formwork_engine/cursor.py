@@ -207,10 +207,41 @@ class Cursor:
         handle = owned(lib.formwork_cursor_free, lib.formwork_cursor_fork, self.handle)
         return Cursor(handle, self.vocabulary)
 
-    def _raise_failure(self, status: int) -> NoReturn:
+    def error_of(self, status: int) -> Exception:
+        """Return why a call that gave a status, not `Ok`, did not do what it says."""
         if status == lib.Busy:
-            raise CursorError("another thread uses the cursor")
-        raise_error(lib.formwork_cursor_error(self.handle))
+            return CursorError("another thread uses the cursor")
+        return error_of(lib.formwork_cursor_error(self.handle))
+
+    def _raise_failure(self, status: int) -> NoReturn:
+        raise self.error_of(status)
+
+
+def advance_all(
+    cursors: Sequence[Cursor], tokens: Sequence[int], threads: int = 1
+) -> list[int | Exception]:
+    """Move many cursors on, each by one token of its mask, and return what became of each.
+
+    Args:
+        cursors: Each once.
+        tokens: Of each one, below 2**32.
+        threads: To compute on.
+
+    Returns:
+        How many tokens are forced behind it; or why the cursor has failed, which touches no other.
+    """
+    count = len(cursors)
+    if len(tokens) != count:
+        raise ValueError(f"{count} cursors, {len(tokens)} tokens")
+    forced, statuses = ffi.new("size_t[]", count), ffi.new("int32_t[]", count)
+    handles = ffi.new("FormworkCursor *[]", [cursor.handle for cursor in cursors])
+    taken = ffi.new("uint32_t[]", tokens)
+    lib.formwork_advance_all(handles, taken, count, threads, forced, statuses)
+    moved: list[int | Exception] = ffi.unpack(forced, count)
+    for place, status in enumerate(ffi.unpack(statuses, count)):
+        if status:
+            moved[place] = cursors[place].error_of(status)
+    return moved
 
 
 class MaskStatus(StrEnum):
