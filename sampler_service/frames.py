@@ -11,7 +11,6 @@ _CHANNELS = {
     Channel.REFUSAL: sampler_pb2.CHANNEL_REFUSAL,
 }
 _FINISHES = {
-    None: sampler_pb2.FINISH_UNSPECIFIED,
     Finish.STOP: sampler_pb2.FINISH_STOP,
     Finish.LENGTH: sampler_pb2.FINISH_LENGTH,
     Finish.ABORTED: sampler_pb2.FINISH_ABORTED,
@@ -19,17 +18,24 @@ _FINISHES = {
 
 
 def to_frame(output: Output, vocabulary: Vocabulary) -> sampler_pb2.Frame:
-    """Return the frame of one sequence's output."""
+    """Return the frame of one sequence's output: mostly text alone, and one for each token."""
     frame = sampler_pb2.Frame(
         sequence_id=output.key.sequence,
         text=output.text,
         channel=_CHANNELS[output.channel],
         tokens=output.tokens,
-        logprobs=[_to_logprob(token, vocabulary) for token in output.logprobs],
-        finish=_FINISHES[output.finish],
-        cached_prompt_tokens=output.cached_prompt_tokens or 0,
-        marks=[sampler_pb2.Mark(token_id=m.token_id, position=m.position) for m in output.marks],
     )
+    if output.logprobs:
+        frame.logprobs.extend(_to_logprob(token, vocabulary) for token in output.logprobs)
+    if output.marks:
+        frame.marks.extend(
+            sampler_pb2.Mark(token_id=mark.token_id, position=mark.position)
+            for mark in output.marks
+        )
+    if output.cached_prompt_tokens:
+        frame.cached_prompt_tokens = output.cached_prompt_tokens
+    if output.finish is not None:
+        frame.finish = _FINISHES[output.finish]
     if output.error is not None:
         frame.error.CopyFrom(to_error(output.error))
     if output.timings is not None:
