@@ -24,6 +24,7 @@ import sampler_service.batch as batch_module
 from bench.batch_masks import load_vocabulary, schema_of
 from bench.full_batch import FullBatch, deal
 from mesh.clock import SystemClock
+from mesh.garbage import spare_what_is_loaded
 from sampler_service.batch import Batch
 from sampler_service.config import SamplerConfig
 from sampler_service.row_sampling import RowSampling
@@ -117,6 +118,7 @@ def main() -> None:
     indexes = [compile_index(JsonSchema(json.dumps(schema_of(s))), vocabulary) for s in range(32)]
     kinds = {"constrained": indexes, "free": []}
     loads = {kind: Load(given.batch, vocabulary, of_kind) for kind, of_kind in kinds.items()}
+    spare_what_is_loaded()  # as a worker does
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
     profile = cProfile.Profile()
 

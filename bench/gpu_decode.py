@@ -14,6 +14,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def time_parts(size: Size, model: Llama, count: int) -> Found:
     hidden = torch.randn(count, model.shape.hidden, device=size.device).to(model.dtype)
     host = np.full((count, words), -1, dtype=np.int32)
     head = torch.inference_mode()(partial(model.logits, hidden))
-    tails = [row._replace(top_p=0.9) for row in sampled(count, 1, 1.0)]
+    tails = [replace(row, top_p=0.9) for row in sampled(count, 1, 1.0)]
     parts: dict[str, Callable[[], object]] = {
         "logits": head,
         "sample at temperature 0": partial(sample, logits, masks, sampled(count, 1, 0.0)),

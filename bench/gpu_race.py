@@ -1,5 +1,7 @@
 """Is the race that picks tokens on CUDA right?"""
 
+from dataclasses import replace
+
 import torch
 
 from bench.full_batch import Found
@@ -17,7 +19,7 @@ def check_race(device: torch.device) -> Found:
     masks = torch.randint(-(2**31), 2**31, (256, 4096), generator=random, device=device).int()
     greedy = [RowSampling(Draw(row, 0, 0), wants_likeliest=True) for row in range(256)]
     warm = [
-        row._replace(temperature=1.0, top_p=0.9 + 0.1 * (n % 2)) for n, row in enumerate(greedy)
+        replace(row, temperature=1.0, top_p=0.9 + 0.1 * (n % 2)) for n, row in enumerate(greedy)
     ]
     expected = pick_rows(logits, masks, greedy)
     together = race_rows(logits, masks, warm)

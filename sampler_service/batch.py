@@ -5,14 +5,13 @@ are computed in a thread meanwhile; then tokens are sampled, appended, and follo
 forced. A sequence whose mask is late keeps its logits, and is sampled in a later step.
 """
 
-from collections.abc import Callable
 from collections.abc import Sequence as Ordered
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import structlog
-from formwork_engine.cursor import Cursor
-from formwork_engine.errors import CursorError, LimitReachedError
+from formwork_engine.cursor import Cursor, advance_all
+from formwork_engine.errors import EngineError, LimitReachedError
 
 from mesh.clock import Clock
 from mesh.errors import (
@@ -34,7 +33,7 @@ from sampler_service.roster import Roster
 from sampler_service.row_sampling import RowSampling
 from sampler_service.runner import BLOCK, Logits, Masks, Runner
 from sampler_service.sampling import Failure, Sampled, sample
-from sampler_service.sequence import Sequence, TokenRules
+from sampler_service.sequence import Moved, Sequence, TokenRules
 from sampler_service.step_plan import Step, plan_step
 from sampler_service.token_masks import StepMasks, TokenMasks
 
@@ -73,6 +72,7 @@ class Batch:
             threads=config.mask_threads,
             step_fuel=config.mask_step_fuel,
         )
+        self._mask_threads = config.mask_threads
         self._mask_thread = ThreadPoolExecutor(1, thread_name_prefix="masks")
         self._outputs: list[Output] = []
         self._arrivals = 0
@@ -112,12 +112,12 @@ class Batch:
         if sequence is None or sequence.bound:
             return
         sequence.stamp("bound", self._clock.monotonic())
-
-        def move() -> None:
+        try:
             sequence.bind(cursor)
             sequence.accept_forced()
-
-        self._advance(sequence, move)
+        except (EngineError, FormworkError) as error:
+            _end_failed(sequence, error)
+        self._collect(sequence)
 
     def abort(self, key: SequenceKey) -> None:
         """End a sequence now; ignored where it has ended."""
@@ -188,8 +188,7 @@ class Batch:
             return True
         self.failed_steps = 0
         for ready, results in sampled:
-            for row in np.flatnonzero(~ready.late).tolist():
-                self._take(ready.sequences[row], results[row], ready.masks[row])
+            self._take_all(ready, results)
         return bool(step.rows or sampled)
 
     def _run(self, step: Step) -> list[tuple[ReadyRows, Ordered[Sampled | Failure]]]:
@@ -212,40 +211,67 @@ class Batch:
     def _record_prompts(self, step: Step) -> None:
         now = self._clock.monotonic()
         for sequence in step.sequences:
-            if sequence.prefilled:
+            if "prefilled" not in sequence.stamps and sequence.prefilled:
                 sequence.stamp("prefilled", now)
         for sequence, start in step.blocks:
             key = sequence.block_keys[start // BLOCK]
             if self._cache.wants(key) and sequence.slot is not None:
                 self._cache.put(key, self._runner.snapshot(sequence.slot, start))
 
-    def _take(self, sequence: Sequence, result: Sampled | Failure, mask: Masks) -> None:
-        """Move a sequence on by what was sampled for it."""
+    def _take_all(self, ready: ReadyRows, results: Ordered[Sampled | Failure]) -> None:
+        """Move sequences on by what was sampled for them; what goes wrong is each one's own."""
+        rows: list[int] = np.flatnonzero(~ready.late).tolist()
+        moved = self._move_cursors(ready.sequences, results, rows)
+        for row in rows:
+            sequence = ready.sequences[row]
+            try:
+                self._take(ready, row, results[row], moved.get(row))
+            except (EngineError, FormworkError) as error:
+                _end_failed(sequence, error)
+            self._collect(sequence)
 
-        def move() -> None:
-            cursor = sequence.cursor
-            if isinstance(result, Failure):
-                raise _cause(cursor, result)
-            if self._probe(sequence, result, mask):
-                return
-            if cursor is not None and result.token_id in self._rules.vocabulary.end_ids:
-                cursor.check()  # any other token is taken by it, which tells too
-                if self._masks.is_complete(mask):
-                    sequence.end(Finish.STOP)
-                    return
-            sequence.accept(result, forced=sequence.is_forced(result.token_id))
-            sequence.accept_forced()
+    def _move_cursors(
+        self, sequences: Ordered[Sequence], results: Ordered[Sampled | Failure], rows: Ordered[int]
+    ) -> dict[int, Moved]:
+        """Move the cursors that only move on, in one call; return what became of each, by row."""
+        cursors, tokens, moving = list[Cursor](), list[int](), list[int]()
+        for row in rows:
+            cursor, result = sequences[row].cursor, results[row]
+            if cursor is None or isinstance(result, Failure) or not sequences[row].follows(result):
+                continue
+            cursors.append(cursor)
+            tokens.append(result.token_id)
+            moving.append(row)
+        moved = advance_all(cursors, tokens, self._mask_threads) if moving else []
+        return dict(zip(moving, moved, strict=True))
 
-        self._advance(sequence, move)
-
-    def _probe(self, sequence: Sequence, result: Sampled, mask: Masks) -> bool:
-        """Look for a refusal in the model's own words; return whether that used the token."""
+    def _take(
+        self, ready: ReadyRows, row: int, result: Sampled | Failure, moved: Moved | None
+    ) -> None:
+        """Move a sequence on by what was sampled for it; its cursor too, unless it was moved."""
+        sequence = ready.sequences[row]
+        cursor = sequence.cursor
+        if isinstance(result, Failure):
+            raise _cause(cursor, result)
         if sequence.is_probing:
             if sequence.probe(result):
                 self._cut_back(sequence)
-            return True
+            return
         likeliest = result.likeliest
-        if likeliest is None or not self._masks.is_outside_text(mask, likeliest):
+        if likeliest is not None and self._probe(sequence, likeliest, ready.masks[row]):
+            return
+        if cursor is not None and result.token_id in self._rules.end_ids:
+            cursor.check()  # any other token is taken by it, which tells too
+            if self._masks.is_complete(ready.masks[row]):
+                sequence.end(Finish.STOP)
+                return
+        sequence.accept(result, forced=sequence.is_forced(result.token_id), moved=moved)
+        if cursor is not None and moved != 0:
+            sequence.accept_forced()
+
+    def _probe(self, sequence: Sequence, likeliest: int, mask: Masks) -> bool:
+        """Begin to look for a refusal in the model's own words; return whether there is reason."""
+        if not self._masks.is_outside_text(mask, likeliest):
             return False
         self._collect(sequence)  # what was tried is told apart from what came before, or not at all
         if sequence.begin_probe(likeliest):
@@ -256,24 +282,9 @@ class Batch:
         if sequence.slot is not None:
             self._runner.truncate(sequence.slot, sequence.computed)
 
-    def _advance(self, sequence: Sequence, move: Callable[[], None]) -> None:
-        """Move one sequence; what goes wrong is its own fault."""
-        try:
-            move()
-        except LimitReachedError as error:
-            log.warning("masks_too_costly", request_id=sequence.opening.request_id)
-            sequence.fail(_too_costly(error))
-        except CursorError as error:
-            log.warning("cursor_failed", request_id=sequence.opening.request_id, cause=str(error))
-            sequence.fail(InternalError("The index of this request failed."))
-        except FormworkError as error:
-            log.warning("sequence_failed", request_id=sequence.opening.request_id, cause=str(error))
-            sequence.fail(error)
-        self._collect(sequence)
-
     def _collect(self, sequence: Sequence) -> None:
         """Keep what a sequence has made for the step's result; drop it if it has ended."""
-        output = sequence.take_output(self._clock.monotonic())
+        output = sequence.take_output(self._clock)
         if output is not None:
             self._outputs.append(output)
         if sequence.ended and self._roster.find(sequence.key) is sequence:
@@ -293,6 +304,20 @@ def _cause(cursor: Cursor | None, failure: Failure) -> FormworkError:
     if failure is Failure.NOT_FINITE:
         return ModelFailedError("The model's numbers are not finite.")
     return InternalError(f"No token can be sampled: {failure}.")
+
+
+def _end_failed(sequence: Sequence, error: EngineError | FormworkError) -> None:
+    """End a sequence with what went wrong as it was moved on."""
+    request_id = sequence.opening.request_id
+    if isinstance(error, LimitReachedError):
+        log.warning("masks_too_costly", request_id=request_id)
+        sequence.fail(_too_costly(error))
+    elif isinstance(error, EngineError):
+        log.warning("cursor_failed", request_id=request_id, cause=str(error))
+        sequence.fail(InternalError("The index of this request failed."))
+    else:
+        log.warning("sequence_failed", request_id=request_id, cause=str(error))
+        sequence.fail(error)
 
 
 def _sample(ready: ReadyRows) -> Ordered[Sampled | Failure]:

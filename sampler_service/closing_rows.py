@@ -28,8 +28,10 @@ def leave_room(
         wanted: How.
     """
     masks: dict[int, Masks] = {}
-    for row, (sequence, result) in enumerate(zip(ready.sequences, results, strict=True)):
-        mask = _closing_mask(sequence, result, ready.masks.shape[1])
+    for row, sequence in enumerate(ready.sequences):
+        if not sequence.closes:
+            continue
+        mask = _closing_mask(sequence, results[row], ready.masks.shape[1])
         if mask is not None:
             masks[row] = mask
     if not masks:

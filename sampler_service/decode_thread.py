@@ -105,7 +105,7 @@ class DecodeThread:
     def _obey(self, batch: Batch, *, wait: bool) -> bool:
         """Do what has been asked for; wait for something if asked to. False: the end."""
         try:
-            timeout = _idle_seconds(batch)
+            timeout = _idle_seconds(batch) if wait else None
             command = self._commands.get(block=wait, timeout=timeout)
             while command is not None:
                 command(batch)

@@ -50,7 +50,7 @@ class Timings:
     forced_tokens: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Output:
     """What a step made for one sequence; the last one has a finish or an error."""
 

@@ -5,7 +5,7 @@ depends on its key and counter only, so that it can be had in any order and for 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ _SHIFT = np.uint64(32)
 Words = NDArray[np.uint64]
 
 
-class Draw(NamedTuple):
+@dataclass(slots=True)
+class Draw:
     """Names one random number: of a request's seed, one of its choices, one of its tokens."""
 
     seed: int

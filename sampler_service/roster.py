@@ -33,6 +33,8 @@ class Roster:
 
     def __init__(self, *, places: int, turns: int, max_waiting: int) -> None:
         self._sequences: dict[SequenceKey, Sequence] = {}
+        self._held: Counter[_Project] = Counter()
+        """Places of each project."""
         self._free = [Slot(number) for number in reversed(range(places))]
         self._turns = min(turns, places)
         self._max_waiting = max_waiting
@@ -52,7 +54,7 @@ class Roster:
     @property
     def waiting_count(self) -> int:
         """How many have no place."""
-        return sum(sequence.slot is None for sequence in self)
+        return len(self._sequences) - self._held.total()
 
     def find(self, key: SequenceKey) -> Sequence | None:
         """Return a live sequence."""
@@ -79,7 +81,7 @@ class Roster:
 
     def waiting(self) -> list[Sequence]:
         """Return who has no place, the next one first."""
-        return _in_turn((s for s in self if s.slot is None), _by_arrival, self._places_held())
+        return _in_turn((s for s in self if s.slot is None), _by_arrival, self._held)
 
     def placed(self) -> list[Sequence]:
         """Return who has a place, the first to serve first."""
@@ -96,6 +98,7 @@ class Roster:
         # whoever can make tokens goes before whoever would only wait in the place
         chosen = min(self.waiting(), key=lambda sequence: not sequence.runnable)
         chosen.slot = self._free.pop()
+        self._held[_project(chosen)] += 1
         return chosen
 
     def evict(self) -> Slot | None:
@@ -104,12 +107,13 @@ class Roster:
         Returns:
             The slot, which is free now.
         """
-        able = [s for s in self if s.slot is None and s.runnable]
-        if self._free or not able:
+        if self._free or not self.waiting_count:
             return None
-        held = self._places_held()
-        is_newcomer = any(not held[_project(sequence)] for sequence in able)
-        evicted = self._find_idle() or (self._find_spare(held) if is_newcomer else None)
+        able = [s for s in self if s.slot is None and s.runnable]
+        if not able:
+            return None
+        is_newcomer = any(not self._held[_project(sequence)] for sequence in able)
+        evicted = self._find_idle() or (self._find_spare() if is_newcomer else None)
         return None if evicted is None else self._take_place(evicted)
 
     def _find_idle(self) -> Sequence | None:
@@ -118,9 +122,9 @@ class Roster:
         idle = [sequence for sequence in placed if not sequence.runnable]
         return idle[-1] if idle and len(placed) - len(idle) < self._turns else None
 
-    def _find_spare(self, held: Counter[_Project]) -> Sequence | None:
+    def _find_spare(self) -> Sequence | None:
         """Return the last who had no turn, of projects with several places."""
-        spare = [s for s in self.placed() if not s.decoding and held[_project(s)] > 1]
+        spare = [s for s in self.placed() if not s.decoding and self._held[_project(s)] > 1]
         return spare[-1] if spare else None
 
     def give_turns(self) -> list[Sequence]:
@@ -129,28 +133,26 @@ class Roster:
         First who decodes, of each project those first who did before; then who waits for an index,
         for the first logits.
         """
-        able = [s for s in self if s.slot is not None and s.prefilled and (s.runnable or s.ahead)]
+        able = [s for s in self if s.slot is not None and s.computable]
         chosen = able if len(able) <= self._turns else self._choose(able)
         for sequence in self:
             sequence.decoding = False
         for sequence in chosen:
-            sequence.decoding = sequence.runnable
+            sequence.decoding = sequence.bound
         return chosen
 
     def _choose(self, able: list[Sequence]) -> list[Sequence]:
         """Return as many as have turns."""
-        runnable = _in_turn((s for s in able if s.runnable), _by_turn)
-        ahead = _in_turn((s for s in able if not s.runnable), _by_arrival)
+        runnable = _in_turn((s for s in able if s.bound), _by_turn)
+        ahead = _in_turn((s for s in able if not s.bound), _by_arrival)
         return [*runnable, *ahead][: self._turns]
 
     def _take_place(self, sequence: Sequence) -> Slot | None:
         slot = sequence.lose_place()
         if slot is not None:
             self._free.append(slot)
+            self._held -= Counter([_project(sequence)])  # forgets who has none
         return slot
-
-    def _places_held(self) -> Counter[_Project]:
-        return Counter(_project(s) for s in self if s.slot is not None)
 
 
 def _in_turn(

@@ -20,7 +20,7 @@ from sampler_service.picking import pick_rows
 from sampler_service.row_sampling import RowSampling
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Sampled:
     """A token; with its natural log probability and the likeliest tokens' where wanted.
 

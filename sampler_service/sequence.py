@@ -1,10 +1,12 @@
 """One generation on the worker: what was asked, how far it is, and what may come next."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from formwork_engine.vocabulary import Vocabulary
 
+from mesh.clock import Clock
 from mesh.errors import FormworkError, InvalidArgumentError, LimitExceededError
 from sampler_service.openings import Opening, SequenceKey
 from sampler_service.outputs import Channel, Finish, Output
@@ -28,6 +30,15 @@ class TokenRules:
     vocabulary: Vocabulary
     context: int
     refusal_id: int | None
+
+    @cached_property
+    def end_ids(self) -> frozenset[int]:
+        """Ids of tokens that end a sequence."""
+        return frozenset(self.vocabulary.end_ids)
+
+
+Moved = int | Exception
+"""How many tokens are forced where a cursor is now; or why it has failed."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +73,26 @@ class Sequence:
         self.started = False
         self.decoding = False
         self.paused = False
+        self.bound = not opening.constrained
+        """It has the index that it needs, or needs none any longer."""
+        self.closes = opening.options.close_in_time
+        """It shall be whole when its tokens are used up."""
         self.cursor: Cursor | None = None
         self.logits: Tensor | None = None
         """Of the next token, shape (vocabulary,), kept while its index or its mask is awaited."""
-        self.finish: Finish | None = None
-        self.error: FormworkError | None = None
+        self.ending: Finish | FormworkError | None = None
+        """How it has ended."""
         self._rules = rules
+        self._end_ids = rules.end_ids
+        self._refusal_id = rules.refusal_id if opening.may_refuse else None
         self._jumps = jumps and opening.options.top_logprobs is None
-        self._limit = min(opening.options.max_tokens, rules.context - len(opening.prompt))
+        self._prompt_length = len(opening.prompt)
+        self._limit = min(opening.options.max_tokens, rules.context - self._prompt_length)
         self._counts: dict[int, int] = {}
         self._telling = Telling(opening.key, rules.vocabulary, opening.options.stop, now)
-        self._lookout = Lookout(opening)
+        self.stamps = self._telling.stamps
+        """When what first happened, monotonic seconds."""
+        self._lookout = Lookout(opening) if opening.refusal_phrases else None
         self._trial: _Trial | None = None
         """While a refusal is looked for."""
         self._is_cut_short = False
@@ -87,51 +107,49 @@ class Sequence:
     @property
     def ended(self) -> bool:
         """It has its last token, or an error."""
-        return self.finish is not None or self.error is not None
+        return self.ending is not None
 
     @property
     def generated(self) -> int:
         """Completion tokens so far."""
-        return len(self.tokens) - len(self.opening.prompt)
+        return len(self.tokens) - self._prompt_length
 
     @property
     def prefilled(self) -> bool:
         """The prompt is computed but for its last token, which goes with the first logits."""
-        return self.started and self.computed >= len(self.opening.prompt) - 1
-
-    @property
-    def bound(self) -> bool:
-        """It has the index that it needs."""
-        free = not self.opening.constrained or self._telling.channel is Channel.REFUSAL
-        return free or self.is_probing or self.cursor is not None
+        return self.started and self.computed >= self._prompt_length - 1
 
     @property
     def runnable(self) -> bool:
         """It may make tokens."""
-        return self._free_to_go and self.logits is None
+        return self.bound and self._is_open and self.logits is None
 
     @property
     def held(self) -> bool:
         """It waits for a late mask alone: what the forward does for it is done."""
-        return self._free_to_go and self.logits is not None
+        return self.logits is not None and self.bound and self._is_open
 
     @property
-    def ahead(self) -> bool:
-        """It waits for its index, and its first logits can be computed meanwhile."""
-        return not (self.bound or self.paused or self.ended) and self.logits is None
+    def computable(self) -> bool:
+        """Its next logits can be computed; its first ones also while it waits for its index."""
+        return self.logits is None and self.prefilled and self._is_open
 
     @property
-    def _free_to_go(self) -> bool:
-        return self.bound and not self.paused and not self.ended
+    def _is_open(self) -> bool:
+        return not self.paused and self.ending is None
 
     def take_run(self) -> tuple[int, ...]:
         """Return the next run of the prompt, up to the end of its block; it counts as computed."""
-        stop = min((self.computed // BLOCK + 1) * BLOCK, len(self.opening.prompt) - 1)
-        return self._take(stop)
+        stop = min((self.computed // BLOCK + 1) * BLOCK, self._prompt_length - 1)
+        run = tuple(self.tokens[self.computed : stop])
+        self.computed = max(stop, self.computed)
+        return run
 
     def take_tail(self, most: int) -> tuple[int, ...]:
         """Return tokens behind the prompt's runs, at most so many; they count as computed."""
-        return self._take(min(self.computed + most, len(self.tokens)))
+        tail = tuple(self.tokens[self.computed : self.computed + most])
+        self.computed += len(tail)
+        return tail
 
     @property
     def all_computed(self) -> bool:
@@ -140,7 +158,7 @@ class Sequence:
 
     def stamp(self, name: str, now: float) -> None:
         """Remember when something first happened."""
-        self._telling.stamps.setdefault(name, now)
+        self.stamps.setdefault(name, now)
 
     def start(self, cached: int) -> None:
         """Begin the prompt behind its first `cached` tokens, which are reused."""
@@ -158,11 +176,6 @@ class Sequence:
         self.decoding = False
         return slot
 
-    def _take(self, stop: int) -> tuple[int, ...]:
-        taken = tuple(self.tokens[self.computed : stop])
-        self.computed = max(stop, self.computed)
-        return taken
-
     # -- ending in time -------------------------------------------------------------------------
 
     def bind(self, cursor: "Cursor") -> None:
@@ -173,9 +186,9 @@ class Sequence:
             InvalidArgumentError: It shall be, and nobody knows how its texts end.
             CursorError: The cursor has failed.
         """
-        self.cursor = cursor
+        self.cursor, self.bound = cursor, True
         # where no tokens are left, none is needed to end the answer
-        if self._closes and not cursor.close_within(self._limit + 1):
+        if self.closes and not cursor.close_within(self._limit + 1):
             raise _cannot_close(cursor.shortest_end_tokens, self._limit)
 
     def leaves_room(self, token_id: int) -> bool:
@@ -184,10 +197,9 @@ class Sequence:
         Raises:
             CursorError: The cursor has failed.
         """
-        if self.cursor is None or not self._closes or self.is_probing:
+        if self.cursor is None or not self.closes or self.is_probing:
             return True
-        is_refusal = self.may_refuse_now and token_id == self._rules.refusal_id
-        return is_refusal or self.cursor.leaves_room(token_id)
+        return self.is_refusal(token_id) or self.cursor.leaves_room(token_id)
 
     def fill_closing_mask(self, out: Masks) -> None:
         """Write tokens that leave room, shape (words,): the answer ends for want of tokens now.
@@ -200,18 +212,16 @@ class Sequence:
         self.cursor.fill_closing_mask(out)
         self._is_cut_short = True
 
-    @property
-    def _closes(self) -> bool:
-        return self.opening.options.close_in_time
-
     # -- what comes next ------------------------------------------------------------------------
 
     @property
     def may_refuse_now(self) -> bool:
         """The refusal token is allowed next."""
-        return (
-            self.opening.may_refuse and self._rules.refusal_id is not None and self.generated == 0
-        )
+        return self._refusal_id is not None and self.generated == 0
+
+    def is_refusal(self, token_id: int) -> bool:
+        """Return whether a token, as the next one, is the refusal token."""
+        return token_id == self._refusal_id and self.generated == 0
 
     def forced(self) -> tuple[int, ...]:
         """Return tokens that need no choice.
@@ -229,19 +239,28 @@ class Sequence:
         A bias steers the answer: a refusal, and what is tried to find one, are the model's own.
         """
         options = self.opening.options
-        is_answer = self._telling.channel is Channel.CONTENT and not self.is_probing
         return RowSampling(
-            draw=Draw(options.seed, self.opening.choice, self.generated),
-            temperature=options.temperature,
-            top_p=options.top_p,
-            presence_penalty=options.presence_penalty,
-            frequency_penalty=options.frequency_penalty,
-            logit_bias=options.logit_bias if is_answer else None,
-            counts=self._counts,
-            top_logprobs=options.top_logprobs,
-            of_allowed=options.logprobs_of_allowed,
-            wants_likeliest=self.may_probe,
+            Draw(options.seed, self.opening.choice, self.generated),
+            options.temperature,
+            options.top_p,
+            options.presence_penalty,
+            options.frequency_penalty,
+            options.logit_bias if options.logit_bias and self._is_answer else None,
+            self._counts,
+            options.top_logprobs,
+            options.logprobs_of_allowed,
+            self.may_probe,
         )
+
+    def follows(self, sampled: Sampled) -> bool:
+        """Return whether a token does nothing to the cursor but move it on.
+
+        Many such cursors are moved together. Where a refusal may begin, or what was forced is to
+        be told, there is more to ask first.
+        """
+        is_asked = sampled.likeliest is not None or not self._jumps
+        token_id = sampled.token_id
+        return not (is_asked or token_id in self._end_ids or self.is_refusal(token_id))
 
     def is_forced(self, token_id: int) -> bool:
         """Return whether a sampled token was forced, so that its mask was itself.
@@ -253,6 +272,10 @@ class Sequence:
         """
         return not self._jumps and self.forced()[:1] == (token_id,)
 
+    @property
+    def _is_answer(self) -> bool:
+        return self._telling.channel is Channel.CONTENT and not self.is_probing
+
     # -- refusals in the model's own words ------------------------------------------------------
 
     @property
@@ -263,7 +286,7 @@ class Sequence:
     @property
     def may_probe(self) -> bool:
         """The next token may show that the model would rather refuse."""
-        return self._lookout.is_here and self.cursor is not None
+        return self._lookout is not None and self._lookout.is_here and self.cursor is not None
 
     def begin_probe(self, token_id: int) -> bool:
         """Append the model's likeliest next token, which the index does not allow.
@@ -273,7 +296,8 @@ class Sequence:
         Returns:
             Whether it was taken back already.
         """
-        self._lookout.leave()
+        if self._lookout is not None:
+            self._lookout.leave()
         self._trial = _Trial(self.cursor, len(self.tokens), dict(self._counts))
         self.cursor = None
         return self.probe(Sampled(token_id))
@@ -298,29 +322,40 @@ class Sequence:
         self.cursor, self._counts, self._trial = trial.cursor, trial.counts, None
         del self.tokens[trial.tokens :]
         self.computed = min(self.computed, len(self.tokens) - 1)
-        self.finish = None
+        self.ending = None
         self._telling.start_over()
 
     # -- moving on ------------------------------------------------------------------------------
 
-    def accept(self, sampled: Sampled, *, forced: bool) -> None:
+    def accept(self, sampled: Sampled, *, forced: bool, moved: Moved | None = None) -> None:
         """Append a token.
+
+        Args:
+            sampled: The token.
+            forced: It had to come.
+            moved: What became of the cursor, where it was moved on already.
 
         Raises:
             CursorError: The index does not allow it.
         """
         token_id = sampled.token_id
-        is_refusal = self.may_refuse_now and token_id == self._rules.refusal_id
-        self._count(sampled, forced=forced)
-        if token_id in self._rules.vocabulary.end_ids:
+        is_refusal = self.is_refusal(token_id)
+        self.tokens.append(token_id)
+        self.logits = None
+        self._telling.count(sampled, forced=forced)
+        if not forced:
+            self._counts[token_id] = self._counts.get(token_id, 0) + 1
+        if token_id in self._end_ids:
             self.end(Finish.STOP)
             return
         if is_refusal:
             self._begin_refusal()
-        elif self.cursor is not None:
+        elif isinstance(moved, Exception):
+            raise moved
+        elif self.cursor is not None and moved is None:
             self.cursor.advance(token_id)
         said = self._telling.say(token_id, is_silent=is_refusal)
-        if self.cursor is not None:
+        if self._lookout is not None and self.cursor is not None:
             self._lookout.note(said)
         if self._telling.stopped:
             self.end(Finish.STOP)
@@ -348,29 +383,21 @@ class Sequence:
         if self.ended:
             return
         is_cut = self._is_cut_short and finish is Finish.STOP
-        self.finish = Finish.LENGTH if is_cut else finish
+        self.ending = Finish.LENGTH if is_cut else finish
         self._telling.finish()
 
     def fail(self, error: FormworkError) -> None:
         """End with an error."""
         if not self.ended:
-            self.error = error
+            self.ending = error
 
-    def take_output(self, now: float) -> Output | None:
+    def take_output(self, clock: Clock) -> Output | None:
         """Return what has come since the last call; None if nothing has."""
         if self.is_probing:
             if not self.ended:
                 return None
             self._telling.forget()  # what was tried is nobody's to see
-        finish, error = self.finish, self.error
-        return self._telling.take(now, finish=finish, error=error, is_bound=self.bound)
-
-    def _count(self, sampled: Sampled, *, forced: bool) -> None:
-        self.tokens.append(sampled.token_id)
-        self.logits = None
-        self._telling.count(sampled, forced=forced)
-        if not forced:
-            self._counts[sampled.token_id] = self._counts.get(sampled.token_id, 0) + 1
+        return self._telling.take(clock, self.ending, is_bound=self.bound)
 
     def _begin_refusal(self) -> None:
         """Go on as unconstrained text of another channel."""

@@ -75,8 +75,9 @@ def _plan_run(step: Step, sequence: Sequence) -> None:
 
 def _plan_tail(step: Step, sequence: Sequence) -> None:
     tail = sequence.take_tail(_LONGEST_TAIL)
-    _add(step, sequence, tail, wants_logits=sequence.all_computed)
-    if sequence.all_computed:
+    wants_logits = sequence.all_computed
+    _add(step, sequence, tail, wants_logits=wants_logits)
+    if wants_logits:
         step.wanting.append(sequence)
 
 
@@ -90,5 +91,5 @@ def _add(
 ) -> None:
     if sequence.slot is None:
         raise AssertionError("only a sequence with a place is computed")
-    step.rows.append(Row(sequence.slot, tokens, prompt=prompt, wants_logits=wants_logits))
+    step.rows.append(Row(sequence.slot, tokens, prompt, wants_logits))
     step.sequences.append(sequence)

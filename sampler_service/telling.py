@@ -2,6 +2,7 @@
 
 from formwork_engine.vocabulary import Vocabulary
 
+from mesh.clock import Clock
 from mesh.errors import FormworkError
 from sampler_service.openings import SequenceKey
 from sampler_service.outputs import Channel, Finish, Mark, Output, Timings, TokenOutput
@@ -82,22 +83,25 @@ class Telling:
         self.forget()
 
     def take(
-        self, now: float, *, finish: Finish | None, error: FormworkError | None, is_bound: bool
+        self, clock: Clock, ending: Finish | FormworkError | None, *, is_bound: bool
     ) -> Output | None:
         """Return what has come since the last call; None if nothing has.
 
         The first output tells what was reused, which is known once the prompt was begun.
         """
-        is_last = finish is not None or error is not None
-        if not is_last and (not self._output.tokens or self._cached is None):
+        output = self._output
+        if ending is None and (not output.tokens or self._cached is None):
             return None
-        output, self._output = self._output, Output(self._key)
+        self._output = Output(self._key)
         output.channel = self.channel
         if not self._told_cached:
             output.cached_prompt_tokens, self._told_cached = self._cached or 0, True
-        output.finish, output.error = finish, error
-        if is_last:
-            output.timings = self._timings(now, is_bound=is_bound)
+        if isinstance(ending, Finish):
+            output.finish = ending
+        elif ending is not None:
+            output.error = ending
+        if ending is not None:
+            output.timings = self._timings(clock.monotonic(), is_bound=is_bound)
         return output
 
     def _timings(self, now: float, *, is_bound: bool) -> Timings:

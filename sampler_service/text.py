@@ -29,10 +29,11 @@ class TextStream:
         """Return what a further token makes certain; sets `stopped` at a stop string."""
         said = self._vocabulary.token_bytes(token_id)
         if self._is_whole and said.isascii():  # most tokens; the decoder is slower
-            return self._release(said.decode("ascii"))
-        text = self._decoder.decode(said)
-        self._is_whole = not self._decoder.getstate()[0]
-        return self._release(text)
+            text = said.decode("ascii")
+        else:
+            text = self._decoder.decode(said)
+            self._is_whole = not self._decoder.getstate()[0]
+        return self._release(text) if self._stop else text
 
     def finish(self) -> str:
         """Return what was kept back: nothing more can follow. Empty after a stop string."""

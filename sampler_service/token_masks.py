@@ -53,24 +53,31 @@ class TokenMasks:
     def fill(self, sequences: Ordered[Sequence]) -> StepMasks:
         """Return one row for each."""
         out = np.zeros((len(sequences), self._words), dtype=np.int32)
+        late = {row for row, sequence in enumerate(sequences) if not sequence.bound}
+        out[[row for row, s in enumerate(sequences) if s.cursor is None and s.bound]] = self._free
+        statuses = self._fill_from_indexes(sequences, out)
+        late.update(row for row, status in statuses.items() if status is MaskStatus.LATER)
+        refusing = [
+            row
+            for row, sequence in enumerate(sequences)
+            if sequence.may_refuse_now
+            and row not in late
+            and statuses.get(row) is not MaskStatus.FAILED
+        ]
+        out[refusing] |= self._of_refusal
+        is_late = np.zeros(len(sequences), dtype=np.bool_)
+        is_late[list(late)] = True
+        return StepMasks(out, is_late)
+
+    def _fill_from_indexes(self, sequences: Ordered[Sequence], out: Masks) -> dict[int, MaskStatus]:
+        """Write the rows of sequences with a cursor, and return what became of each."""
         bound = [(s.cursor, row) for row, s in enumerate(sequences) if s.cursor is not None]
+        if not bound:
+            return {}
         bound.reverse()  # who has waited comes first, while the step's allowance lasts
         cursors, rows = [cursor for cursor, _ in bound], [row for _, row in bound]
-        late = np.array([not sequence.bound for sequence in sequences], dtype=np.bool_)
-        failed = set[int]()
-        if cursors:
-            statuses = fill_masks(cursors, rows, out, self._threads, self._step_fuel)
-            late[rows] = [status is MaskStatus.LATER for status in statuses]
-            given = zip(rows, statuses, strict=True)
-            failed = {row for row, status in given if status is MaskStatus.FAILED}
-        for row, sequence in enumerate(sequences):
-            if late[row]:
-                continue
-            if sequence.cursor is None:
-                out[row] = self._free
-            if sequence.may_refuse_now and row not in failed:
-                out[row] |= self._of_refusal
-        return StepMasks(out, late)
+        statuses = fill_masks(cursors, rows, out, self._threads, self._step_fuel)
+        return dict(zip(rows, statuses, strict=True))
 
     def is_complete(self, mask: Masks) -> bool:
         """Return whether nothing but an end token is allowed."""

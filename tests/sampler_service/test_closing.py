@@ -102,4 +102,4 @@ def test_what_is_stopped_on_its_way_to_the_end_is_not_taken_for_whole(
     sequence.bind(index.cursor())
     sequence.fill_closing_mask(np.zeros(folder.vocabulary.words, dtype=np.int32))
     sequence.end(Finish.ABORTED)
-    assert sequence.finish is Finish.ABORTED
+    assert sequence.ending is Finish.ABORTED

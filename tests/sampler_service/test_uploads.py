@@ -53,7 +53,7 @@ class Closing(Generation):
 
 @pytest.fixture
 def generation(rules: TokenRules) -> Generation:
-    return Closing(opening(1), rules, arrival=1, now=0.0)
+    return Closing(opening(1, options={"close_in_time": True}), rules, arrival=1, now=0.0)
 
 
 @pytest.fixture
