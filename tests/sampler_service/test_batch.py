@@ -1,19 +1,28 @@
 """The loop: determinism bit for bit, places and turns, masks, endings, faults that stay alone."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jsonschema_rs
 import numpy as np
 import pytest
 import torch
-from formwork_engine.cursor import Cursor
+from formwork_engine.cursor import Cursor, advance_all
+from formwork_engine.errors import CursorError, EngineError, LimitReachedError
 from formwork_engine.index import Index, compile_index
 from formwork_engine.inputs import AnyJson, JsonSchema, Regex
 from formwork_engine.vocabulary import Vocabulary
 
-from mesh.errors import DeadlineExceededError, InternalError, ModelFailedError, QueueFullError
+from mesh.errors import (
+    DeadlineExceededError,
+    FormworkError,
+    InternalError,
+    LimitExceededError,
+    ModelFailedError,
+    QueueFullError,
+)
 from mesh.testing import FakeClock
+from sampler_service import batch as batch_module
 from sampler_service.batch import Batch
 from sampler_service.model_folder import ModelFolder
 from sampler_service.native_runner import NativeRunner
@@ -279,6 +288,43 @@ class TestConstraints:
         told = run_batch(batch)
         assert isinstance(told[key(1)].last.error, InternalError)
         assert told[key(2)].last.finish is Finish.LENGTH
+
+    @pytest.mark.parametrize(
+        ("failure", "told_as"),
+        [
+            (CursorError("no such way"), InternalError),
+            (EngineError("a bug in the engine"), InternalError),
+            (LimitReachedError("mask_fuel", 7), LimitExceededError),
+        ],
+    )
+    def test_a_cursor_that_fails_as_many_are_moved_fails_its_sequence_only(
+        self,
+        make_batch: MakeBatch,
+        index: Index,
+        monkeypatch: pytest.MonkeyPatch,
+        failure: EngineError,
+        told_as: type[FormworkError],
+    ) -> None:
+        cursors = [index.cursor() for _ in range(3)]
+
+        def move(
+            moving: Sequence[Cursor], tokens: Sequence[int], threads: int
+        ) -> list[int | Exception]:
+            moved = advance_all(moving, tokens, threads)
+            return [
+                failure if cursor is cursors[1] else one
+                for cursor, one in zip(moving, moved, strict=True)
+            ]
+
+        monkeypatch.setattr(batch_module, "advance_all", move)
+        batch = make_batch()
+        for number, cursor in enumerate(cursors):
+            batch.open(opening(number, constrained=True, options={"max_tokens": 200}))
+            batch.bind(key(number), cursor)
+        told = run_batch(batch)
+        assert type(told[key(1)].last.error) is told_as
+        assert json.loads(told[key(0)].text)
+        assert json.loads(told[key(2)].text)
 
     def test_a_second_bind_is_ignored(self, make_batch: MakeBatch, index: Index) -> None:
         batch = make_batch()

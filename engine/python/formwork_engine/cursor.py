@@ -236,7 +236,8 @@ def advance_all(
     forced, statuses = ffi.new("size_t[]", count), ffi.new("int32_t[]", count)
     handles = ffi.new("FormworkCursor *[]", [cursor.handle for cursor in cursors])
     taken = ffi.new("uint32_t[]", tokens)
-    lib.formwork_advance_all(handles, taken, count, threads, forced, statuses)
+    if lib.formwork_advance_all(handles, taken, count, threads, forced, statuses):
+        raise ValueError("a handle that is none")
     moved: list[int | Exception] = ffi.unpack(forced, count)
     for place, status in enumerate(ffi.unpack(statuses, count)):
         if status:
