@@ -43,11 +43,6 @@ class AnswerShape:
         return self.write()
 
     @property
-    def is_written(self) -> bool:
-        """Whether the envelope is there already: another answer had the same."""
-        return "piece" in vars(self)
-
-    @property
     def is_part_alone(self) -> bool:
         """Whether the answer is a text of its one part, and nothing else."""
         return self.piece.WhichOneof("kind") == "part"

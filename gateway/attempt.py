@@ -78,10 +78,15 @@ class Attempt:
 
     async def _open_first(self, preparation: Preparation | None) -> Opened:
         """Return sequences on a first place, bound already where no work is left for that."""
-        place = await self.flow.placement.acquire(self._acquire_request())
-        constraint = None if preparation is None else preparation.ensured
-        is_at_hand = constraint is not None and constraint.shape.is_written
-        return self._open(place, constraint if is_at_hand else None)
+        placing = self.flow.placement.acquire(self._acquire_request())
+        if preparation is None:
+            return self._open(await placing)
+        writing = asyncio.create_task(preparation.write_bind())
+        try:
+            place = await placing
+        finally:
+            writing.cancel()
+        return self._open(place, preparation.written)
 
     async def _wait_for_both(
         self, opening: "asyncio.Task[Opened]", preparation: Preparation

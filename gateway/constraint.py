@@ -10,7 +10,7 @@ from gateway.answer_shape import AnswerShape, Part
 from gateway.errors import grammar_error
 from gateway.families import Family
 from gateway.grammars import Subject
-from gateway.indexes import Indexes, IndexHandle, IndexWish
+from gateway.indexes import Indexes, IndexHandle, IndexTerms, IndexWish
 from gateway.validation import Validators
 from mesh.errors import FormworkError
 
@@ -37,12 +37,13 @@ class Wishes:
 
     def find_refusal(self, indexes: Indexes, validators: Validators) -> FormworkError | None:
         """Return what the client is told of a part whose refusal is still remembered."""
-        known = {
+        found = zip(self.shape.parts, indexes.find_all(self._wishes), strict=True)
+        refused = {
             part: refusal
-            for wish, part in zip(self._wishes, self.shape.parts, strict=True)
-            if (refusal := indexes.find_refusal(wish) or validators.find_refusal_of(part.grammar))
+            for part, known in found
+            if (refusal := _refusal_in(known) or validators.find_refusal_of(part.grammar))
         }
-        return self._told(known) if known else None
+        return self._told(refused) if refused else None
 
     async def ensure(self, indexes: Indexes) -> "Constraint":
         """Return the constraint once every index can be had; those that are known cost nothing.
@@ -73,15 +74,12 @@ class Wishes:
 
     @cached_property
     def _wishes(self) -> tuple[IndexWish, ...]:
+        plain, strict = (
+            IndexTerms(self.fingerprint, self.family, is_strict, self.project_id)
+            for is_strict in (False, self.is_strict)
+        )
         return tuple(
-            IndexWish(
-                grammar=part.grammar,
-                fingerprint=self.fingerprint,
-                family=self.family,
-                strict=part.strict and self.is_strict,
-                project_id=self.project_id,
-            )
-            for part in self.shape.parts
+            IndexWish(part.grammar, strict if part.strict else plain) for part in self.shape.parts
         )
 
 
@@ -102,9 +100,14 @@ class Constraint:
         """Tokens that no answer has fewer of, without the end token."""
         return _shortest(self.shape.piece, self.handles)
 
+    @property
+    def is_written(self) -> bool:
+        """Whether `bind` is there already."""
+        return "bind" in vars(self)
+
     @cached_property
     def bind(self) -> Bind:
-        """The message that ties a sequence to it."""
+        """The message that ties a sequence to it, written when it is first wanted."""
         if self.shape.is_part_alone:
             return self.handles[0].to_bind()
         parts = [
@@ -117,6 +120,10 @@ class Constraint:
             for handle in self.handles
         ]
         return Bind(envelope=Envelope(shape=self.shape.piece, parts=parts))
+
+
+def _refusal_in(known: IndexHandle | FormworkError | None) -> FormworkError | None:
+    return known if isinstance(known, FormworkError) else None
 
 
 def _shortest(piece: Piece, handles: Sequence[IndexHandle]) -> int:  # noqa: PLR0911 - one for each kind

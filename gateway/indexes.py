@@ -1,8 +1,8 @@
 """The compiler as the gateway sees it: a grammar in, an index or a precise refusal out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -62,10 +62,9 @@ class IndexHandle:
 
 
 @dataclass(frozen=True)
-class IndexWish:
-    """What decides which index a text needs."""
+class IndexTerms:
+    """What decides, beside a grammar, which index a text needs; the parts of an answer share it."""
 
-    grammar: Grammar
     fingerprint: str
     family: Family
     strict: bool
@@ -75,16 +74,23 @@ class IndexWish:
 
     @cached_property
     def key(self) -> bytes:
-        """Under which the outcome is remembered: hashes of the grammar as written, and the rest."""
+        """The hash of all that tells indexes of one grammar apart, worked out once."""
         separators = (self.family.item_separator, self.family.key_separator)
         facts = (self.fingerprint, *separators, f"{self.strict} {self.prewarming}")
-        return _hash_of(facts) + self.grammar.key
+        return sha256("\0".join(facts).encode()).digest()
 
 
-@lru_cache(maxsize=256)
-def _hash_of(facts: tuple[str, ...]) -> bytes:
-    """Return the hash of what the wishes of a model have in common."""
-    return sha256("\0".join(facts).encode()).digest()
+@dataclass(frozen=True)
+class IndexWish:
+    """An index that a text needs."""
+
+    grammar: Grammar
+    terms: IndexTerms
+
+    @property
+    def key(self) -> bytes:
+        """Under which the outcome is remembered: hashes of the grammar as written, and the rest."""
+        return self.terms.key + self.grammar.key
 
 
 @dataclass(frozen=True)
@@ -130,29 +136,26 @@ class Indexes:
         Raises:
             FormworkError: The compiler does not answer.
         """
-        outcomes = {wish.key: self.find(wish) for wish in wishes}
-        missing = {wish.key: wish for wish in wishes if outcomes[wish.key] is None}
+        found = self.find_all(wishes)
+        missing = {
+            wish.key: wish for wish, known in zip(wishes, found, strict=True) if known is None
+        }
+        asked: dict[bytes, IndexHandle | FormworkError] = {}
         calls = cut_into_batches(
             missing.values(),
             lambda wish: len(wish.grammar.text),
             most_size=_CALL_CHARACTERS,
             most_items=_CALL_WISHES,
         )
-        for asked in await do_all(map(self._ask, calls)):
-            outcomes |= asked
-        return [outcome for wish in wishes if (outcome := outcomes[wish.key]) is not None]
+        for outcomes in await do_all(map(self._ask, calls)):
+            asked |= outcomes
+        return [known or asked[wish.key] for wish, known in zip(wishes, found, strict=True)]
 
-    def find(self, wish: IndexWish) -> IndexHandle | FormworkError | None:
-        """Return the index or the refusal of a grammar, where it is still remembered."""
-        remembered = self._memory.find(wish.key)
-        if remembered is None or remembered.until <= self._clock.monotonic():
-            return None
-        return remembered.outcome
-
-    def find_refusal(self, wish: IndexWish) -> FormworkError | None:
-        """Return why there is no index of a grammar, where that is still remembered."""
-        found = self.find(wish)
-        return found if isinstance(found, FormworkError) else None
+    def find_all(self, wishes: Iterable[IndexWish]) -> list[IndexHandle | FormworkError | None]:
+        """Return the index or the refusal of each grammar, where it is still remembered."""
+        now = self._clock.monotonic()
+        found = (self._memory.find(wish.key) for wish in wishes)
+        return [one.outcome if one is not None and one.until > now else None for one in found]
 
     def forget(self, wish: IndexWish) -> None:
         """Drop what is remembered: a worker could not get the index."""
@@ -212,17 +215,18 @@ def _read_outcome(message: messages.IndexOutcome, seconds: float) -> IndexHandle
 
 
 def _to_request(wish: IndexWish) -> messages.EnsureIndexRequest:
+    terms = wish.terms
     return messages.EnsureIndexRequest(
         input=_to_input(wish.grammar),
-        tokenizer_fingerprint=wish.fingerprint,
+        tokenizer_fingerprint=terms.fingerprint,
         options=messages.IndexOptions(
-            item_separator=wish.family.item_separator,
-            key_separator=wish.family.key_separator,
+            item_separator=terms.family.item_separator,
+            key_separator=terms.family.key_separator,
             in_json_string=wish.grammar.in_json_string,
         ),
-        dialect=messages.DIALECT_STRICT if wish.strict else messages.DIALECT_EXTENDED,
-        project_id=wish.project_id,
-        prewarming=wish.prewarming,
+        dialect=messages.DIALECT_STRICT if terms.strict else messages.DIALECT_EXTENDED,
+        project_id=terms.project_id,
+        prewarming=terms.prewarming,
     )
 
 

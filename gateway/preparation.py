@@ -21,11 +21,17 @@ class Preparation:
     ensuring: asyncio.Task[Constraint]
     checking: asyncio.Task[AnswerChecks]
 
+    async def write_bind(self) -> None:
+        """Write the message that binds an answer, once its indexes are there: while others work."""
+        await send_calls()
+        await asyncio.wait({self.ensuring})
+        if self._ensured is not None:
+            _ = self._ensured.bind
+
     @property
-    def ensured(self) -> Constraint | None:
-        """What an answer is bound to, once it is there."""
-        is_there = self.ensuring.done() and not self.ensuring.cancelled()
-        return self.ensuring.result() if is_there and not self.ensuring.exception() else None
+    def written(self) -> Constraint | None:
+        """What an answer is bound to, once the message is written."""
+        return self._ensured if self._ensured is not None and self._ensured.is_written else None
 
     def constraint(self) -> Constraint | None:
         """Return what an answer is bound to, once it is there.
@@ -51,6 +57,11 @@ class Preparation:
             await asyncio.gather(*running, return_exceptions=True)
         for task in tasks:
             _ = task.cancelled() or task.exception()  # seen, also where another was told
+
+    @property
+    def _ensured(self) -> Constraint | None:
+        is_there = self.ensuring.done() and not self.ensuring.cancelled()
+        return self.ensuring.result() if is_there and not self.ensuring.exception() else None
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from gateway.errors import SchemaInvalidError, grammar_error
 from gateway.grammars import Grammar, SchemaText, Subject, Syntax
-from gateway.indexes import Indexes, IndexHandle, IndexWish
+from gateway.indexes import Indexes, IndexHandle, IndexTerms, IndexWish
 from gateway.prompt_writers import PromptWriters
 from gateway.schemas import Maker, ModelKind, StoredSchema
 from gateway.validation import Validators
@@ -85,11 +85,11 @@ class SchemaIndexes:
         return ModelKind(sha256("\0".join(facts).encode()).hexdigest())
 
     def _wish(self, grammar: Grammar, stored: StoredSchema, snapshot: Snapshot) -> IndexWish:
-        return IndexWish(
-            grammar=grammar,
+        terms = IndexTerms(
             fingerprint=self.models.entries[snapshot].tokenizer_fingerprint,
             family=self.writers.of(snapshot).family,
             strict=stored.record.strict and stored.dialect == "strict",
             project_id=stored.record.project_id,
             prewarming=True,
         )
+        return IndexWish(grammar, terms)

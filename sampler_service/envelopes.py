@@ -15,7 +15,7 @@ from formwork_engine.vocabulary import Vocabulary
 from mesh.errors import InvalidArgumentError
 from mesh.tasks import do_all
 from sampler_service.index_fetcher import IndexName
-from sampler_service.indexes import Indexes
+from sampler_service.indexes import Indexes, Loaded
 
 _MAX_DEPTH = 32
 
@@ -81,30 +81,36 @@ class Envelopes:
         found = self.find(envelope)
         if found is not None:
             return found
-        parts = await self._get_all(envelope.names)
-        linked = await self._link_once(envelope.key, envelope.shape, parts)
-        self._keep(envelope.key, _Linked(linked, [name.index_id for name in envelope.names]))
-        return linked
+        parts = {} if envelope.key in self._linking else await self._gather(envelope.names)
+        return await self._link_once(envelope, parts)
 
-    async def _get_all(self, names: list[IndexName]) -> list[Index]:
-        """Return the indexes of all names; those that are not held are fetched side by side."""
-        found = map(self._indexes.find, names)
-        held = [index for index in found if index is not None]
-        if len(held) == len(names):
-            return held
-        await self._indexes.take_in(names)
-        missing = dict.fromkeys(name for name in names if not self._indexes.holds(name.index_id))
-        fetched = await do_all(self._indexes.get(name) for name in missing)
-        by_name = dict(zip(missing, fetched, strict=True))
-        return [by_name.get(name) or await self._indexes.get(name) for name in names]
+    async def _gather(self, names: list[IndexName]) -> dict[str, Index]:
+        """Return the indexes of names by id; all but such as came with them, where these are few.
 
-    async def _link_once(self, key: bytes, shape: sampler_pb2.Piece, parts: list[Index]) -> Index:
+        Those that are neither held nor came are fetched side by side.
+        """
+        brought = self._indexes.brought(names)
+        if len(brought) > 1:  # several threads load them: then they are linked
+            await self._indexes.take_in(brought)
+            brought = []
+        coming = {name.index_id for batch in brought for name in batch}
+        found = {name.index_id: self._indexes.find(name) for name in names}
+        missing = {
+            name.index_id: name
+            for name in names
+            if found[name.index_id] is None and name.index_id not in coming
+        }
+        fetched = await do_all(map(self._indexes.get, missing.values()))
+        held = {index_id: index for index_id, index in found.items() if index is not None}
+        return held | dict(zip(missing, fetched, strict=True))
+
+    async def _link_once(self, envelope: WantedEnvelope, parts: dict[str, Index]) -> Index:
         """Link an envelope once for all sequences that want it at the same time."""
-        task = self._linking.get(key)
+        task = self._linking.get(envelope.key)
         if task is None:
-            work = asyncio.to_thread(self._link, shape, parts)
-            task = self._linking[key] = asyncio.create_task(work)
-            task.add_done_callback(lambda done: self._end_link(key, done))
+            task = asyncio.create_task(self._link(envelope, parts))
+            self._linking[envelope.key] = task
+            task.add_done_callback(lambda done: self._end_link(envelope.key, done))
         return await asyncio.shield(task)
 
     def _end_link(self, key: bytes, done: asyncio.Task[Index]) -> None:
@@ -112,9 +118,23 @@ class Envelopes:
         if not done.cancelled():
             done.exception()  # seen, even where everybody who waited has left
 
-    def _link(self, shape: sampler_pb2.Piece, parts: list[Index]) -> Index:
+    async def _link(self, envelope: WantedEnvelope, parts: dict[str, Index]) -> Index:
+        """Load what came with the names and is not among the parts, and link, on one thread."""
+        names = {name.index_id: name for name in envelope.names}
+        new = [name for index_id, name in names.items() if index_id not in parts]
+        loaded, linked = await asyncio.to_thread(self._load_and_link, envelope, parts, new)
+        self._indexes.hold(new, loaded)
+        self._keep(envelope.key, _Linked(linked, list(names)))
+        return linked
+
+    def _load_and_link(
+        self, envelope: WantedEnvelope, parts: dict[str, Index], new: list[IndexName]
+    ) -> tuple[list[Loaded], Index]:
+        loaded = self._indexes.load_parts(new) if new else []
+        by_id = parts | {name.index_id: one.index for name, one in zip(new, loaded, strict=True)}
+        ordered = [by_id[name.index_id] for name in envelope.names]
         try:
-            return link_shape(shape, parts, self._vocabulary)
+            return loaded, link_shape(envelope.shape, ordered, self._vocabulary)
         except (EngineError, ValueError) as error:
             raise InvalidArgumentError(f"The envelope: {error}", field="envelope") from error
 

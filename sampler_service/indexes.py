@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -33,7 +33,9 @@ _PASSING = (ServiceUnavailableError, DeadlineExceededError, CompileQueueFullErro
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class Loaded:
+    """An index as it was loaded."""
+
     index: Index
     revision: int
     size_bytes: int
@@ -56,9 +58,9 @@ class Indexes:
         self._vocabulary = vocabulary
         self._config = config
         self._clock = clock
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._bytes = 0
-        self._fetching: dict[tuple[str, bool], asyncio.Task[_Loaded]] = {}
+        self._fetching: dict[tuple[str, bool], asyncio.Task[Loaded]] = {}
         self._waiters: dict[tuple[str, bool], int] = {}
         self._refreshing: set[asyncio.Task[None]] = set()
         self.dropped = 0
@@ -86,22 +88,47 @@ class Indexes:
             self._refresh(name)
         return held.index
 
-    async def take_in(self, names: Sequence[IndexName]) -> None:
-        """Load what came with these names of an envelope's parts, as far as it is not held.
+    def brought(self, names: Sequence[IndexName]) -> list[list[IndexName]]:
+        """Return what came with the names of an envelope's parts and is not held, in batches.
 
-        Several in one call: a small one is loaded sooner than a thread is reached.
-
-        Raises:
-            InternalError: Bytes that are not an index.
+        A small index is loaded sooner than a thread is reached: each batch takes one way to one.
         """
-        brought = [name for name in names if name.data and not self.holds(name.index_id)]
+        new = {name.index_id: name for name in names if name.data and not self.holds(name.index_id)}
         batches = cut_into_batches(
-            brought,
+            new.values(),
             lambda name: len(name.data),
             most_size=_BATCH_BYTES,
             most_items=_BATCH_INDEXES,
         )
-        await do_all(self._take_in(batch, self._load_parts) for batch in batches)
+        return list(batches)
+
+    async def take_in(self, batches: Iterable[Sequence[IndexName]]) -> None:
+        """Load and hold what came with the names of parts, the batches side by side.
+
+        Raises:
+            InternalError: Bytes that are not an index.
+        """
+        await do_all(self._take_in(batch, self.load_parts) for batch in batches)
+
+    def load_parts(self, names: Sequence[IndexName]) -> list[Loaded]:
+        """Load what came with the names of parts: work for a thread, and `hold` for the event loop.
+
+        Raises:
+            InternalError: Bytes that are not an index.
+        """
+        try:
+            indexes = load_parts([name.data for name in names], self._vocabulary)
+        except EngineError:
+            return self._load_each(names)  # which tells of the one that it is
+        return [
+            Loaded(index, name.revision, len(name.data))
+            for index, name in zip(indexes, names, strict=True)
+        ]
+
+    def hold(self, names: Sequence[IndexName], loaded: Sequence[Loaded]) -> None:
+        """Hold what was loaded, until others are wanted more."""
+        for name, one in zip(names, loaded, strict=True):
+            self._keep(name.index_id, one)
 
     def holds(self, index_id: str) -> bool:
         """Return whether `get` would answer at once."""
@@ -115,7 +142,7 @@ class Indexes:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._fetcher.close()
 
-    async def _fetch_shared(self, name: IndexName) -> _Loaded:
+    async def _fetch_shared(self, name: IndexName) -> Loaded:
         with_grammar = (name.index_id, True)
         key = (
             with_grammar
@@ -135,7 +162,7 @@ class Indexes:
                 del self._waiters[key]
                 task.cancel()  # nobody waits any more; no effect where it is done
 
-    async def _fetch_patiently(self, name: IndexName) -> _Loaded:
+    async def _fetch_patiently(self, name: IndexName) -> Loaded:
         """Try until the compiler answers; who waits has a deadline and cancels."""
         while True:
             try:
@@ -144,7 +171,7 @@ class Indexes:
                 log.info("index_fetch_failed", index_id=name.index_id, reason=error.reason)
                 await self._clock.sleep(self._config.index_retry_seconds)
 
-    async def _fetch(self, name: IndexName) -> _Loaded:
+    async def _fetch(self, name: IndexName) -> Loaded:
         if not name.data:
             fetched = await self._fetcher.fetch(name)
             name = replace(name, revision=fetched.revision, data=fetched.data)
@@ -152,35 +179,24 @@ class Indexes:
         return loaded
 
     async def _take_in(
-        self, names: Sequence[IndexName], load: Callable[[Sequence[IndexName]], list[_Loaded]]
-    ) -> list[_Loaded]:
+        self, names: Sequence[IndexName], load: Callable[[Sequence[IndexName]], list[Loaded]]
+    ) -> list[Loaded]:
         loaded = await asyncio.to_thread(load, names)
-        for name, one in zip(names, loaded, strict=True):
-            self._keep(name.index_id, one)
+        self.hold(names, loaded)
         return loaded
 
-    def _load_parts(self, names: Sequence[IndexName]) -> list[_Loaded]:
-        try:
-            indexes = load_parts([name.data for name in names], self._vocabulary)
-        except EngineError:
-            return self._load_each(names)  # which tells of the one that it is
-        return [
-            _Loaded(index, name.revision, len(name.data))
-            for index, name in zip(indexes, names, strict=True)
-        ]
-
-    def _load_each(self, names: Sequence[IndexName]) -> list[_Loaded]:
+    def _load_each(self, names: Sequence[IndexName]) -> list[Loaded]:
         return [self._load(name) for name in names]
 
-    def _load(self, name: IndexName) -> _Loaded:
+    def _load(self, name: IndexName) -> Loaded:
         try:
             index = Index.load(name.data, self._vocabulary)
-            return _Loaded(index, name.revision, len(name.data))
+            return Loaded(index, name.revision, len(name.data))
         except EngineError as error:
             log.warning("index_refused", index_id=name.index_id, cause=str(error))
             raise InternalError("The compiler sent an index that cannot be loaded.") from error
 
-    def _keep(self, index_id: str, loaded: _Loaded) -> None:
+    def _keep(self, index_id: str, loaded: Loaded) -> None:
         before = self._loaded.pop(index_id, None)
         self._bytes += loaded.size_bytes - (before.size_bytes if before else 0)
         self._loaded[index_id] = loaded

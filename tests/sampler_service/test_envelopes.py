@@ -53,6 +53,21 @@ async def test_parts_that_come_with_their_names_are_not_fetched(
     assert not mesh.compiler.requests
 
 
+async def test_of_several_choices_one_brings_an_index_and_the_others_wait_for_it(
+    mesh: WorkerMesh, gateway: StreamClient, index: Index
+) -> None:
+    name = {"index_id": "a" * 64, "revision": 1}
+    shape = one_or_two_calls("get")
+    for choice, part in enumerate(({**name, "inline_index": index.dump()}, name), start=1):
+        await gateway.open(choice, mesh.lease(), constrained=True, sampling={"max_tokens": 4})
+        envelope = {"shape": shape, "parts": [part]}
+        await gateway.send(bind={"sequence_id": choice, "envelope": envelope})
+    for choice in (1, 2):
+        await gateway.wait_ended(choice)
+        assert gateway.last(choice).finish == sampler_pb2.FINISH_LENGTH  # type: ignore[union-attr]
+    assert not mesh.compiler.requests
+
+
 async def test_a_sequence_may_be_opened_bound_whether_its_index_is_held_or_not(
     mesh: WorkerMesh, gateway: StreamClient, index: Index
 ) -> None:

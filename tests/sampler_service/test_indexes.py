@@ -63,7 +63,8 @@ async def test_an_index_that_comes_with_its_name_is_not_fetched(
 ) -> None:
     found = await indexes.get(IndexName(FIRST, 1, data=index.dump()))
     assert await indexes.get(IndexName(FIRST, 1)) is found
-    await indexes.take_in([IndexName(letter * 64, 1, data=index.dump()) for letter in "abcde"])
+    names = [IndexName(letter * 64, 1, data=index.dump()) for letter in "abcde"]
+    await indexes.take_in(indexes.brought(names))
     assert all(indexes.holds(letter * 64) for letter in "abcde")
     assert await indexes.get(IndexName(FIRST, 1)) is found  # held already
     assert not mesh.compiler.requests
@@ -72,7 +73,7 @@ async def test_an_index_that_comes_with_its_name_is_not_fetched(
 async def test_bytes_that_are_no_index_fail_who_brought_them(
     mesh: WorkerMesh, indexes: Indexes, index: Index
 ) -> None:
-    for taken in (indexes.get, lambda name: indexes.take_in([name])):
+    for taken in (indexes.get, lambda name: indexes.take_in([[name]])):
         with pytest.raises(InternalError):
             await taken(IndexName(FIRST, 1, data=b"no index"))
     assert not indexes.holds(FIRST)
