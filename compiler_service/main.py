@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+import uvloop
 from formwork.compiler.v1 import compiler_pb2, compiler_pb2_grpc
 from prometheus_client import CollectorRegistry, start_http_server
 
@@ -79,7 +80,7 @@ def main() -> None:
         settings = load_settings()
         mesh = settings.section("mesh", MeshConfig)
         configure_logs("compiler", log_format=mesh.log_format, level=mesh.log_level)
-        asyncio.run(serve(settings))
+        uvloop.run(serve(settings))
     except ConfigError as error:
         sys.exit(f"compiler: {error}")
 

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import structlog
+import uvloop
 from formwork.sampler.v1 import sampler_pb2
 from formwork.sampler.v1.sampler_pb2_grpc import add_SamplerServiceServicer_to_server
 from formwork.scheduler.v1 import scheduler_pb2
@@ -314,7 +315,7 @@ def main() -> None:
         settings = load_settings()
         mesh = settings.section("mesh", MeshConfig)
         configure_logs("sampler", log_format=mesh.log_format, level=mesh.log_level)
-        asyncio.run(_serve(settings, WorkerArguments(**vars(options))))
+        uvloop.run(_serve(settings, WorkerArguments(**vars(options))))
     except (ConfigError, ModelFolderError, SpoolError, FormworkError) as error:
         sys.exit(f"sampler: {error}")
 

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 
 import structlog
+import uvloop
 from formwork.scheduler.v1 import scheduler_pb2, scheduler_pb2_grpc
 
 from mesh.clock import SystemClock
@@ -127,7 +128,7 @@ def main() -> int:
         sys.stderr.write(f"scheduler: {error}\n")
         return 2
     configure_logs("scheduler", log_format=process.mesh.log_format, level=process.mesh.log_level)
-    asyncio.run(run(process))
+    uvloop.run(run(process))
     return 0
 
 
