@@ -5,6 +5,8 @@ are computed in a thread meanwhile; then tokens are sampled, appended, and follo
 forced. A sequence whose mask is late keeps its logits, and is sampled in a later step.
 """
 
+import contextlib
+from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Ordered
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -12,6 +14,7 @@ import numpy as np
 import structlog
 from formwork_engine.cursor import Cursor, advance_all
 from formwork_engine.errors import EngineError, LimitReachedError
+from formwork_engine.index import Index
 
 from mesh.clock import Clock
 from mesh.errors import (
@@ -39,6 +42,7 @@ from sampler_service.token_masks import StepMasks, TokenMasks
 
 log = structlog.get_logger()
 
+_NONE: Mapping[SequenceKey, Index] = {}
 _DROPPED = RowSampling(Draw(0, 0, 0))
 """The cheapest way to sample a row whose result is nobody's."""
 
@@ -141,8 +145,13 @@ class Batch:
 
     # -- the loop -------------------------------------------------------------------------------
 
-    def step(self) -> tuple[list[Output], bool]:
+    def step(self, coming: Mapping[SequenceKey, Index] = _NONE) -> tuple[list[Output], bool]:
         """Run one step.
+
+        Args:
+            coming: Indexes that are on their way to `bind`, also those that other threads add
+                meanwhile: a sequence whose first logits the step computes need not wait for its
+                end.
 
         Returns:
             What was made, and whether anything was computed; if not, nothing can move before a
@@ -151,7 +160,7 @@ class Batch:
         self._expire()
         self._give_places()
         step = plan_step(self._roster, self._cache, self._prefill_chunk)
-        moved = self._compute(step) if step.rows or step.held else False
+        moved = self._compute(step, coming) if step.rows or step.held else False
         outputs, self._outputs = self._outputs, []
         return outputs, moved
 
@@ -174,10 +183,10 @@ class Batch:
                 return
             self._runner.free(evicted)
 
-    def _compute(self, step: Step) -> bool:
+    def _compute(self, step: Step, coming: Mapping[SequenceKey, Index]) -> bool:
         """Do what was planned; return whether that was anything."""
         try:
-            sampled = self._run(step)
+            sampled = self._run(step, coming)
         except Exception:
             # the forward as a whole: nobody's numbers can be trusted
             log.exception("step_failed", rows=len(step.rows))
@@ -191,15 +200,42 @@ class Batch:
             self._take_all(ready, results)
         return bool(step.rows or sampled)
 
-    def _run(self, step: Step) -> list[tuple[ReadyRows, Ordered[Sampled | Failure]]]:
+    def _run(
+        self, step: Step, coming: Mapping[SequenceKey, Index]
+    ) -> list[tuple[ReadyRows, Ordered[Sampled | Failure]]]:
         for sequence, blocks in step.started:
             if sequence.slot is not None:
                 self._runner.prefill(sequence.slot, blocks)
         asked = [*step.wanting, *step.held]
+        self._bind_coming(step.wanting, coming)
         filling: Future[StepMasks] = self._mask_thread.submit(self._masks.fill, asked)
         logits = self._forward(step, filling)
         self._record_prompts(step)
-        return [(ready, _sample(ready)) for ready in gather_ready(asked, logits, filling.result())]
+        ready = gather_ready(asked, logits, filling.result())
+        late = self._bind_late(coming)
+        if late:
+            ready += gather_ready(late, None, self._masks.fill(late))
+        return [(rows, _sample(rows)) for rows in ready]
+
+    def _bind_late(self, coming: Mapping[SequenceKey, Index]) -> list[Sequence]:
+        """Bind those that keep their logits, where their index has come; return who goes on now."""
+        found = [self._roster.find(key) for key in list(coming)]
+        keeping = [one for one in found if one is not None and one.logits is not None]
+        self._bind_coming(keeping, coming)
+        return [one for one in keeping if one.held]
+
+    def _bind_coming(
+        self, waiting: Iterable[Sequence], coming: Mapping[SequenceKey, Index]
+    ) -> None:
+        """Bind those whose index is there by now and whose logits are of use as they are.
+
+        All others are bound behind the step, which also tells what is wrong.
+        """
+        for sequence in waiting if coming else ():
+            index = None if sequence.bound else coming.get(sequence.key)
+            with contextlib.suppress(EngineError):
+                if index is not None and sequence.bind_unforced(index.cursor()):
+                    sequence.stamp("bound", self._clock.monotonic())
 
     def _forward(self, step: Step, filling: Future[StepMasks]) -> Logits | None:
         """Return the logits of who wants them; None where there is nothing to compute."""

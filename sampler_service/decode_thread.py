@@ -8,11 +8,14 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import structlog
+from formwork_engine.index import Index
 
 from mesh.clock import Clock
 from sampler_service.batch import Batch
+from sampler_service.bindings import bind_to
 from sampler_service.decoder import Decoder
 from sampler_service.load import Load, TokenRate
+from sampler_service.openings import SequenceKey
 from sampler_service.outputs import Output
 
 log = structlog.get_logger()
@@ -43,6 +46,8 @@ class DecodeThread:
         self._deliver = deliver
         self._clock = clock
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
+        self._coming: dict[SequenceKey, Index] = {}
+        """Of sequences that are to be bound, until that is done."""
         self._rate = TokenRate()
         self._load = Load()
         self._loop = asyncio.get_running_loop()
@@ -64,6 +69,11 @@ class DecodeThread:
     def post(self, command: Command) -> None:
         """Have something done to the batch before its next step."""
         self._commands.put(command)
+
+    def bind(self, key: SequenceKey, index: Index) -> None:
+        """Bind a sequence: before the next step, or in the one that computes its first logits."""
+        self._coming[key] = index
+        self.post(lambda batch: bind_to(key, self._coming.pop(key), batch))
 
     async def stop(self) -> None:
         """End the thread after its step; live sequences end with it."""
@@ -94,7 +104,7 @@ class DecodeThread:
     def _run(self, batch: Batch) -> None:
         busy = False
         while self._obey(batch, wait=not busy):
-            outputs, busy = batch.step()
+            outputs, busy = batch.step(self._coming)
             self._rate.record(sum(output.tokens for output in outputs), self._clock.monotonic())
             self._load = self._look(batch)
             if outputs:

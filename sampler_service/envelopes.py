@@ -188,7 +188,7 @@ class _ShapeReader:
             case "text":
                 return writer.text(piece.text)
             case "part":
-                return self._part(piece.part)
+                return writer.part(self._index(piece.part))
             case "free_text":
                 free = piece.free_text
                 return writer.free(until=free.until, without=free.without)
@@ -203,10 +203,10 @@ class _ShapeReader:
                 inner = self.read(again.piece, depth + 1)
                 return writer.repeat(inner, again.minimum, again.maximum or None)
 
-    def _part(self, number: int) -> int:
+    def _index(self, number: int) -> Index:
         if number >= len(self._parts):
             raise InvalidArgumentError(f"There is no part {number}.", field="envelope.parts")
-        return self.writer.part(self._parts[number])
+        return self._parts[number]
 
     def _several(self, message: sampler_pb2.Pieces, depth: int) -> list[int]:
         return [self.read(piece, depth + 1) for piece in message.pieces]
@@ -220,13 +220,8 @@ class _ShapeReader:
         if key not in self._choices:
             between = self._together(message.between, depth)
             after = self._together(message.after, depth)
-            write = self.writer
-            self._choices[key] = write.choice(
-                [
-                    write.sequence([write.text(text), *between, self._part(number), *after])
-                    for text, number in zip(message.texts, message.parts, strict=True)
-                ]
-            )
+            parts = [self._index(number) for number in message.parts]
+            self._choices[key] = self.writer.branches(message.texts, between, parts, after)
         return self._choices[key]
 
     def _together(self, pieces: Iterable[sampler_pb2.Piece], depth: int) -> list[int]:

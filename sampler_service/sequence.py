@@ -191,6 +191,20 @@ class Sequence:
         if self.closes and not cursor.close_within(self._limit + 1):
             raise _cannot_close(cursor.shortest_end_tokens, self._limit)
 
+    def bind_unforced(self, cursor: "Cursor") -> bool:
+        """Give it its place in its index where no token is forced, and return whether that is so.
+
+        Then its next token is sampled: the logits that are computed for it already are of use.
+
+        Raises:
+            CursorError: The cursor has failed.
+        """
+        may_be_forced = self._jumps and not self.may_refuse_now
+        if self.closes or (may_be_forced and cursor.forced()):
+            return False
+        self.cursor, self.bound = cursor, True
+        return True
+
     def leaves_room(self, token_id: int) -> bool:
         """Return whether the answer can still be closed in time after a token; True if it need not.
 

@@ -19,7 +19,7 @@ from mesh.errors import (
 )
 from sampler_service.accounts import LeaseAccounts
 from sampler_service.batch import Batch
-from sampler_service.bindings import Wanted, bind_to, find, get, open_bound, wanted_of
+from sampler_service.bindings import Wanted, find, get, open_bound, wanted_of
 from sampler_service.decode_thread import DecodeThread
 from sampler_service.envelopes import Envelopes
 from sampler_service.frames import error_frame, to_frame
@@ -208,18 +208,18 @@ class DecodeStream:
         live.binding = asyncio.create_task(self._bind_when_loaded(live, key, wanted))
 
     async def _bind_when_loaded(self, live: _Live, key: SequenceKey, wanted: Wanted) -> None:
-        post = self._services.thread.post
+        thread = self._services.thread
         with bind_request(live.request_id or None, live.traceparent or None):
             try:
                 index = await get(wanted, self._services.indexes, self._services.envelopes)
             except FormworkError as error:
                 fault = error
-                post(lambda batch: batch.fail(key, fault))
+                thread.post(lambda batch: batch.fail(key, fault))
             except Exception:
                 log.exception("bind_failed")
-                post(lambda batch: batch.fail(key, InternalError("Internal error.")))
+                thread.post(lambda batch: batch.fail(key, InternalError("Internal error.")))
             else:
-                post(partial(bind_to, key, index))
+                thread.bind(key, index)
 
     def _abort(self, message: sampler_pb2.Abort) -> None:
         if message.sequence_id in self._live:

@@ -334,8 +334,31 @@ def test_an_envelope_that_is_written_piece_by_piece_is_the_same(
         assert cursors[0].may_end == cursors[1].may_end
 
 
+def test_branches_are_written_as_the_choice_of_sequences_that_they_are(
+    tools: Tools, vocabulary: Vocabulary
+) -> None:
+    def begun() -> tuple[EnvelopeWriter, int, int]:
+        writer = EnvelopeWriter()
+        return writer, writer.special(ARGUMENTS), writer.text("!")
+
+    one, between, after = begun()
+    one.branches(list(tools), [between], list(tools.values()), [after])
+    other, between, after = begun()
+    other.choice(
+        [
+            other.sequence([other.text(name), between, other.part(index), after])
+            for name, index in tools.items()
+        ]
+    )
+    assert dump_links(one.link(vocabulary)) == dump_links(other.link(vocabulary))
+    with pytest.raises(ValueError, match="shorter"):
+        one.branches(["a", "b"], [], list(tools.values())[:1], [])
+
+
 def test_pieces_refer_to_those_before_them() -> None:
     writer = EnvelopeWriter()
+    with pytest.raises(ValueError, match="no piece"):
+        writer.branches([], [0], [], [])
     first = writer.text("a")
     for number in (first + 1, -1):
         with pytest.raises(ValueError, match="no piece"):

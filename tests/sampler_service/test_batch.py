@@ -588,6 +588,57 @@ class TestPlaces:
         whole = Told(first.text + rest.text, 1 + rest.tokens, [first, *rest.outputs])
         assert signature(whole) == signature(at_once)
 
+    @pytest.mark.parametrize("forced", [False, True])
+    @pytest.mark.parametrize("during_forward", [False, True])
+    def test_an_index_that_comes_within_a_step_serves_in_it_unless_tokens_are_forced(
+        self,
+        make_batch: MakeBatch,
+        runner: NativeRunner,
+        index: Index,
+        *,
+        during_forward: bool,
+        forced: bool,
+    ) -> None:
+        options = {"max_tokens": 100} | ({} if forced else {"top_logprobs": 2})
+        asked = opening(1, constrained=True, options=options)
+        at_once = decode(make_batch(), asked, index=index)[1]
+        coming = {} if during_forward else {key(1): index}
+
+        def arrive(logits: Logits) -> Logits:
+            coming[key(1)] = index
+            return logits
+
+        visited = FaultyRunner(runner)
+        visited.spoil = arrive
+        batch = make_batch(runner=visited)
+        batch.open(asked)
+        firsts, _ = batch.step(coming)
+        assert [first.tokens for first in firsts] == ([] if forced else [1])
+        batch.bind(key(1), index.cursor())  # as always behind the step
+        rest = run_batch(batch)[key(1)]
+        text = "".join(first.text for first in firsts) + rest.text
+        tokens = sum(first.tokens for first in firsts) + rest.tokens
+        assert signature(Told(text, tokens, [*firsts, *rest.outputs])) == signature(at_once)
+
+    def test_an_index_that_comes_within_a_step_serves_who_keeps_logits_from_before(
+        self, make_batch: MakeBatch, index: Index
+    ) -> None:
+        options = {"max_tokens": 100, "top_logprobs": 2}
+        asked = opening(1, constrained=True, options=options)
+        other = opening(2, options={"max_tokens": 5, "logit_bias": ENDLESS})
+        alone = decode(make_batch(), asked, index=index)[1]
+        batch = make_batch()
+        batch.open(asked)
+        batch.open(other)
+        batch.step()
+        outputs, _ = batch.step({key(1): index})
+        told = {output.key: output.tokens for output in outputs}
+        assert told == {key(1): 1, key(2): 1}
+        (first,) = (output for output in outputs if output.key == key(1))
+        rest = run_batch(batch)[key(1)]
+        whole = Told(first.text + rest.text, 1 + rest.tokens, [first, *rest.outputs])
+        assert signature(whole) == signature(alone)
+
     def test_long_prompts_do_not_hold_up_tokens(self, make_batch: MakeBatch) -> None:
         batch = make_batch(prefill_chunk=BLOCK)
         batch.open(opening(1, options={"max_tokens": 900, "logit_bias": ENDLESS}))

@@ -12,6 +12,7 @@ receivers that hold the parts already: where one tool of a hundred has changed, 
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
+from collections.abc import Sequence as Ordered
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final, NamedTuple
@@ -239,6 +240,35 @@ class EnvelopeWriter:
     def choice(self, pieces: Collection[int]) -> int:
         """Add a choice of pieces."""
         return self._several(5, pieces)
+
+    def branches(
+        self,
+        texts: Ordered[str],
+        between: Ordered[int],
+        parts: Ordered[Index],
+        after: Ordered[int],
+    ) -> int:
+        """Add a choice of sequences that differ in a text and a part alone.
+
+        Args:
+            texts: What each begins with.
+            between: Pieces that each has behind it.
+            parts: What each has then.
+            after: Pieces that each ends with.
+
+        Raises:
+            ValueError: Not as many parts as texts, or a piece that is not there.
+        """
+        for piece in (*between, *after):
+            self._back(piece)
+        count, first = 2 + len(between) + len(after), len(self._written)
+        layout = struct.Struct(f"<BI{count}I")
+        for text, _ in zip(texts, parts, strict=True):
+            here = len(self._written) + 2
+            back = (2, *(here - piece for piece in between), 1, *(here - piece for piece in after))
+            self._written += (b"\1" + _text(text), _NEXT_PART, layout.pack(4, count, *back))
+        self._parts += parts
+        return self.choice(range(first + 2, len(self._written), 3))
 
     def repeat(self, piece: int, minimum: int = 0, maximum: int | None = None) -> int:
         """Add a piece several times."""
