@@ -2,13 +2,13 @@
 //!
 //! # From a schema to a mask
 //!
-//! A schema is read (`json`, exact numbers in `decimal`) and *translated* (`schema`) to
-//! *formulas* (`formula`): Boolean combinations of assertions about one value, hash-consed, with
-//! negation pushed to the leaves. A constant is a formula too (`values`), and some formulas plainly
-//! exclude each other (`exclusion`), by what they say and by what is required beside them: then "exactly
-//! one" of them is any of them (`choice`). All that is said of a string is one language of code points
-//! (`regex`, made from `pattern` and `formats`); numbers are judged by arithmetic on their
-//! digits (`number`), and where draft 4 asks for integers by how they are written.
+//! A schema is read (`json`, exact numbers in `decimal`) and *translated* (`schema`, which knows the
+//! schemas of JSON Schema itself) to *formulas* (`formula`): Boolean combinations of assertions about
+//! one value, hash-consed, with negation pushed to the leaves. A constant is a formula too (`values`),
+//! and some formulas plainly exclude each other (`exclusion`), by what they say and by what is required
+//! beside them: then "exactly one" of them is any of them (`choice`). All that is said of a string is
+//! one language of code points (`regex`, made from `pattern` and `formats`); numbers are judged by
+//! arithmetic on their digits (`number`), and where draft 4 asks for integers by how they are written.
 //!
 //! A `grammar` is the arena of these formulas and all that is worked out from them. After a key or
 //! at an item a formula goes on in *branches* (`derive`): what the child must fulfil, and what is

@@ -5,7 +5,7 @@ import random
 
 import jsonschema_rs
 import pytest
-from formwork_engine import JsonSchema, Vocabulary, compile_index
+from formwork_engine import Budget, JsonSchema, Vocabulary, compile_index
 from formwork_engine.testing import accepts, walk
 
 FORMATS = (
@@ -69,3 +69,13 @@ def test_known_examples(vocabulary: Vocabulary, name: str, text: str, *, is_acce
 def test_an_unknown_format_is_an_annotation(vocabulary: Vocabulary) -> None:
     schema = JsonSchema('{"type":"string","format":"colour"}')
     assert accepts(compile_index(schema, vocabulary), '"anything"')
+
+
+def test_a_format_that_is_named_many_times_costs_little_more_than_once(
+    vocabulary: Vocabulary,
+) -> None:
+    properties = {f"p{number}": {"format": "uri-reference"} for number in range(2_000)}
+    text = JsonSchema(json.dumps({"properties": properties}))
+    index = compile_index(text, vocabulary, budget=Budget(compile_fuel=20_000))
+    assert accepts(index, '{"p0":"a/b","p1999":"#"}')
+    assert not accepts(index, '{"p1999":"a b"}')

@@ -118,6 +118,13 @@ impl<'a> Registry<'a> {
         id
     }
 
+    /// Add a document under its URI if there is none.
+    pub fn add_unless_known(&mut self, uri: &str, document: &'a Value) {
+        if !self.by_uri.contains_key(uri) {
+            self.add(uri, document, Dialect::Draft2020);
+        }
+    }
+
     fn add_resource(&mut self, base: &str, root: &'a Value, dialect: Dialect) -> ResourceId {
         let named = match root.get(dialect.id_keyword()) {
             Some(Value::String(id)) if !id.starts_with('#') => resolve_uri(base, id),
@@ -335,6 +342,24 @@ impl<'a> Registry<'a> {
             Some(self.locate(value, *resource))
         });
         outermost.or(Some(first))
+    }
+
+    /// How many parts of a resource dynamic references may name.
+    pub fn dynamic_count(&self, resource: ResourceId) -> usize {
+        self.resources[resource.0 as usize].dynamic_anchors.len()
+    }
+
+    /// Whether a dynamic reference may name a part of a resource that is entered in this scope: not
+    /// if those entered before have all that is dynamic in it.
+    pub fn widens(&self, scope: &[ResourceId], entered: ResourceId) -> bool {
+        if scope.contains(&entered) {
+            return false;
+        }
+        let entered = &self.resources[entered.0 as usize];
+        let outer = || scope.iter().map(|r| &self.resources[r.0 as usize]);
+        let is_new = |anchor: &&str| outer().all(|r| !r.dynamic_anchors.contains_key(*anchor));
+        entered.dynamic_anchors.keys().any(is_new)
+            || entered.recursive && !outer().any(|r| r.recursive)
     }
 
     /// What a `$recursiveRef` (2019-09) names.

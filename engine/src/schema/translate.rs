@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::metaschemas::{Draft, drafts_named};
 use super::path::{Path, Step};
 use super::registry::{Dialect, Located, MAX_URI_BYTES, Registry, ResourceId};
 use crate::decimal::Decimal;
@@ -69,6 +70,10 @@ impl<'a> Documents<'a> {
         for (uri, remote) in remotes {
             registry.add(uri, remote, Dialect::Draft2020);
         }
+        let known = remotes.iter().map(|(_, remote)| remote).chain([document]);
+        for (uri, metaschema) in known.flat_map(drafts_named).flat_map(Draft::documents) {
+            registry.add_unless_known(uri, metaschema);
+        }
         if registry.is_full() {
             return Err(too_large("max_uri_bytes", MAX_URI_BYTES as u64));
         }
@@ -101,6 +106,7 @@ impl<'a> Documents<'a> {
             document: self.document,
             path: Path::default(),
             scope: vec![self.root],
+            formats: HashMap::new(),
         };
         let formula = match keyword {
             None => translator.schema(at)?,
@@ -145,6 +151,8 @@ pub(super) struct Translator<'a> {
     document: &'a Value,
     pub(super) path: Path<'a>,
     scope: Vec<ResourceId>,
+    /// Languages of formats, by name.
+    formats: HashMap<String, RegexId>,
 }
 
 impl<'a> Translator<'a> {
@@ -168,7 +176,9 @@ impl<'a> Translator<'a> {
         at: Located<'a>,
         run: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        let entered = self.registry.has_dynamic_scope && !self.scope.contains(&at.resource);
+        let steps = self.registry.dynamic_count(at.resource) * self.scope.len();
+        self.formulas.regexes.spend_steps(steps);
+        let entered = self.registry.widens(&self.scope, at.resource);
         if entered {
             self.scope.push(at.resource);
         }
@@ -620,8 +630,20 @@ impl<'a> Translator<'a> {
         if !self.options.assert_formats {
             return Ok(FormulaId::TRUE);
         }
-        let language = formats::format(&mut self.formulas.regexes, name);
-        Ok(language.map_or(FormulaId::TRUE, |language| self.formulas.text(language)))
+        let Some(language) = self.format_language(name) else {
+            return Ok(FormulaId::TRUE);
+        };
+        Ok(self.formulas.text(language))
+    }
+
+    /// The language of a standard format, which takes long to make and is made once.
+    fn format_language(&mut self, name: &str) -> Option<RegexId> {
+        if let Some(known) = self.formats.get(name) {
+            return Some(*known);
+        }
+        let language = formats::format(&mut self.formulas.regexes, name)?;
+        self.formats.insert(name.to_owned(), language);
+        Some(language)
     }
 
     // Arrays.
