@@ -1,13 +1,14 @@
 """Whether a JSON text fits a JSON Schema: pure, and as slow as the schema makes it.
 
-Formats are asserted, references stay inside the schema. Patterns run on the linear-time engine;
-those of a schema that looks ahead or behind, which that does not read, on one that gives up after
-so many steps back.
+Formats are asserted, references stay inside the schema or name one of JSON Schema's own. Patterns
+run on the linear-time engine; those of a schema that looks ahead or behind, which that does not
+read, on one that gives up after so many steps back.
 """
 
 import json
 import re
 from decimal import Decimal
+from functools import cache
 from typing import Any, Protocol
 
 import jsonschema_rs
@@ -27,6 +28,7 @@ _DIALECTS = frozenset(
 
 _LOOKING_AROUND = re.compile(rb"\(\?<?[=!]")
 _MAX_STEPS_BACK = 1_000_000
+_METASCHEMA = re.compile(rb'"\$(dynamicR|r)ef"\s*:\s*"https?:[/\\]+json-schema\.org')
 
 
 class Validator(Protocol):
@@ -53,8 +55,9 @@ def build_validator(schema_text: bytes, *, pattern_bytes: int) -> Validator:
             patterns = jsonschema_rs.FancyRegexOptions(
                 backtrack_limit=_MAX_STEPS_BACK, size_limit=pattern_bytes
             )
+        known = _metaschemas() if _METASCHEMA.search(schema_text) else None
         return jsonschema_rs.validator_for(
-            schema, validate_formats=True, pattern_options=patterns, offline=True
+            schema, validate_formats=True, pattern_options=patterns, offline=True, registry=known
         )
     except (ValueError, RecursionError, jsonschema_rs.ReferencingError) as error:
         raise SchemaUnusableError(str(error).split("\n", 1)[0][:300]) from error
@@ -72,6 +75,14 @@ def fits(validator: Validator, text: bytes) -> bool:
         return bool(validator.is_valid(value))
     except (ValueError, RecursionError):
         return False
+
+
+@cache
+def _metaschemas() -> jsonschema_rs.Registry:
+    """Return what the engine knows as well; a validator knows the schemas of its own draft."""
+    from formwork_engine.metaschemas import read_metaschemas  # noqa: PLC0415 - large, seldom needed
+
+    return jsonschema_rs.Registry(read_metaschemas())
 
 
 def _with_known_dialect(schema: Any) -> Any:  # noqa: ANN401 - any JSON value

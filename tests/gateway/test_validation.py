@@ -100,6 +100,9 @@ async def shared() -> AsyncIterator[Validators]:
         ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "null"}}}, "null", True),
         ({"$schema": "http://json-schema.org/draft-07/schema#", "type": "null"}, "null", True),
         ({"$schema": "http://nobody.example/knows", "type": "null"}, "1", False),
+        ({"$ref": "http://json-schema.org/draft-07/schema#"}, '{"type":"null"}', True),
+        ({"$ref": "http://json-schema.org/draft-07/schema#"}, '{"type":"nil"}', False),
+        ({"$ref": "https://json-schema.org/draft/2019-09/schema"}, '{"items":1}', False),
         ({"type": "array"}, "[" * 100_000, False),
     ],
 )
