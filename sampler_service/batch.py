@@ -323,7 +323,7 @@ class Batch:
         output = sequence.take_output(self._clock)
         if output is not None:
             self._outputs.append(output)
-        if sequence.ended and self._roster.find(sequence.key) is sequence:
+        if sequence.ending is not None and self._roster.find(sequence.key) is sequence:
             slot = self._roster.remove(sequence)
             if slot is not None:
                 self._runner.free(slot)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, NewType, Protocol
+from typing import NewType, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,8 @@ class RunnerInfo:
     reuses_prefixes: bool = True
 
 
-class Row(NamedTuple):
+@dataclass(slots=True)
+class Row:
     """Tokens to append to one slot in a step.
 
     `prompt`: part of a prompt, inside one run of `BLOCK`; else tokens behind it, each computed as

@@ -132,7 +132,7 @@ class Sequence:
     @property
     def computable(self) -> bool:
         """Its next logits can be computed; its first ones also while it waits for its index."""
-        return self.logits is None and self.prefilled and self._is_open
+        return self.logits is None and self._is_open and self.prefilled
 
     @property
     def _is_open(self) -> bool:
@@ -364,10 +364,8 @@ class Sequence:
             return
         if is_refusal:
             self._begin_refusal()
-        elif isinstance(moved, Exception):
-            raise moved
-        elif self.cursor is not None and moved is None:
-            self.cursor.advance(token_id)
+        elif self.cursor is not None:
+            _move(self.cursor, token_id, moved)
         said = self._telling.say(token_id, is_silent=is_refusal)
         if self._lookout is not None and self.cursor is not None:
             self._lookout.note(said)
@@ -407,8 +405,8 @@ class Sequence:
 
     def take_output(self, clock: Clock) -> Output | None:
         """Return what has come since the last call; None if nothing has."""
-        if self.is_probing:
-            if not self.ended:
+        if self._trial is not None:
+            if self.ending is None:
                 return None
             self._telling.forget()  # what was tried is nobody's to see
         return self._telling.take(clock, self.ending, is_bound=self.bound)
@@ -417,6 +415,14 @@ class Sequence:
         """Go on as unconstrained text of another channel."""
         self._telling.channel = Channel.REFUSAL
         self.cursor = None
+
+
+def _move(cursor: "Cursor", token_id: int, moved: Moved | None) -> None:
+    """Move a cursor on, unless it was moved already."""
+    if moved is None:
+        cursor.advance(token_id)
+    elif isinstance(moved, Exception):
+        raise moved
 
 
 def _cannot_close(shortest: int | None, limit: int) -> FormworkError:

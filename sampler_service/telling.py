@@ -96,11 +96,9 @@ class Telling:
         output.channel = self.channel
         if not self._told_cached:
             output.cached_prompt_tokens, self._told_cached = self._cached or 0, True
-        if isinstance(ending, Finish):
-            output.finish = ending
-        elif ending is not None:
-            output.error = ending
         if ending is not None:
+            output.finish = ending if isinstance(ending, Finish) else None
+            output.error = None if isinstance(ending, Finish) else ending
             output.timings = self._timings(clock.monotonic(), is_bound=is_bound)
         return output
 
