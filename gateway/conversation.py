@@ -161,10 +161,15 @@ class Conversation:
         return {"id": self._call_id(call.id), "type": "function", "function": function}
 
     def _tools(self, tools: Sequence[Mapping[str, Any]], markers: Markers) -> list[Any]:
+        written: list[Any] = []
         try:
-            return [self._tool(tool, markers) for tool in tools]
+            for number, tool in enumerate(tools):
+                # ours are one many times over, and have nothing to wrap
+                again = number > 0 and tool is tools[number - 1] and tool == written[-1]
+                written.append(written[-1] if again else self._tool(tool, markers))
         except RecursionError as error:
             raise ToolsRefusedError("they are nested too deeply") from error
+        return written
 
     def _tool(self, value: Any, markers: Markers) -> Any:  # noqa: ANN401 - JSON
         """Return a tool with every text wrapped that spells a control token.
