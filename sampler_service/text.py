@@ -27,12 +27,7 @@ class TextStream:
 
     def feed(self, token_id: int) -> str:
         """Return what a further token makes certain; sets `stopped` at a stop string."""
-        said = self._vocabulary.token_bytes(token_id)
-        if self._is_whole and said.isascii():  # most tokens; the decoder is slower
-            text = said.decode("ascii")
-        else:
-            text = self._decoder.decode(said)
-            self._is_whole = not self._decoder.getstate()[0]
+        text = self._decode(self._vocabulary.token_bytes(token_id))
         return self._release(text) if self._stop else text
 
     def finish(self) -> str:
@@ -44,6 +39,17 @@ class TextStream:
             return text
         kept, self._kept = self._kept, ""
         return text + kept
+
+    def _decode(self, said: bytes) -> str:
+        """Return the code points that further bytes complete."""
+        if self._is_whole:
+            try:
+                return said.decode()  # most tokens; the decoder is slower
+            except UnicodeDecodeError:
+                pass  # a part of a code point, or none at all
+        text = self._decoder.decode(said)
+        self._is_whole = not self._decoder.getstate()[0]
+        return text
 
     def _release(self, text: str) -> str:
         if self.stopped:
