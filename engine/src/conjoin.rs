@@ -36,7 +36,8 @@ struct Class {
 
 impl Grammar {
     /// Every combination of one branch of each part: all children hold, and all rests are left.
-    pub(crate) fn conjoin(&mut self, parts: &[Arc<[Branch]>]) -> Arc<[Branch]> {
+    /// What is left is an object's or an array's formula, as `kind` says.
+    pub(crate) fn conjoin(&mut self, parts: &[Arc<[Branch]>], kind: Kind) -> Arc<[Branch]> {
         let ways = ways_of(parts);
         // One part that goes on in many ways makes no more of them.
         let is_product = parts.iter().filter(|part| part.len() > 1).count() > 1;
@@ -51,7 +52,10 @@ impl Grammar {
         if ways <= few {
             return self.combine(parts);
         }
-        let settled: Vec<_> = parts.iter().map(|p| self.settle(certain, p)).collect();
+        let mut settled: Vec<_> = parts.iter().map(|p| self.settle(certain, p)).collect();
+        if ways_of(&settled) > few {
+            settled = self.join_cases(&settled, kind).unwrap_or(settled);
+        }
         if ways_of(&settled) <= few {
             return self.combine(&settled);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::formula::{Formula, FormulaId, ItemTableId, TextId, ValueId, ValueSetId};
+use crate::formula::{Formula, FormulaId, ItemTableId, Kind, TextId, ValueId, ValueSetId};
 use crate::grammar::{Branch, Grammar};
 use crate::hashing::IdMap;
 
@@ -45,7 +45,7 @@ impl Grammar {
                     .iter()
                     .map(|p| self.property_branches(*p, key))
                     .collect();
-                self.conjoin(&parts)
+                self.conjoin(&parts, Kind::Object)
             }
             Formula::Or(parts) => {
                 let parts: Vec<_> = parts
@@ -127,7 +127,7 @@ impl Grammar {
         let branches: Arc<[Branch]> = match &*formula {
             Formula::And(parts) => {
                 let ways: Vec<_> = parts.iter().map(|p| self.item_branches(*p)).collect();
-                let branches = self.conjoin(&ways);
+                let branches = self.conjoin(&ways, Kind::Array);
                 let branches = self.told_apart(parts, branches);
                 self.merge(branches)
             }

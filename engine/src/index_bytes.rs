@@ -19,7 +19,7 @@ use crate::sha256::{Digest, Sha256};
 
 /// Which engine this is: its release, then what is raised with every change of what a grammar is
 /// compiled to. Part of every index, so that none outlives its engine.
-pub const ENGINE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+8");
+pub const ENGINE_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+9");
 /// The version of the layout above without tables; 1 is the Python face's own.
 pub const FORMAT_VERSION: u16 = 2;
 /// The version of the layout with tables.

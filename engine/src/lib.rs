@@ -12,7 +12,8 @@
 //!
 //! A `grammar` is the arena of these formulas and all that is worked out from them. After a key or
 //! at an item a formula goes on in *branches* (`derive`): what the child must fulfil, and what is
-//! left then; a conjunction in many ways goes on in one for each *class* of children (`conjoin`).
+//! left then; a conjunction in many ways goes on in one for each *class* of children (`conjoin`), or for
+//! each of the cases of which one at most can be met (`cases`).
 //! Whether anything fulfils what is left is found by a bounded *search* (`satisfy`), so
 //! that nothing is begun that cannot be ended.
 //!
@@ -90,8 +91,8 @@
 //! * `formula`, `values`, `choice`, `exclusion`, `rivals`: formulas, those of constants, exactly one of
 //!   several, those that exclude each other, and which of many have to be compared.
 //! * `schema`: JSON Schema, drafts 4 to 2020-12, to formulas.
-//! * `grammar`, `derive`, `conjoin`, `satisfy`, `count`: a grammar, its branches, those of
-//!   conjunctions, whether it has a value, and how many at most.
+//! * `grammar`, `derive`, `conjoin`, `cases`, `satisfy`, `count`: a grammar, its branches, those of
+//!   conjunctions and of conditions among them, whether it has a value, and how many at most.
 //! * `shape`, `machine`: strings, and all of JSON, byte by byte.
 //! * `tokenisation`: how tokenizers cut text.
 //! * `vocabulary`: tokens and their trie.
@@ -139,6 +140,7 @@ mod rivals;
 mod schema;
 mod values;
 
+mod cases;
 mod conjoin;
 mod count;
 mod derive;

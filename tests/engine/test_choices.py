@@ -147,3 +147,76 @@ def test_alternatives_with_words_in_common_take_little_fuel(vocabulary: Vocabula
     valid = [instance for instance in instances if Draft202012Validator(schema).is_valid(instance)]
     assert [i for i in instances if accepts(index, json.dumps(i, separators=(",", ":")))] == valid
     assert valid
+
+
+CONDITIONS = st.lists(
+    st.builds(
+        lambda tags, kind, body, other: {
+            "if": {"properties": {"tag": {"enum": tags}}, **kind},
+            "then": {"properties": {"body": body}},
+            **other,
+        },
+        st.lists(st.sampled_from(TAGS), min_size=1, max_size=2, unique=True),
+        st.sampled_from([{"required": ["tag"]}, {"required": ["tag"]}, {}]),
+        st.sampled_from([*BODIES, False]),
+        st.sampled_from([{}, {}, {"else": {"properties": {"sort": {"enum": TAGS}}}}]),
+    ),
+    min_size=7,
+    max_size=9,
+)
+ALONE = st.permutations(range(8)).map(
+    lambda order: [
+        {
+            "if": {"properties": {"tag": {"const": ["a", "b", "c", "d", 1, None, {}, []][place]}}}
+            | {"required": ["tag"]},
+            "then": {"properties": {"body": BODIES[place % 4]}, "required": ["sort"][: place % 2]},
+        }
+        for place in order
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    conditions=st.one_of(CONDITIONS, ALONE),
+    needed=NEEDED,
+    is_negated=st.booleans(),
+    instances=st.lists(INSTANCES, min_size=12, max_size=12),
+)
+def test_what_is_accepted_under_conditions_is_what_is_valid(
+    vocabulary: Vocabulary,
+    conditions: list[Schema],
+    needed: list[str],
+    is_negated: bool,  # noqa: FBT001 - a parameter of the test
+    instances: list[Schema],
+) -> None:
+    schema: Schema = {"type": "object", "required": needed, "allOf": conditions}
+    schema = {"not": schema, "type": "object"} if is_negated else schema
+    try:
+        index = compile_index(JsonSchema(json.dumps(schema)), vocabulary, ANY_ORDER)
+    except UnsupportedError:  # nothing fits
+        index = None
+    validator = Draft202012Validator(schema)
+    for instance in instances:
+        text = json.dumps(instance, separators=(",", ":"))
+        is_accepted = index is not None and accepts(index, text)
+        assert is_accepted == validator.is_valid(instance), text
+
+
+def test_thirty_conditions_take_little_fuel_wherever_their_property_is_written(
+    vocabulary: Vocabulary,
+) -> None:
+    conditions = [
+        {
+            "if": {"properties": {"tag": {"const": f"tag{number}"}}, "required": ["tag"]},
+            "then": {"properties": {"body": {"required": [f"p{number}"]}}},
+        }
+        for number in range(30)
+    ]
+    text = JsonSchema(json.dumps({"type": "object", "allOf": conditions}))
+    budget = Budget(mask_fuel=50_000)
+    index = compile_index(text, vocabulary, ANY_ORDER, budget=budget)
+    assert accepts(index, '{"body":{"p7":1},"tag":"tag7"}')
+    assert accepts(index, '{"body":{"p7":1},"tag":"other"}')
+    assert accepts(index, '{"body":{}}')
+    assert not accepts(index, '{"body":{"p7":1},"tag":"tag8"}')
