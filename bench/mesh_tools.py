@@ -145,11 +145,15 @@ async def measure_latency(options: argparse.Namespace) -> bool:
     """Print what the constraint adds to the time to the first token.
 
     Both sides of a pair have the same prompt, prefilled before: one may call no tool, the other
-    may; both make one token. Medians of the differences, milliseconds.
+    may; both make one token. Nothing of the constraint can hide behind a prefill then; in the last
+    column, both sides bring a new tool, and so a prompt that is new. Medians of the differences,
+    milliseconds.
     """
     client = openai.AsyncOpenAI(max_retries=0, timeout=120)
-    print("| tools | unconstrained | added: known | reordered | one less | one new | all new |")
-    print("|---|---|---|---|---|---|---|")
+    changes = (unchanged, reordered, one_less, one_new, all_new)
+    names = ("known", *(change.__name__.replace("_", " ") for change in changes[1:]))
+    print(f"| tools | unconstrained | added: {' | '.join(names)} | one new, prompt new |")
+    print("|---|---" * 4 + "|")
     for count in (1, 10, 100):
         base = [make_tool(count, number) for number in range(count)]
         await first_token(client, options, base, "auto")
@@ -159,8 +163,11 @@ async def measure_latency(options: argparse.Namespace) -> bool:
                 await difference(client, options, change(base, number), bases)
                 for number in range(options.repeats)
             ]
-            for change in (lambda tools, _: tools, reordered, one_less, one_new, all_new)
+            for change in changes
         ]
+        added.append(
+            [await difference_of_new(client, options, base, n) for n in range(options.repeats)]
+        )
         row = " | ".join(f"{statistics.median(values):+.1f}" for values in added)
         print(f"| {count} | {statistics.median(bases):.1f} | {row} |")
     return True
@@ -171,6 +178,11 @@ def make_tool(count: int, number: int, salt: str = "") -> dict[str, Any]:
     properties = {f"city{salt}": {"type": "string"}, f"n{number}": {"enum": [count, "all"]}}
     parameters = {"type": "object", "properties": properties, "required": list(properties)}
     return {"type": "function", "function": {"name": f"tool_{number}", "parameters": parameters}}
+
+
+def unchanged(tools: list[dict[str, Any]], _number: int) -> list[dict[str, Any]]:
+    """Return the tools."""
+    return tools
 
 
 def reordered(tools: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
@@ -206,6 +218,20 @@ async def difference(
     plain = await first_token(client, options, tools, "none")
     bases.append(plain)
     return await first_token(client, options, tools, "auto") - plain
+
+
+async def difference_of_new(
+    client: openai.AsyncOpenAI,
+    options: argparse.Namespace,
+    tools: list[dict[str, Any]],
+    number: int,
+) -> float:
+    """Return the same where a tool is new on both sides; which side comes first alternates."""
+    sides = ["none", "auto"] if number % 2 else ["auto", "none"]
+    taken = {
+        side: await first_token(client, options, one_new(tools, number), side) for side in sides
+    }
+    return taken["auto"] - taken["none"]
 
 
 async def first_token(
