@@ -79,10 +79,10 @@ def fits(validator: Validator, text: bytes) -> bool:
 
 @cache
 def _metaschemas() -> jsonschema_rs.Registry:
-    """Return what the engine knows as well; a validator knows the schemas of its own draft."""
-    from formwork_engine.metaschemas import read_metaschemas  # noqa: PLC0415 - large, seldom needed
+    """Return the schemas of every draft, as the engine knows them; a validator knows its own's."""
+    from jsonschema_specifications import REGISTRY  # noqa: PLC0415 - large, seldom needed
 
-    return jsonschema_rs.Registry(read_metaschemas())
+    return jsonschema_rs.Registry([(uri.rstrip("#"), REGISTRY.contents(uri)) for uri in REGISTRY])
 
 
 def _with_known_dialect(schema: Any) -> Any:  # noqa: ANN401 - any JSON value

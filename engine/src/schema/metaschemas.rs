@@ -25,25 +25,16 @@ macro_rules! draft {
 }
 
 static DRAFTS: [Draft; 5] = [
-    draft!(
-        "http://json-schema.org/draft-04/",
-        "../../python/formwork_engine/drafts/draft-04.json"
-    ),
-    draft!(
-        "http://json-schema.org/draft-06/",
-        "../../python/formwork_engine/drafts/draft-06.json"
-    ),
-    draft!(
-        "http://json-schema.org/draft-07/",
-        "../../python/formwork_engine/drafts/draft-07.json"
-    ),
+    draft!("http://json-schema.org/draft-04/", "drafts/draft-04.json"),
+    draft!("http://json-schema.org/draft-06/", "drafts/draft-06.json"),
+    draft!("http://json-schema.org/draft-07/", "drafts/draft-07.json"),
     draft!(
         "https://json-schema.org/draft/2019-09/",
-        "../../python/formwork_engine/drafts/2019-09.json"
+        "drafts/2019-09.json"
     ),
     draft!(
         "https://json-schema.org/draft/2020-12/",
-        "../../python/formwork_engine/drafts/2020-12.json"
+        "drafts/2020-12.json"
     ),
 ];
 
