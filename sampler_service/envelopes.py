@@ -81,11 +81,12 @@ class Envelopes:
         found = self.find(envelope)
         if found is not None:
             return found
-        parts = {} if envelope.key in self._linking else await self._gather(envelope.names)
-        return await self._link_once(envelope, parts)
+        if envelope.key in self._linking:
+            return await self._link_once(envelope, {}, [])
+        return await self._link_once(envelope, *await self._gather(envelope.names))
 
-    async def _gather(self, names: list[IndexName]) -> dict[str, Index]:
-        """Return the indexes of names by id; all but such as came with them, where these are few.
+    async def _gather(self, names: list[IndexName]) -> tuple[dict[str, Index], list[IndexName]]:
+        """Return the indexes of names by id, and which are still to be loaded: a few that came.
 
         Those that are neither held nor came are fetched side by side.
         """
@@ -93,7 +94,8 @@ class Envelopes:
         if len(brought) > 1:  # several threads load them: then they are linked
             await self._indexes.take_in(brought)
             brought = []
-        coming = {name.index_id for batch in brought for name in batch}
+        new = [name for batch in brought for name in batch]
+        coming = {name.index_id for name in new}
         found = {name.index_id: self._indexes.find(name) for name in names}
         missing = {
             name.index_id: name
@@ -102,13 +104,15 @@ class Envelopes:
         }
         fetched = await do_all(map(self._indexes.get, missing.values()))
         held = {index_id: index for index_id, index in found.items() if index is not None}
-        return held | dict(zip(missing, fetched, strict=True))
+        return held | dict(zip(missing, fetched, strict=True)), new
 
-    async def _link_once(self, envelope: WantedEnvelope, parts: dict[str, Index]) -> Index:
+    async def _link_once(
+        self, envelope: WantedEnvelope, parts: dict[str, Index], new: list[IndexName]
+    ) -> Index:
         """Link an envelope once for all sequences that want it at the same time."""
         task = self._linking.get(envelope.key)
         if task is None:
-            task = asyncio.create_task(self._link(envelope, parts))
+            task = asyncio.create_task(self._link(envelope, parts, new))
             self._linking[envelope.key] = task
             task.add_done_callback(lambda done: self._end_link(envelope.key, done))
         return await asyncio.shield(task)
@@ -118,13 +122,13 @@ class Envelopes:
         if not done.cancelled():
             done.exception()  # seen, even where everybody who waited has left
 
-    async def _link(self, envelope: WantedEnvelope, parts: dict[str, Index]) -> Index:
-        """Load what came with the names and is not among the parts, and link, on one thread."""
-        names = {name.index_id: name for name in envelope.names}
-        new = [name for index_id, name in names.items() if index_id not in parts]
+    async def _link(
+        self, envelope: WantedEnvelope, parts: dict[str, Index], new: list[IndexName]
+    ) -> Index:
+        """Load what is new, which with the parts is all that is named, and link, on one thread."""
         loaded, linked = await asyncio.to_thread(self._load_and_link, envelope, parts, new)
         self._indexes.hold(new, loaded)
-        self._keep(envelope.key, _Linked(linked, list(names)))
+        self._keep(envelope.key, _Linked(linked, [name.index_id for name in envelope.names]))
         return linked
 
     def _load_and_link(

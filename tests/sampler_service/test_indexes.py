@@ -228,3 +228,17 @@ async def test_an_index_that_is_too_large_is_refused(
     mesh.hold(index, FIRST)
     with pytest.raises(LimitExceededError):
         await indexes.get(IndexName(FIRST, 1))
+
+
+@pytest.mark.parametrize("bringing", [0, 1])
+async def test_parts_that_are_one_index_need_to_bring_it_once(
+    mesh: WorkerMesh, indexes: Indexes, index: Index, folder: ModelFolder, bringing: int
+) -> None:
+    envelopes = Envelopes(indexes, folder.vocabulary, 8)
+    parts = [sampler_pb2.EnvelopePart(index_id=FIRST, revision=1) for _ in range(2)]
+    parts[bringing].inline_index = index.dump()
+    pieces = [sampler_pb2.Piece(part=number) for number in range(2)]
+    shape = sampler_pb2.Piece(choice=sampler_pb2.Pieces(pieces=pieces))
+    wanted = WantedEnvelope.of(sampler_pb2.Envelope(shape=shape, parts=parts))
+    assert await envelopes.get(wanted) is await envelopes.get(wanted)
+    assert not mesh.compiler.requests
