@@ -213,6 +213,7 @@ class Batch:
         self._record_prompts(step)
         ready = gather_ready(asked, logits, filling.result())
         late = self._bind_late(coming)
+        step.held += late  # what goes wrong from here on is theirs too
         if late:
             ready += gather_ready(late, None, self._masks.fill(late))
         return [(rows, _sample(rows)) for rows in ready]
@@ -220,7 +221,8 @@ class Batch:
     def _bind_late(self, coming: Mapping[SequenceKey, Index]) -> list[Sequence]:
         """Bind those that keep their logits, where their index has come; return who goes on now."""
         found = [self._roster.find(key) for key in list(coming)]
-        keeping = [one for one in found if one is not None and one.logits is not None]
+        waiting = [one for one in found if one is not None and not one.bound]
+        keeping = [one for one in waiting if one.logits is not None]
         self._bind_coming(keeping, coming)
         return [one for one in keeping if one.held]
 

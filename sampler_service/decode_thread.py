@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -73,7 +74,7 @@ class DecodeThread:
     def bind(self, key: SequenceKey, index: Index) -> None:
         """Bind a sequence: before the next step, or in the one that computes its first logits."""
         self._coming[key] = index
-        self.post(lambda batch: bind_to(key, self._coming.pop(key), batch))
+        self.post(partial(self._bind, key, index))
 
     async def stop(self) -> None:
         """End the thread after its step; live sequences end with it."""
@@ -81,6 +82,10 @@ class DecodeThread:
             self._commands.put(None)
         if self._thread.ident is not None:
             await asyncio.wait([self.ended])
+
+    def _bind(self, key: SequenceKey, index: Index, batch: Batch) -> None:
+        self._coming.pop(key, None)  # a name that is used again may have been told of twice
+        bind_to(key, index, batch)
 
     def _main(self) -> None:
         try:

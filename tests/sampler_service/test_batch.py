@@ -688,6 +688,23 @@ class TestFaults:
         assert run_batch(batch)[key(2)].last.finish is not None
         assert batch.failed_steps == 0
 
+    def test_a_step_that_raises_fails_whose_index_came_within_it_too(
+        self, make_batch: MakeBatch, index: Index, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def explode(*_arguments: object) -> None:
+            raise RuntimeError("out of memory")
+
+        batch = make_batch()
+        batch.open(opening(1, constrained=True, options={"max_tokens": 100, "top_logprobs": 2}))
+        batch.step()
+        batch.open(opening(2))
+        with monkeypatch.context() as patch:
+            patch.setattr(batch_module, "sample", explode)
+            outputs, _ = batch.step({key(1): index})
+        assert {output.key for output in outputs if output.error} == {key(1), key(2)}
+        batch.bind(key(1), index.cursor())
+        assert batch.step() == ([], False)
+
 
 def test_json_mode_gives_json(make_batch: MakeBatch, folder: ModelFolder) -> None:
     compiled = compile_index(AnyJson(object_only=True), folder.vocabulary)
