@@ -157,9 +157,13 @@ class Attempt:
         return cache_salt(self.flow.salt_secret, self.caller.project_id)
 
     async def _take_back(self, opening: "asyncio.Task[Opened]") -> None:
-        """Give back a place got for nothing: the request is refused, so nothing is charged."""
+        """Have a place got for nothing given back, also if the client leaves meanwhile."""
+        opening.add_done_callback(self._give_back)
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
+
+    def _give_back(self, opening: "asyncio.Task[Opened]") -> None:
+        """Give back a place, if there is one: the request is refused, so nothing is charged."""
         if opening.cancelled() or opening.exception() is not None:
             return
         opened = opening.result()
