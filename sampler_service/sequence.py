@@ -176,7 +176,7 @@ class Sequence:
         self.decoding = False
         return slot
 
-    # -- ending in time -------------------------------------------------------------------------
+    # -- its index, and ending in time ----------------------------------------------------------
 
     def bind(self, cursor: "Cursor") -> None:
         """Give it its place in its index.

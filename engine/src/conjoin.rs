@@ -1,10 +1,11 @@
 //! The branches of a conjunction: one of each part, in every combination that some child allows.
 //!
 //! Parts that go on in two ways each make a thousand ways of ten. Mostly the child decides which:
-//! what some parts say of it for certain settles what others do. Where that leaves many ways, or where
-//! children are listed strings, which costs little, the children are split into *classes* by what parts say of strings, numbers and the like; every class
-//! has one way for all such parts, as a symbol has in a deterministic automaton (D'Antoni and Veanes,
-//! "The power of symbolic automata and transducers", 2017, on such minterms).
+//! what some parts say of it for certain settles what others do. Where that leaves many ways (a few, where
+//! children are listed strings: that costs little), the children are split into *classes* by what parts
+//! say of strings, numbers and the like; every class has one way for all such parts, as a symbol has in a
+//! deterministic automaton (D'Antoni and Veanes, "The power of symbolic automata and transducers", 2017,
+//! on such minterms).
 
 use std::collections::HashMap;
 use std::sync::Arc;
