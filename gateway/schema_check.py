@@ -79,7 +79,7 @@ def fits(validator: Validator, text: bytes) -> bool:
 
 @cache
 def _metaschemas() -> jsonschema_rs.Registry:
-    """Return the schemas of every draft, as the engine knows them; a validator knows its own's."""
+    """Return the schemas of all drafts: by itself a validator knows those of its own alone."""
     from jsonschema_specifications import REGISTRY  # noqa: PLC0415 - large, seldom needed
 
     return jsonschema_rs.Registry([(uri.rstrip("#"), REGISTRY.contents(uri)) for uri in REGISTRY])

@@ -31,6 +31,18 @@ BODIES = [
 ]
 
 
+def check_verdicts(schema: Schema, instances: list[Schema], vocabulary: Vocabulary) -> None:
+    try:
+        index = compile_index(JsonSchema(json.dumps(schema)), vocabulary, ANY_ORDER)
+    except UnsupportedError:  # nothing fits
+        index = None
+    validator = Draft202012Validator(schema)
+    for instance in instances:
+        text = json.dumps(instance, separators=(",", ":"))
+        is_accepted = index is not None and accepts(index, text)
+        assert is_accepted == validator.is_valid(instance), text
+
+
 def beside(choice: Schema, needed: Schema) -> Schema:
     return {**choice, **needed}
 
@@ -88,15 +100,7 @@ def test_what_is_accepted_is_what_is_valid(
     instances: list[Schema],
 ) -> None:
     schema = place({"oneOf": alternatives}, {"type": "object", "required": needed})
-    try:
-        index = compile_index(JsonSchema(json.dumps(schema)), vocabulary, ANY_ORDER)
-    except UnsupportedError:  # nothing fits
-        index = None
-    validator = Draft202012Validator(schema)
-    for instance in instances:
-        text = json.dumps(instance, separators=(",", ":"))
-        is_accepted = index is not None and accepts(index, text)
-        assert is_accepted == validator.is_valid(instance), text
+    check_verdicts(schema, instances, vocabulary)
 
 
 @pytest.mark.parametrize("place", [beside, before_in_all, behind_references, around_another])
@@ -192,15 +196,7 @@ def test_what_is_accepted_under_conditions_is_what_is_valid(
 ) -> None:
     schema: Schema = {"type": "object", "required": needed, "allOf": conditions}
     schema = {"not": schema, "type": "object"} if is_negated else schema
-    try:
-        index = compile_index(JsonSchema(json.dumps(schema)), vocabulary, ANY_ORDER)
-    except UnsupportedError:  # nothing fits
-        index = None
-    validator = Draft202012Validator(schema)
-    for instance in instances:
-        text = json.dumps(instance, separators=(",", ":"))
-        is_accepted = index is not None and accepts(index, text)
-        assert is_accepted == validator.is_valid(instance), text
+    check_verdicts(schema, instances, vocabulary)
 
 
 def test_thirty_conditions_take_little_fuel_wherever_their_property_is_written(
